@@ -1,0 +1,212 @@
+// The campaign's certificate authority: one ECDSA P-256 key that certifies the kits' domains while
+// they are on the bench and in homes without a public name. Nodes trust it, so it is held narrow:
+// it can sign no further authority (pathLen 0) and no name outside the campaign (RFC 5280
+// § 4.2.1.10), whoever gets hold of its key. Makes keys and certificates; keeps nothing.
+
+import 'reflect-metadata';
+
+import { createECDH, createPrivateKey, webcrypto } from 'node:crypto';
+
+import * as x509 from '@peculiar/x509';
+
+import type { RandomSource } from './identity.ts';
+
+/** A key and its certificate, both PEM; `keyPem` is PKCS #8 and secret. */
+export interface TlsCredential {
+  keyPem: string;
+  certificatePem: string;
+}
+
+export interface CertificateDeps {
+  random: RandomSource;
+  now: () => number;
+}
+
+/** What browsers accept at most is 398 days (CA/Browser Forum BR § 6.3.2); stay below it. */
+export const certificateDays = 397;
+const authorityDays = 3650;
+const dayMs = 86_400_000;
+/** The bench's clock may be ahead of the node's. */
+const backdatedMs = dayMs;
+const p256 = { name: 'ECDSA', namedCurve: 'P-256' };
+const signing = { name: 'ECDSA', hash: 'SHA-256' };
+
+/** RFC 6761, RFC 8375, RFC 9476 and the like: names that can never be somebody else's in public. */
+const specialUse = ['test', 'example', 'invalid', 'localhost', 'local', 'internal', 'home.arpa'];
+
+/** The smallest set of subtrees that holds all `domains`; special-use ones are taken whole. */
+export function permittedSubtrees(domains: string[]): string[] {
+  const roots = domains.map(
+    (domain) => specialUse.find((root) => domain.endsWith(`.${root}`)) ?? domain,
+  );
+  return [...new Set(roots)].filter((root, _, all) => !covers(all.filter((o) => o !== root), root));
+}
+
+/** Whether `domain` lies in one of `subtrees`. */
+export function covers(subtrees: string[], domain: string): boolean {
+  return subtrees.some((root) => domain === root || domain.endsWith(`.${root}`));
+}
+
+/** A new P-256 key as PKCS #8 PEM. */
+export function makeKey(random: RandomSource): string {
+  const curve = createECDH('prime256v1');
+  for (;;) {
+    const scalar = Buffer.from(random(32));
+    try {
+      curve.setPrivateKey(scalar);
+    } catch {
+      continue; // Zero or beyond the group's order: one draw in 2^32.
+    }
+    const point = curve.getPublicKey();
+    const [x, y] = [point.subarray(1, 33), point.subarray(33)];
+    const b64 = (bytes: Buffer) => bytes.toString('base64url');
+    const jwk = { kty: 'EC', crv: 'P-256', d: b64(scalar), x: b64(x), y: b64(y) };
+    const key = createPrivateKey({ key: jwk, format: 'jwk' });
+    return key.export({ format: 'pem', type: 'pkcs8' }) as string;
+  }
+}
+
+/** The authority's own certificate. Made again with the same key, it widens what it may certify. */
+export async function makeAuthority(
+  campaignName: string,
+  subtrees: string[],
+  options: CertificateDeps & { keyPem: string },
+): Promise<string> {
+  const keys = await importKey(options.keyPem);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: serialNumber(options.random),
+      name: [{ O: [campaignName] }, { CN: ['commons-kit campaign authority'] }],
+      ...validity(options.now(), authorityDays),
+      signingAlgorithm: signing,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+        nameConstraints(subtrees),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return pemOf(certificate);
+}
+
+/** A server's certificate for one domain. The caller has checked that the authority covers it. */
+export async function certify(
+  domain: string,
+  authority: TlsCredential,
+  options: CertificateDeps & { keyPem: string },
+): Promise<TlsCredential> {
+  const issuer = new x509.X509Certificate(authority.certificatePem);
+  const { publicKey } = await importKey(options.keyPem);
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      serialNumber: serialNumber(options.random),
+      subject: [{ CN: [domain.slice(0, 64)] }],
+      issuer: issuer.subjectName,
+      ...validity(options.now(), certificateDays),
+      publicKey,
+      signingKey: (await importKey(authority.keyPem)).privateKey,
+      signingAlgorithm: signing,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: domain }]),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
+        await x509.SubjectKeyIdentifierExtension.create(publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { keyPem: options.keyPem, certificatePem: pemOf(certificate) };
+}
+
+/** For whom a certificate stands, and until when. */
+export function readCertificate(pem: string): { domains: string[]; notAfterMs: number } {
+  const certificate = new x509.X509Certificate(pem);
+  const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? [];
+  return {
+    domains: names.filter(({ type }) => type === 'dns').map(({ value }) => value),
+    notAfterMs: certificate.notAfter.getTime(),
+  };
+}
+
+/** The subtrees that an authority's certificate permits. */
+export function readSubtrees(pem: string): string[] {
+  const extension = new x509.X509Certificate(pem).getExtension(nameConstraintsOid);
+  if (extension === null) return [];
+  const [constraints] = readTlv(new Uint8Array(extension.value));
+  const permitted = readTlv(constraints.content).filter(({ tag }) => tag === 0xa0);
+  return permitted
+    .flatMap(({ content }) => readTlv(content))
+    .flatMap(({ content }) => readTlv(content))
+    .filter(({ tag }) => tag === 0x82)
+    .map(({ content }) => Buffer.from(content).toString('ascii'));
+}
+
+const nameConstraintsOid = '2.5.29.30';
+
+/**
+ *   NameConstraints ::= SEQUENCE {
+ *     permittedSubtrees [0] SEQUENCE OF SEQUENCE { base [2] dNSName },
+ *     excludedSubtrees  [1] every iPAddress [7], IPv4 and IPv6: a permitted name says nothing of them
+ *   }
+ */
+function nameConstraints(subtrees: string[]): x509.Extension {
+  const subtree = (tag: number, base: Uint8Array) => tlv(0x30, tlv(tag, base));
+  const permitted = subtrees.map((domain) => subtree(0x82, Buffer.from(domain, 'ascii')));
+  const excluded = [8, 32].map((sizeBytes) => subtree(0x87, new Uint8Array(sizeBytes)));
+  const value = tlv(0x30, tlv(0xa0, ...permitted), tlv(0xa1, ...excluded));
+  return new x509.Extension(nameConstraintsOid, true, value);
+}
+
+/** X.690 § 8.1: tag, length, content. */
+function tlv(tag: number, ...content: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = Buffer.concat(content);
+  const { length } = body;
+  const short = length < 0x80 ? [length] : [0x81, length];
+  const head = length < 0x100 ? short : [0x82, length >> 8, length & 0xff];
+  return new Uint8Array(Buffer.concat([Buffer.from([tag, ...head]), body]));
+}
+
+/** The inverse of {@link tlv} for a run of elements. */
+function readTlv(bytes: Uint8Array): { tag: number; content: Uint8Array }[] {
+  const elements = [];
+  for (let at = 0; at < bytes.length; ) {
+    const tag = bytes[at];
+    const long = bytes[at + 1] > 0x80 ? bytes[at + 1] - 0x80 : 0;
+    const start = at + 2 + long;
+    const sizeBytes = long === 0 ? bytes[at + 1] : Buffer.from(bytes).readUIntBE(at + 2, long);
+    elements.push({ tag, content: bytes.subarray(start, start + sizeBytes) });
+    at = start + sizeBytes;
+  }
+  return elements;
+}
+
+function validity(nowMs: number, days: number): { notBefore: Date; notAfter: Date } {
+  const startMs = nowMs - backdatedMs;
+  return { notBefore: new Date(startMs), notAfter: new Date(startMs + days * dayMs) };
+}
+
+/** RFC 5280 § 4.1.2.2: positive, at most 20 bytes; 16 random ones with the top bit clear. */
+function serialNumber(random: RandomSource): string {
+  const bytes = Buffer.from(random(16));
+  bytes[0] = (bytes[0] & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}
+
+async function importKey(keyPem: string): Promise<webcrypto.CryptoKeyPair> {
+  const jwk = createPrivateKey(keyPem).export({ format: 'jwk' });
+  const { d: _secret, ...publicJwk } = jwk;
+  const { subtle } = webcrypto;
+  return {
+    privateKey: await subtle.importKey('jwk', jwk, p256, true, ['sign']),
+    publicKey: await subtle.importKey('jwk', publicJwk, p256, true, ['verify']),
+  };
+}
+
+function pemOf(certificate: x509.X509Certificate): string {
+  return `${certificate.toString('pem')}\n`;
+}

@@ -1,0 +1,232 @@
+// campaign.toml: what a volunteer edits. One barn-raising: the community, where its meters report,
+// the image, and a [[kit]] for every home. This file owns the format: parsing and checking it.
+// It holds no secrets, and reading it changes nothing.
+
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+import { parse, TomlError } from 'smol-toml';
+import * as v from 'valibot';
+
+import { KitError } from '../errors.ts';
+import { address, domainName, hostLabel, ipAddress, language, prefixedAddress } from './names.ts';
+import { ledgerOrigin, ledgerUrl, port, timeZone, title, userName } from './names.ts';
+
+/** How much of a kit's readings the ledger discloses: nothing, every batch, or the last of each. */
+export const publishChoices = ['none', 'batch', 'hour', 'day'] as const;
+export type Publish = (typeof publishChoices)[number];
+
+/** An address of the node's own, where the home's router is not to choose one. */
+const fixedNetworkSchema = v.strictObject({
+  address: prefixedAddress,
+  gateway: ipAddress,
+  dns: v.pipe(v.array(ipAddress), v.minLength(1), v.maxLength(4)),
+});
+
+const kitSchema = v.strictObject({
+  name: hostLabel,
+  domain: domainName,
+  owner: userName,
+  language: v.optional(language, 'en'),
+  network: v.optional(v.union([v.literal('dhcp'), fixedNetworkSchema]), 'dhcp'),
+  publish: v.optional(v.picklist(publishChoices), 'day'),
+  address: v.optional(address),
+  ssh_port: v.optional(port, 22),
+});
+
+const campaignSchema = v.strictObject({
+  name: title,
+  ledger: ledgerUrl,
+  ledger_origin: ledgerOrigin,
+  image: hostLabel,
+  arch: v.picklist(['amd64', 'arm64']),
+  timezone: timeZone,
+  ca_domains: v.optional(v.array(domainName), []),
+  kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
+});
+
+export type Network = 'dhcp' | { address: string; gateway: string; dns: string[] };
+
+export interface Kit {
+  /** A DNS label: also the node's host name. */
+  name: string;
+  domain: string;
+  /** The owner's user name on the node. */
+  owner: string;
+  language: string;
+  network: Network;
+  publish: Publish;
+  /** Where the bench reaches the node by SSH: the domain unless the campaign says otherwise. */
+  address: string;
+  sshPort: number;
+}
+
+export interface Campaign {
+  name: string;
+  /** Base URL, without a slash at the end. */
+  ledger: string;
+  ledgerOrigin: string;
+  image: string;
+  arch: 'amd64' | 'arm64';
+  timezone: string;
+  /** Further domains that the campaign's authority may certify, besides those of the kits. */
+  caDomains: string[];
+  kits: Kit[];
+  /** The file, as an absolute path, and the folder where bench.db and secrets/ stand beside it. */
+  file: string;
+  dir: string;
+}
+
+/** @throws KitError `campaign-unreadable`, and those of {@link parseCampaign} */
+export async function readCampaign(file: string): Promise<Campaign> {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new KitError({
+      code: 'campaign-unreadable',
+      message: 'The campaign file could not be read',
+      expected: `a campaign at ${resolve(file)}`,
+      got: cause.code ?? cause.message,
+      hint: 'Run `kit new` to write one, or name another with --campaign FILE.',
+      exitCode: 2,
+      cause,
+    });
+  });
+  return parseCampaign(text, file);
+}
+
+/**
+ * @param file names the campaign in errors, and places `dir`
+ * @throws KitError `campaign-not-toml`, `campaign-invalid`, `campaign-duplicate`; all exit 2
+ */
+export function parseCampaign(text: string, file: string): Campaign {
+  const raw = check(parseToml(text, file), file);
+  const path = resolve(file);
+  const kits = raw.kit.map(({ ssh_port: sshPort, ...kit }) => ({
+    ...kit,
+    address: kit.address ?? kit.domain,
+    sshPort,
+  }));
+  refuseDuplicates(kits, file);
+  return {
+    name: raw.name,
+    ledger: raw.ledger.replace(/\/+$/, ''),
+    ledgerOrigin: raw.ledger_origin,
+    image: raw.image,
+    arch: raw.arch,
+    timezone: raw.timezone,
+    caDomains: raw.ca_domains,
+    kits,
+    file: path,
+    dir: dirname(path),
+  };
+}
+
+/** @throws KitError `unknown-kit` */
+export function findKit(campaign: Campaign, name: string): Kit {
+  const kit = campaign.kits.find((candidate) => candidate.name === name);
+  if (kit !== undefined) return kit;
+  throw new KitError({
+    code: 'unknown-kit',
+    message: `The campaign has no kit called ${JSON.stringify(name)}`,
+    expected: `one of ${campaign.kits.map((known) => known.name).join(', ')}`,
+    got: name,
+    hint: `Check the spelling, or add a [[kit]] to ${campaign.file}.`,
+    exitCode: 2,
+  });
+}
+
+function parseToml(text: string, file: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    throw new KitError({
+      code: 'campaign-not-toml',
+      message: `${file}, line ${cause.line}: this is not TOML`,
+      expected: 'lines such as name = "Riverside", and [[kit]] before each kit',
+      got: firstLine(cause.message),
+      hint: `Mend line ${cause.line}, column ${cause.column}.`,
+      exitCode: 2,
+      cause,
+    });
+  }
+}
+
+function check(raw: unknown, file: string): v.InferOutput<typeof campaignSchema> {
+  const outcome = v.safeParse(campaignSchema, raw);
+  if (outcome.success) return outcome.output;
+  throw invalid(deepest(outcome.issues[0]), file);
+}
+
+/** Of a union's ways of failing (`network`), the one that got furthest says most. */
+function deepest(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown> {
+  const inner = issue.issues?.find((candidate) => (candidate.path?.length ?? 0) > 0);
+  if (inner === undefined || issue.type !== 'union') return issue;
+  return deepest({ ...inner, path: [...(issue.path ?? []), ...inner.path!] as typeof issue.path });
+}
+
+function invalid(issue: v.BaseIssue<unknown>, file: string): KitError {
+  const key = keyName(issue);
+  const unknown = issue.expected === 'never';
+  const missing = issue.received === 'undefined';
+  const message = unknown ? `${file}: unknown key ${key}` : `${file}: ${key} is not right`;
+  return new KitError({
+    code: 'campaign-invalid',
+    message: missing ? `${file}: ${key} is missing` : message,
+    expected: unknown ? 'only the keys that docs/campaign.md names' : expectation(issue),
+    got: missing ? 'nothing' : shown(unknown ? issue.path?.at(-1)?.key : issue.input),
+    hint: unknown ? `Remove ${key}, or check its spelling.` : `Set ${key} in ${file}.`,
+    exitCode: 2,
+  });
+}
+
+/** `kit[2].domain`, counted from 1 as a person counts [[kit]] headings. */
+function keyName(issue: v.BaseIssue<unknown>): string {
+  return (issue.path ?? [])
+    .map(({ key }) => (typeof key === 'number' ? `[${key + 1}]` : `.${String(key)}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
+/** Our own checks say what they expect as their message; valibot's types say it in `expected`. */
+function expectation(issue: v.BaseIssue<unknown>): string {
+  const ours = issue.kind === 'validation' && !issue.message.startsWith('Invalid');
+  return ours ? issue.message : (issue.expected ?? issue.message);
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+function refuseDuplicates(kits: Kit[], file: string): void {
+  for (const key of ['name', 'domain'] as const) {
+    const seen = new Map<string, number>();
+    kits.forEach((kit, at) => {
+      const before = seen.get(kit[key]);
+      if (before !== undefined) throw duplicate({ file, key, value: kit[key], before, at });
+      seen.set(kit[key], at);
+    });
+  }
+}
+
+function duplicate(found: {
+  file: string;
+  key: 'name' | 'domain';
+  value: string;
+  before: number;
+  at: number;
+}): KitError {
+  const { file, key, value, before, at } = found;
+  return new KitError({
+    code: 'campaign-duplicate',
+    message: `${file}: kit[${at + 1}].${key} is taken already`,
+    expected: `a ${key} of its own for every kit`,
+    got: `${JSON.stringify(value)}, which kit[${before + 1}] has too`,
+    hint: `Give one of the two another ${key}.`,
+    exitCode: 2,
+  });
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0];
+}

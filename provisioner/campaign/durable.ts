@@ -1,0 +1,67 @@
+// Writing a file so that it is wholly there or not at all, also after a power cut: the bytes are
+// flushed under another name, the name is moved, and the folder that holds the name is flushed.
+// Owns no format. Never follows a link at the target and never leaves a file readable by others
+// for a moment: the mode is set as the file is made.
+
+import { randomUUID } from 'node:crypto';
+import { link, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** Replaces `path`, or makes it. */
+export async function replaceDurably(path: string, bytes: Uint8Array | string, mode = 0o644) {
+  await throughTemporary(path, bytes, mode, async (temporary) => {
+    await rename(temporary, path);
+  });
+}
+
+/**
+ * Makes `path` unless it is there.
+ * @returns whether this call made it; `false` when somebody else had, whose file is left as it is
+ */
+export async function createDurably(path: string, bytes: Uint8Array | string, mode = 0o644) {
+  let made = true;
+  await throughTemporary(path, bytes, mode, async (temporary) => {
+    // rename() would replace another process's file; link() refuses.
+    await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+      made = false;
+    });
+  });
+  return made;
+}
+
+async function throughTemporary(
+  path: string,
+  bytes: Uint8Array | string,
+  mode: number,
+  publish: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${randomUUID()}.new`);
+  try {
+    await writeFlushed(temporary, bytes, mode);
+    await publish(temporary);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(folder);
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,91 @@
+// What each kind of name in a campaign may look like, each rule with what it expects in words.
+// Names go into file names, unit files and command lines later: all are narrow on purpose.
+// Pure: nothing is looked up.
+
+import { isIP } from 'node:net';
+
+import * as v from 'valibot';
+
+/** RFC 1123 § 2.1, at most 63 characters (RFC 1035 § 2.3.4); lower case only, to be one spelling. */
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const isDomain = (text: string): boolean =>
+  text.length <= 253 &&
+  text.includes('.') &&
+  text.split('.').every((part) => label.test(part)) &&
+  !/^[0-9]+$/.test(text.slice(text.lastIndexOf('.') + 1));
+
+export const hostLabel = rule(
+  (text) => label.test(text),
+  'a DNS label: lower-case letters, digits and hyphens, at most 63, no hyphen at either end',
+);
+
+export const domainName = rule(
+  isDomain,
+  'a domain such as alice.example.org, in lower case (xn--… for other scripts)',
+);
+
+/** Debian's adduser takes up to 32 characters of this shape. */
+export const userName = rule(
+  (text) => /^[a-z][a-z0-9_]{0,31}$/.test(text) && text !== 'root',
+  'a user name: a lower-case letter, then letters, digits or _, at most 32, not root',
+);
+
+export const title = rule(
+  (text) => /^[^\p{Cc}]{1,100}$/u.test(text) && text.trim() === text && text !== '',
+  'a name of 1 to 100 characters on one line, without spaces at its ends',
+);
+
+export const language = rule(
+  (text) => /^[a-z]{2,3}(-[A-Z]{2})?$/.test(text),
+  'a language such as "en" or "pt-BR"',
+);
+
+export const timeZone = rule(
+  (text) => /^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+)*$/.test(text) && isTimeZone(text),
+  'a time zone such as "Europe/Vienna"',
+);
+
+export const ipAddress = rule((text) => isIP(text) !== 0, 'an IPv4 or IPv6 address');
+
+/** Where SSH reaches a node: scoped addresses (fe80::1%eth0) are left out, as ssh2 lacks them. */
+export const address = rule(
+  (text) => isIP(text) !== 0 || label.test(text) || isDomain(text),
+  'a host name or an IP address',
+);
+
+export const prefixedAddress = rule((text) => {
+  const [ip, prefix, ...rest] = text.split('/');
+  const bits = isIP(ip) === 6 ? 128 : 32;
+  return isIP(ip) !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+}, 'an address with its prefix such as "192.168.1.10/24"');
+
+export const ledgerUrl = rule((text) => {
+  const url = URL.parse(text);
+  const plain = url !== null && url.search === '' && url.hash === '' && url.username === '';
+  return plain && ['http:', 'https:'].includes(url.protocol) && !/\s/.test(text);
+}, 'an http:// or https:// address without user, query or fragment');
+
+/** C2SP tlog-checkpoint: the origin is one line, "a schema-less URL" by recommendation. */
+export const ledgerOrigin = rule(
+  (text) => /^[!-~]{1,200}$/.test(text) && !text.includes('+'),
+  'an origin such as "ledger.example.org/commons": printable, without spaces or plus signs',
+);
+
+export const port = v.pipe(
+  v.number(),
+  v.check((value) => Number.isInteger(value) && value > 0 && value < 65536, 'a port, 1 to 65535'),
+);
+
+function rule(holds: (text: string) => boolean, expected: string) {
+  return v.pipe(v.string(), v.check(holds, expected));
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

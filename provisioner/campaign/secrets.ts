@@ -1,0 +1,252 @@
+// The campaign's secrets, made once and kept age-encrypted to the volunteer: secrets/NAME.age for
+// each kit, secrets/_campaign.age for what the bench itself needs (no kit's name can begin with an
+// underscore). The authority's certificate stands in the open beside them, as ca.crt. This file
+// owns both formats (JSON within age). Secrets leave it as values only: never by a command line, a
+// log or an error's text.
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { Decrypter, Encrypter } from 'age-encryption';
+import * as v from 'valibot';
+
+import { KitError } from '../errors.ts';
+import { certify, covers, makeAuthority, makeKey, permittedSubtrees } from './ca.ts';
+import { readCertificate, readSubtrees, type TlsCredential } from './ca.ts';
+import type { Campaign, Kit } from './campaign.ts';
+import { createDurably, replaceDurably } from './durable.ts';
+import type { RandomSource, VolunteerIdentity } from './identity.ts';
+import { passphraseBytes, proquint } from './passphrase.ts';
+import { makeSshKey, type SshKey } from './ssh-key.ts';
+
+export interface KitSecrets {
+  /** The node's own, made before its first boot so that the bench can pin it. */
+  sshHostKey: SshKey;
+  /** What the owner types first. */
+  ownerPassphrase: string;
+  /** For the kit's domain, by the campaign's authority. */
+  tls: TlsCredential;
+  /** 32 bytes, shared by meter and ledger: tags the ledger's replies. */
+  pairingKey: Uint8Array;
+  /** 32 bytes: the meter's enrolment statement repeats it. */
+  enrolNonce: Uint8Array;
+}
+
+export interface CampaignSecrets {
+  /** The bench's way into every node, until hand-over. */
+  benchLogin: SshKey;
+  /** ca.crt: PEM, public; what nodes and the bench trust. */
+  caCertificatePem: string;
+}
+
+export interface SecretsDeps {
+  random: RandomSource;
+  now: () => number;
+}
+
+export interface Secrets {
+  campaign(): Promise<CampaignSecrets>;
+  /** The same secrets at every call; a certificate near its end, or for an old domain, is renewed. */
+  kit(kit: Kit): Promise<KitSecrets>;
+  /** A key and certificate for a further domain; kept nowhere. @throws KitError `domain-outside` */
+  issueCertificate(domain: string): Promise<TlsCredential>;
+}
+
+const textSchema = v.pipe(v.string(), v.nonEmpty());
+const bytesSchema = v.pipe(
+  v.string(),
+  v.transform((text) => new Uint8Array(Buffer.from(text, 'base64'))),
+  v.check((bytes) => bytes.length === 32),
+);
+const sshSchema = v.strictObject({
+  privatePem: textSchema,
+  publicLine: textSchema,
+  fingerprint: textSchema,
+});
+const kitSchema = v.strictObject({
+  format: v.literal(1),
+  sshHostKey: sshSchema,
+  ownerPassphrase: textSchema,
+  tls: v.strictObject({ keyPem: textSchema, certificatePem: textSchema }),
+  pairingKey: bytesSchema,
+  enrolNonce: bytesSchema,
+});
+const campaignSchema = v.strictObject({
+  format: v.literal(1),
+  benchLogin: sshSchema,
+  caKeyPem: textSchema,
+});
+
+/** A certificate is renewed this long before its end. */
+const renewalMs = 30 * 86_400_000;
+/** A secrets file is about 3 KB. */
+const maxFileBytes = 65_536;
+
+/** Opens nothing yet: each file is made or read when it is first asked for. */
+export function openSecrets(
+  campaign: Campaign,
+  identity: VolunteerIdentity,
+  deps: SecretsDeps,
+): Secrets {
+  const folder = join(campaign.dir, 'secrets');
+  const vault = { folder, identity };
+  const caFile = join(campaign.dir, 'ca.crt');
+
+  const loadCampaign = () =>
+    once(vault, '_campaign', campaignSchema, () => ({
+      format: 1 as const,
+      benchLogin: makeSshKey(`bench of ${asciiOf(campaign.name)}`, deps.random),
+      caKeyPem: makeKey(deps.random),
+    }));
+
+  const authority = async (): Promise<TlsCredential> => {
+    const { caKeyPem: keyPem } = await loadCampaign();
+    const certificatePem = await caCertificate(caFile, campaign, { ...deps, keyPem });
+    return { keyPem, certificatePem };
+  };
+
+  const issueCertificate = async (domain: string): Promise<TlsCredential> => {
+    const issuer = await authority();
+    if (!covers(readSubtrees(issuer.certificatePem), domain)) throw outside(domain, campaign);
+    return certify(domain, issuer, { ...deps, keyPem: makeKey(deps.random) });
+  };
+
+  return {
+    issueCertificate,
+    async campaign() {
+      const { benchLogin } = await loadCampaign();
+      return { benchLogin, caCertificatePem: (await authority()).certificatePem };
+    },
+    async kit(kit) {
+      const stored = await once(vault, kit.name, kitSchema, async () => ({
+        format: 1 as const,
+        sshHostKey: makeSshKey(`host key of ${kit.name}`, deps.random),
+        ownerPassphrase: proquint(deps.random(passphraseBytes)),
+        tls: await issueCertificate(kit.domain),
+        pairingKey: base64(deps.random(32)),
+        enrolNonce: base64(deps.random(32)),
+      }));
+      const { format: _format, ...secrets } = stored;
+      if (isFresh(secrets.tls, kit.domain, deps.now())) return secrets;
+      const renewed = { ...secrets, tls: await issueCertificate(kit.domain) };
+      await replaceDurably(pathIn(vault, kit.name), await seal(vault, toJson(renewed)), 0o600);
+      return renewed;
+    },
+  };
+}
+
+interface Vault {
+  folder: string;
+  identity: VolunteerIdentity;
+}
+
+/** Reads a secrets file, making it first when there is none: two makers end with one set. */
+async function once<T extends v.GenericSchema>(
+  vault: Vault,
+  name: string,
+  schema: T,
+  make: () => v.InferInput<T> | Promise<v.InferInput<T>>,
+): Promise<v.InferOutput<T>> {
+  const path = pathIn(vault, name);
+  const stored = await read(path);
+  if (stored !== undefined) return unseal(vault, stored, { path, schema });
+  await mkdir(vault.folder, { recursive: true, mode: 0o700 });
+  await createDurably(path, await seal(vault, await make()), 0o600);
+  return unseal(vault, (await read(path))!, { path, schema });
+}
+
+async function read(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+}
+
+async function seal(vault: Vault, value: unknown): Promise<Uint8Array> {
+  const encrypter = new Encrypter();
+  encrypter.addRecipient(vault.identity.ageRecipient);
+  return encrypter.encrypt(JSON.stringify(value));
+}
+
+async function unseal<T extends v.GenericSchema>(
+  vault: Vault,
+  sealed: Uint8Array,
+  { path, schema }: { path: string; schema: T },
+): Promise<v.InferOutput<T>> {
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(vault.identity.ageIdentity);
+  if (sealed.length > maxFileBytes) throw unreadable(path, vault, `${sealed.length} bytes`);
+  const text = await decrypter.decrypt(sealed, 'text').catch((cause: Error) => {
+    throw unreadable(path, vault, cause.message);
+  });
+  // What is inside is secret: valibot's issues, which quote it, must not reach an error's text.
+  const outcome = v.safeParse(schema, JSON.parse(text));
+  if (!outcome.success) throw unreadable(path, vault, 'secrets of another format');
+  return outcome.output;
+}
+
+/** ca.crt: made when missing, and widened by the same key when kits got further domains. */
+async function caCertificate(
+  file: string,
+  campaign: Campaign,
+  options: SecretsDeps & { keyPem: string },
+): Promise<string> {
+  const wanted = [...campaign.kits.map((kit) => kit.domain), ...campaign.caDomains];
+  const current = (await read(file))?.toString('utf8');
+  const permitted = current === undefined ? [] : readSubtrees(current);
+  if (current !== undefined && wanted.every((domain) => covers(permitted, domain))) return current;
+  const subtrees = permittedSubtrees([...permitted, ...wanted]);
+  const certificate = await makeAuthority(campaign.name, subtrees, options);
+  if (current === undefined) await createDurably(file, certificate);
+  else await replaceDurably(file, certificate);
+  return (await read(file))!.toString('utf8');
+}
+
+function isFresh(tls: TlsCredential, domain: string, nowMs: number): boolean {
+  const { domains, notAfterMs } = readCertificate(tls.certificatePem);
+  return domains.includes(domain) && notAfterMs - nowMs > renewalMs;
+}
+
+function toJson(secrets: KitSecrets): v.InferInput<typeof kitSchema> {
+  const { pairingKey, enrolNonce, ...texts } = secrets;
+  return {
+    format: 1,
+    ...texts,
+    pairingKey: base64(pairingKey),
+    enrolNonce: base64(enrolNonce),
+  };
+}
+
+function pathIn(vault: Vault, name: string): string {
+  return join(vault.folder, `${name}.age`);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+/** Comments in key files stay plain, whatever the community's script. */
+function asciiOf(text: string): string {
+  return text.replace(/[^ -~]/g, '?');
+}
+
+function outside(domain: string, campaign: Campaign): KitError {
+  return new KitError({
+    code: 'domain-outside',
+    message: `The campaign's authority may not certify ${domain}`,
+    expected: 'a domain of one of its kits, or one of ca_domains',
+    got: domain,
+    hint: `Add it to ca_domains in ${campaign.file}.`,
+    exitCode: 2,
+  });
+}
+
+function unreadable(path: string, vault: Vault, got: string): KitError {
+  return new KitError({
+    code: 'secrets-unreadable',
+    message: `${path} could not be opened`,
+    expected: `secrets encrypted to ${vault.identity.publicKeyText} (${vault.identity.file})`,
+    got,
+    hint: 'Use the volunteer key that made this campaign: --identity FILE.',
+  });
+}

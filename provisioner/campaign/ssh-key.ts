@@ -1,0 +1,94 @@
+// Ed25519 keys as OpenSSH writes them: the private key file, the public line, the fingerprint.
+// This file owns those three forms and nothing else; where keys are kept is secrets.ts's matter.
+// Formats: PROTOCOL.key of OpenSSH (openssh-key-v1), RFC 4253 § 6.6, RFC 8709 § 4.
+
+import { createHash } from 'node:crypto';
+
+import { ed25519FromSeed, type RandomSource } from './identity.ts';
+
+export interface SshKey {
+  /** OpenSSH PEM without a passphrase: secret. */
+  privatePem: string;
+  /** `ssh-ed25519 AAAA… comment`, without a line end. */
+  publicLine: string;
+  /** `SHA256:…`, as ssh-keygen -l shows it. */
+  fingerprint: string;
+}
+
+/** @param comment tells people where the key belongs; it is public */
+export function makeSshKey(comment: string, random: RandomSource): SshKey {
+  const seed = random(32);
+  const { publicKey } = ed25519FromSeed(seed);
+  const publicBlob = Buffer.concat([string('ssh-ed25519'), string(publicKey)]);
+  return {
+    privatePem: pem(privateFile({ seed, publicKey, publicBlob, comment, check: random(4) })),
+    publicLine: `ssh-ed25519 ${publicBlob.toString('base64')} ${comment}`,
+    fingerprint: sshFingerprint(publicBlob),
+  };
+}
+
+/** Of a public key's wire form, as an SSH server presents it. */
+export function sshFingerprint(publicBlob: Uint8Array): string {
+  const digest = createHash('sha256').update(publicBlob).digest('base64');
+  return `SHA256:${digest.replace(/=+$/, '')}`;
+}
+
+/** The wire form within a public line: what a server's key is compared with. */
+export function sshPublicBlob(publicLine: string): Buffer {
+  return Buffer.from(publicLine.split(' ')[1] ?? '', 'base64');
+}
+
+/**
+ *   "openssh-key-v1\0"
+ *   string ciphername "none"   string kdfname "none"   string kdfoptions ""
+ *   uint32 number of keys 1    string public key
+ *   string private section:
+ *     uint32 check   uint32 check again
+ *     string "ssh-ed25519"   string public key (32)   string seed ‖ public key (64)
+ *     string comment         padding 1, 2, 3 … to a multiple of 8
+ */
+function privateFile(parts: {
+  seed: Uint8Array;
+  publicKey: Uint8Array;
+  publicBlob: Uint8Array;
+  comment: string;
+  check: Uint8Array;
+}): Buffer {
+  const { seed, publicKey, publicBlob, comment, check } = parts;
+  const section = Buffer.concat([
+    check,
+    check,
+    string('ssh-ed25519'),
+    string(publicKey),
+    string(Buffer.concat([seed, publicKey])),
+    string(comment),
+  ]);
+  const padding = Buffer.from(Array.from({ length: -section.length & 7 }, (_, at) => at + 1));
+  return Buffer.concat([
+    Buffer.from('openssh-key-v1\0'),
+    string('none'),
+    string('none'),
+    string(''),
+    uint32(1),
+    string(publicBlob),
+    string(Buffer.concat([section, padding])),
+  ]);
+}
+
+/** RFC 4251 § 5: a length, then that many bytes. */
+function string(bytes: Uint8Array | string): Buffer {
+  const content = Buffer.from(bytes as Uint8Array);
+  return Buffer.concat([uint32(content.length), content]);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+function pem(bytes: Buffer): string {
+  const lines = bytes.toString('base64').match(/.{1,70}/g)!;
+  const [head, tail] = ['BEGIN', 'END'].map((word) => `-----${word} OPENSSH PRIVATE KEY-----`);
+  return [head, ...lines, tail, ''].join('\n');
+}
