@@ -1,0 +1,37 @@
+// Hands a command over to the Node that the project brings, and stays only to pass signals on and to
+// give its exit status back. Plain JavaScript for any Node from 18 on; shared by the launchers.
+
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const NODE = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url));
+
+/**
+ * Runs the TypeScript file at `url` with `args`; resolves to its exit status, or to 128 + the number
+ * of the signal that ended it. When this process or the one that started it goes away, even by
+ * SIGKILL, the command is told to end: no virtual machine outlives its journey.
+ * @param {URL} url
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
+export async function handOver(url, args) {
+  const words = ['--pdeathsig', 'TERM', NODE, fileURLToPath(url), ...args];
+  const child = spawn('setpriv', words, { stdio: 'inherit' });
+  const parent = process.ppid;
+  const orphaned = setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500);
+  // The terminal sends Ctrl-C to the child as well; the child decides when it has tidied up.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  process.on('SIGHUP', () => child.kill('SIGTERM'));
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      process.stderr.write(`error[start]: ${error.message}\n`);
+      resolve(1);
+    });
+    child.on('exit', (code, signal) => {
+      clearInterval(orphaned);
+      resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    });
+  });
+}

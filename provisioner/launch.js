@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+// The way in for `npm start`, `npm test` and `npx kit`: sets up what is missing, then hands over to
+// the Node that the project brings. Plain JavaScript for any Node from 18 on.
+
+import { handOver } from './hand-over.js';
+import { setUp } from './setup.js';
+
+/** What some first words need installed, and what they run; every other word is kit's own. */
+const WAYS = {
+  '--test': { purpose: 'test', script: '../test/run.ts', args: ['fast'] },
+  '--test-root': { purpose: 'root', script: '../test/run.ts', args: ['root'] },
+  try: { purpose: 'start', script: './kit.ts', args: ['try'] },
+};
+
+const [first, ...rest] = process.argv.slice(2);
+const way = WAYS[first] ?? { script: './kit.ts', args: first === undefined ? [] : [first] };
+const onlyAsking = rest.includes('--help') || rest.includes('-h');
+const status = await setUp(onlyAsking ? undefined : way.purpose);
+if (status !== 0) process.exit(status);
+process.exit(await handOver(new URL(way.script, import.meta.url), [...way.args, ...rest]));
