@@ -1,0 +1,131 @@
+// Log entries: the leaves of the ledger's tree, small commitments to what changed the commons.
+// Owns their bytes, deterministic CBOR (RFC 8949 § 4.2.1):
+//
+//   {1: 1, 2: received-unix-ms, 3: volunteer key, 32}                            volunteer admitted
+//   {1: 2, 2: …, 3: meter id, 8, 4: SHA-256 of the enrolment}                    kit enrolled
+//   {1: 3, 2: …, 3: meter id, 4: first seq, 5: last seq, 6: SHA-256 of the batch} batch received
+//   {1: 4, 2: …, 3: meter id, 7: [hash, hash]}                                   key revoked
+//
+// An entry never holds a name, an address or a reading. Types 5 and on are free: key succeeded,
+// calibration, correction, price. One strict rule: bytes that this file would not write are refused.
+
+import { decode, encode, rfc8949EncodeOptions } from 'cborg';
+import { LedgerError } from './errors.ts';
+
+export type Entry =
+  | { type: 'volunteer-admitted'; receivedMs: number; key: Uint8Array }
+  | { type: 'kit-enrolled'; receivedMs: number; meterId: Uint8Array; enrolmentHash: Uint8Array }
+  | {
+      type: 'batch-received';
+      receivedMs: number;
+      meterId: Uint8Array;
+      firstSeq: number;
+      lastSeq: number;
+      batchHash: Uint8Array;
+    }
+  | {
+      type: 'key-revoked';
+      receivedMs: number;
+      meterId: Uint8Array;
+      /** The two different messages under one signature index. */
+      evidence: [Uint8Array, Uint8Array];
+    };
+
+export type EntryOf<T extends Entry['type']> = Extract<Entry, { type: T }>;
+
+const TYPE = {
+  'volunteer-admitted': 1,
+  'kit-enrolled': 2,
+  'batch-received': 3,
+  'key-revoked': 4,
+} as const;
+
+const KEY_BYTES = 32;
+const HASH_BYTES = 32;
+const METER_ID_BYTES = 8;
+/** The largest entry, a batch's, is below 80 bytes; later types may take this much. */
+const MAX_BYTES = 1_024;
+
+export function encodeEntry(entry: Entry): Uint8Array {
+  const members: [number, unknown][] = [[1, TYPE[entry.type]], [2, entry.receivedMs]];
+  if (entry.type === 'volunteer-admitted') members.push([3, entry.key]);
+  else members.push([3, entry.meterId]);
+  if (entry.type === 'kit-enrolled') members.push([4, entry.enrolmentHash]);
+  if (entry.type === 'batch-received') {
+    members.push([4, entry.firstSeq], [5, entry.lastSeq], [6, entry.batchHash]);
+  }
+  if (entry.type === 'key-revoked') members.push([7, entry.evidence]);
+  return encode(new Map(members), rfc8949EncodeOptions);
+}
+
+/** The inverse of {@link encodeEntry}. Throws LedgerError `malformed-entry`. */
+export function decodeEntry(bytes: Uint8Array): Entry {
+  if (bytes.length > MAX_BYTES) throw malformed(`at most ${MAX_BYTES} bytes`, `${bytes.length}`);
+  const entry = readEntry(decodeMap(bytes));
+  if (Buffer.compare(encodeEntry(entry), bytes) !== 0) {
+    throw malformed('the deterministic encoding', Buffer.from(bytes).toString('hex'));
+  }
+  return entry;
+}
+
+function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
+  const receivedMs = uint(map, 2);
+  const meterId = (): Uint8Array => bytesOf(map.get(3), METER_ID_BYTES, 'a meter id');
+  switch (uint(map, 1)) {
+    case TYPE['volunteer-admitted']:
+      return { type: 'volunteer-admitted', receivedMs, key: bytesOf(map.get(3), KEY_BYTES, 'a key') };
+    case TYPE['kit-enrolled']:
+      return {
+        type: 'kit-enrolled',
+        receivedMs,
+        meterId: meterId(),
+        enrolmentHash: bytesOf(map.get(4), HASH_BYTES, 'a hash'),
+      };
+    case TYPE['batch-received']: {
+      const [firstSeq, lastSeq] = [uint(map, 4), uint(map, 5)];
+      if (lastSeq < firstSeq) throw malformed(`at least ${firstSeq}`, `${lastSeq}`);
+      const batchHash = bytesOf(map.get(6), HASH_BYTES, 'a hash');
+      return { type: 'batch-received', receivedMs, meterId: meterId(), firstSeq, lastSeq, batchHash };
+    }
+    case TYPE['key-revoked']: {
+      const pair = map.get(7);
+      if (!Array.isArray(pair) || pair.length !== 2) throw malformed('two hashes', 'other');
+      const [one, other] = pair.map((hash) => bytesOf(hash, HASH_BYTES, 'a hash'));
+      if (Buffer.compare(one, other) === 0) throw malformed('two different hashes', 'one twice');
+      return { type: 'key-revoked', receivedMs, meterId: meterId(), evidence: [one, other] };
+    }
+    default:
+      throw malformed('type 1 to 4', String(map.get(1)));
+  }
+}
+
+function decodeMap(bytes: Uint8Array): ReadonlyMap<unknown, unknown> {
+  let value: unknown;
+  try {
+    value = decode(bytes, { useMaps: true, strict: true, rejectDuplicateMapKeys: true });
+  } catch (cause) {
+    const parts = { code: 'malformed-entry', message: 'Entry refused', expected: 'CBOR' };
+    throw new LedgerError({ ...parts, got: (cause as Error).message, cause });
+  }
+  if (!(value instanceof Map)) throw malformed('a map', typeof value);
+  return value;
+}
+
+function uint(map: ReadonlyMap<unknown, unknown>, key: number): number {
+  const value = map.get(key);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw malformed(`an unsigned integer under ${key}`, String(value));
+  }
+  return value;
+}
+
+function bytesOf(value: unknown, length: number, what: string): Uint8Array {
+  if (!(value instanceof Uint8Array) || value.length !== length) {
+    throw malformed(`${what} of ${length} bytes`, String(value));
+  }
+  return new Uint8Array(value);
+}
+
+function malformed(expected: string, got: string): LedgerError {
+  return new LedgerError({ code: 'malformed-entry', message: 'Entry refused', expected, got });
+}

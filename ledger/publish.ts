@@ -1,0 +1,44 @@
+// The disclosure rule: which batches' blobs must stand in public, computable from the log alone.
+//
+// A kit's owner chose a bucket at pairing: none, each batch, hour or day of the time received (UTC).
+// The last batch of a meter in a bucket is due once a later bucket has a batch of that meter: its
+// cumulative counters make the whole bucket exact. Due and absent is **missing**; any other absent
+// batch is **withheld**, as the owner wished.
+// Enrolments, and both sides of an equivocation, are always due. Pure.
+
+/** As in an enrolment: payload member 5. */
+export const PUBLISH = { none: 0, batch: 1, hour: 2, day: 3 } as const;
+export type Publish = (typeof PUBLISH)[keyof typeof PUBLISH];
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** A batch entry as the rule sees it. */
+export interface PublishedBatch {
+  /** Entry index in the log. */
+  index: number;
+  receivedMs: number;
+}
+
+/**
+ * True if the arrival of `next` makes `batch`, the same meter's batch before it, due.
+ * The ingest asks this of each new batch, the audit of each pair.
+ */
+export function closesBucket(publish: Publish, batch: PublishedBatch, next: PublishedBatch): boolean {
+  return bucket(publish, batch) !== bucket(publish, next);
+}
+
+/** The entry indices of a meter's batches that are due, its batches given in log order. */
+export function dueBatches(publish: Publish, batches: readonly PublishedBatch[]): Set<number> {
+  const due = new Set<number>();
+  for (let i = 0; i + 1 < batches.length; i++) {
+    if (closesBucket(publish, batches[i], batches[i + 1])) due.add(batches[i].index);
+  }
+  return due;
+}
+
+function bucket(publish: Publish, { index, receivedMs }: PublishedBatch): number {
+  if (publish === PUBLISH.none) return 0;
+  if (publish === PUBLISH.batch) return index;
+  return Math.floor(receivedMs / (publish === PUBLISH.hour ? HOUR_MS : DAY_MS));
+}
