@@ -1,0 +1,142 @@
+// Many kits at once, each failing alone, each recorded in bench.db as the step `configure`.
+
+import type { BenchRecord, Detail } from '../bench/record.ts';
+import type { Campaign, Kit } from '../campaign/campaign.ts';
+import type { Secrets } from '../campaign/secrets.ts';
+import { describeError, KitError } from '../errors.ts';
+import type { Output } from '../terminal.ts';
+import type { ConfigureOutcome } from './configure.ts';
+import type { Connect } from './connection.ts';
+import { addressOf, configurerOf } from './kinds.ts';
+import { outlinePlan, printPlan } from './plan.ts';
+
+export interface ConfigureDeps {
+  campaign: Campaign;
+  secrets: Secrets;
+  record: BenchRecord;
+  /** TCP unless told otherwise. */
+  connect?: Connect;
+}
+
+export interface ConfigureKitsOptions {
+  /** Shows every plan and changes nothing, the record included. */
+  dryRun?: boolean;
+  /** How long to go on trying to reach a node that may still be booting. */
+  patienceMs?: number;
+}
+
+export interface ConfiguredKit {
+  kit: string;
+  outcome?: ConfigureOutcome;
+  error?: unknown;
+}
+
+/** Each connection's cryptography is done in this process: more at once would only time out. */
+const atOnce = 25;
+
+/** Never throws for a kit: its error stands in its result. Results are in the order of `kits`. */
+export async function configureKits(
+  kits: Kit[],
+  deps: ConfigureDeps,
+  output: Output,
+  options: ConfigureKitsOptions = {},
+): Promise<ConfiguredKit[]> {
+  const results: ConfiguredKit[] = [];
+  const waiting = [...kits.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [at, kit] = next;
+      results[at] = await configureKit(kit, deps, output, options);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, kits.length) }, work));
+  return results;
+}
+
+/** @throws KitError the error itself for one kit, `kits-failed` when some of several failed */
+export function refuseFailures(results: ConfiguredKit[]): void {
+  const failed = results.filter((result) => result.error !== undefined);
+  if (failed.length === 0) return;
+  if (results.length === 1) throw failed[0].error;
+  throw new KitError({
+    code: 'kits-failed',
+    message: `${failed.length} of ${results.length} kits could not be configured`,
+    got: failed.map(({ kit, error }) => `${kit}: ${describeError(error)}`).join('\n'),
+    hint: `Run the command again for ${failed.map(({ kit }) => kit).join(' ')}.`,
+  });
+}
+
+async function configureKit(
+  kit: Kit,
+  { campaign, secrets, record, connect }: ConfigureDeps,
+  output: Output,
+  { dryRun = false, patienceMs }: ConfigureKitsOptions,
+): Promise<ConfiguredKit> {
+  try {
+    if (!dryRun) record.start(kit.name, 'configure', { image: campaign.image });
+    const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
+    const configure = configurerOf(kit, campaign, opened);
+    const outcome = await configure({
+      kit: kit.name,
+      address: addressOf(kit, opened),
+      connect,
+      dryRun,
+      patienceMs,
+      report: ({ type, ...event }) => output.event({ type: `configure-${type}`, kit: kit.name, ...event }),
+    });
+    if (!dryRun) record.done(kit.name, 'configure', detailOf(kit, outcome));
+    return { kit: kit.name, outcome };
+  } catch (error) {
+    if (!dryRun) record.fail(kit.name, 'configure', error);
+    output.event({
+      type: 'configure-failed',
+      kit: kit.name,
+      error: error instanceof KitError ? error.toJSON() : String(error),
+      text: `${kit.name}: ${describeError(error)}`,
+    });
+    return { kit: kit.name, error };
+  }
+}
+
+/** What the record keeps: names of steps and files, never contents. */
+function detailOf(kit: Kit, { plan, roundTrips, elapsedMs }: ConfigureOutcome): Detail {
+  return {
+    kind: plan.kind,
+    address: kit.address,
+    domain: kit.domain,
+    steps: outlinePlan(plan).map(({ name }) => name),
+    roundTrips,
+    elapsedMs: Math.round(elapsedMs),
+  };
+}
+
+/** The results as one document for programs. */
+export function documentOf(results: ConfiguredKit[]): unknown {
+  return results.map(({ kit, outcome, error }) => ({
+    kit,
+    ok: error === undefined,
+    ...(outcome && {
+      kind: outcome.plan.kind,
+      steps: outlinePlan(outcome.plan),
+      round_trips: outcome.roundTrips,
+      elapsed_ms: Math.round(outcome.elapsedMs),
+    }),
+    ...(error !== undefined && {
+      error: error instanceof KitError ? error.toJSON() : { message: String(error) },
+    }),
+  }));
+}
+
+/** The results for people: plans in full when they are only shown. */
+export function humanOf(results: ConfiguredKit[], { dryRun = false } = {}): string {
+  return results
+    .map(({ kit, outcome }) => {
+      if (outcome === undefined) return `${kit}: failed`;
+      if (dryRun) return printPlan(outcome.plan);
+      const { steps } = outcome.plan;
+      const seconds = (outcome.elapsedMs / 1000).toFixed(1);
+      const done = steps.length === 0 ? 'nothing to do' : `${steps.length} steps done, proven`;
+      return `${kit}: ${done} (${seconds} s, ${outcome.roundTrips} round trips)`;
+    })
+    .join('\n');
+}

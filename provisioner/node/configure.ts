@@ -1,0 +1,208 @@
+// The engine: facts → plan → apply → facts again, until the plan is empty. A kind of node (snac,
+// YunoHost …) says which facts matter and what follows from them; this file knows none of them.
+// Whatever happened to a node before (a power cut, half a run, a dropped connection), the next run
+// begins with facts and does what is left.
+
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { KitError } from '../errors.ts';
+import { openConnection, type ConnectionOptions } from './connection.ts';
+import type { NodeAddress, NodeConnection } from './connection.ts';
+import { factScript, readFacts, type FactsOf } from './fact.ts';
+import { busyExitCode, planScript, progressReader } from './script.ts';
+import { redact } from './secret.ts';
+import { defaultStepTimeoutS, secretsOf, type Plan, type Step } from './step.ts';
+
+/** What a sort of node is, to the engine. Both functions are pure. */
+export interface NodeKind<Desired, Facts> {
+  name: string;
+  facts(desired: Desired): FactsOf<Facts>;
+  /** Steps in the order in which they must run. @throws KitError if the state cannot be reached */
+  plan(desired: Desired, facts: Facts): Step[];
+}
+
+export type NodeEvent =
+  | { type: 'waiting'; text: string }
+  | { type: 'plan'; text: string; steps: number }
+  | { type: 'step'; text: string; step: number; steps: number }
+  | { type: 'again'; text: string };
+
+export interface ConfigureOptions extends ConnectionOptions {
+  kit: string;
+  dryRun?: boolean;
+  /** How long to go on trying to reach a node that may still be booting. */
+  patienceMs?: number;
+  report?: (event: NodeEvent) => void;
+}
+
+export interface ConfigureOutcome {
+  /** What was done, or with `dryRun` what would be. */
+  plan: Plan;
+  roundTrips: number;
+  elapsedMs: number;
+}
+
+/** Times that a run is taken up again after the connection dropped. */
+const maxDrops = 5;
+const factsTimeoutMs = 120_000;
+const retryMs = 1000;
+
+/**
+ * Brings one node to its desired state and proves it: facts gathered afterwards give an empty plan.
+ * @throws KitError `plan-not-empty`, `step-failed`, `node-busy`, and those of a connection
+ */
+export async function configureNode<Desired, Facts>(
+  kind: NodeKind<Desired, Facts>,
+  desired: Desired,
+  { address, ...options }: ConfigureOptions & { address: NodeAddress },
+): Promise<ConfigureOutcome> {
+  const startMs = performance.now();
+  const done: Step[] = [];
+  let roundTrips = 0;
+  for (let drops = 0; ; drops += 1) {
+    const connection = await reach(address, options);
+    try {
+      await settle(kind, desired, { connection, done, options });
+      break;
+    } catch (error) {
+      if (!isDrop(error) || drops >= maxDrops) throw error;
+      options.report?.({ type: 'again', text: `${options.kit}: ${error.message}; again` });
+    } finally {
+      roundTrips += connection.roundTrips;
+      connection.close();
+    }
+  }
+  const plan = { kit: options.kit, kind: kind.name, steps: done };
+  return { plan, roundTrips, elapsedMs: performance.now() - startMs };
+}
+
+/** Asks a node for facts. @throws KitError `facts-cut-short`, `fact-unreadable` */
+export async function gatherFacts<F>(connection: NodeConnection, facts: FactsOf<F>): Promise<F> {
+  const mark = freshMark();
+  const { stdout } = await connection.run(factScript(facts, mark), { timeoutMs: factsTimeoutMs });
+  return readFacts(facts, mark, stdout);
+}
+
+/** Opens a connection; while `patienceMs` lasts, a node that cannot be reached is tried again. */
+export async function reach(
+  address: NodeAddress,
+  options: Omit<ConfigureOptions, 'dryRun'>,
+): Promise<NodeConnection> {
+  const untilMs = performance.now() + (options.patienceMs ?? 0);
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await openConnection(address, options);
+    } catch (error) {
+      const retried = error instanceof KitError && retriedCodes.has(error.code);
+      if (!retried || performance.now() + retryMs > untilMs) throw error;
+      if (tries === 0) options.report?.({ type: 'waiting', text: `${options.kit}: waiting for it` });
+      await sleep(retryMs);
+    }
+  }
+}
+
+const retriedCodes = new Set(['node-unreachable', 'node-too-slow']);
+
+async function settle<Desired, Facts>(
+  kind: NodeKind<Desired, Facts>,
+  desired: Desired,
+  run: { connection: NodeConnection; done: Step[]; options: ConfigureOptions },
+): Promise<void> {
+  const { connection, done, options } = run;
+  const planNow = async (): Promise<Step[]> =>
+    kind.plan(desired, await gatherFacts(connection, kind.facts(desired)));
+  const steps = await planNow();
+  const text = `${options.kit}: ${steps.length === 0 ? 'nothing to do' : `${steps.length} steps`}`;
+  options.report?.({ type: 'plan', text, steps: steps.length });
+  if (options.dryRun) done.push(...steps);
+  if (options.dryRun || steps.length === 0) return;
+  await applySteps(connection, steps, { options, done });
+  const left = await planNow();
+  if (left.length > 0) throw notEmpty(options.kit, left);
+}
+
+/** Sends the steps as one script and follows it; `done` grows as steps end well. */
+async function applySteps(
+  connection: NodeConnection,
+  steps: Step[],
+  { options, done }: { options: ConfigureOptions; done: Step[] },
+): Promise<void> {
+  const mark = freshMark();
+  const timeoutMs = (at: number): number => (steps[at]?.timeoutS ?? defaultStepTimeoutS) * 1000;
+  let failed: KitError | undefined;
+  let finished = false;
+  let renewed: (timeoutMs: number) => void = () => undefined;
+  const read = progressReader(mark, (progress) => {
+    if (progress.type === 'done') finished = true;
+    else if (progress.type === 'start') {
+      renewed(timeoutMs(progress.at));
+      const text = `${options.kit}: ${steps[progress.at].name}`;
+      options.report?.({ type: 'step', text, step: progress.at + 1, steps: steps.length });
+    } else if (progress.exitCode === 0) {
+      done.push(steps[progress.at]);
+    } else {
+      failed = stepFailed(options.kit, steps, progress);
+    }
+  });
+  const result = await connection.run(planScript(steps, mark), {
+    timeoutMs: timeoutMs(0),
+    onOutput(piece, renew) {
+      renewed = renew;
+      read(piece);
+    },
+  });
+  if (failed) throw failed;
+  if (result.exitCode === busyExitCode) throw busy(options.kit);
+  if (!finished) throw brokeOff(options.kit, redact(result.stderr, secretsOf(steps)));
+}
+
+function freshMark(): string {
+  return `commons-${randomBytes(12).toString('hex')}`;
+}
+
+function isDrop(error: unknown): error is KitError {
+  return error instanceof KitError && error.code === 'connection-lost';
+}
+
+function stepFailed(
+  kit: string,
+  steps: Step[],
+  { at, exitCode, output }: { at: number; exitCode: number; output: string },
+): KitError {
+  const said = redact(output, secretsOf(steps)).split('\n').slice(-12).join('\n');
+  return new KitError({
+    code: 'step-failed',
+    message: `${kit}: “${steps[at].name}” failed`,
+    expected: 'exit code 0',
+    got: `exit code ${exitCode}${said === '' ? '' : `: ${said}`}`,
+    hint: 'Mend what it complains about, then run the command again: it goes on from here.',
+  });
+}
+
+function notEmpty(kit: string, left: Step[]): KitError {
+  return new KitError({
+    code: 'plan-not-empty',
+    message: `${kit} did not keep what was done to it`,
+    expected: 'an empty plan after applying one',
+    got: left.map((step) => `${step.name} (${step.because})`).join('; '),
+    hint: 'Something on the node undoes these steps: look there before running the command again.',
+  });
+}
+
+function busy(kit: string): KitError {
+  return new KitError({
+    code: 'node-busy',
+    message: `${kit} is being configured by somebody else`,
+    hint: 'Wait until the other run ends, then try again.',
+  });
+}
+
+function brokeOff(kit: string, said: string): KitError {
+  return new KitError({
+    code: 'apply-broke-off',
+    message: `${kit} stopped in the middle of the plan`,
+    got: said.trim() || 'no reason given',
+    hint: 'Run the command again: it goes on where it was.',
+  });
+}

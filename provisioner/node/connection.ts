@@ -1,0 +1,266 @@
+// One SSH connection to a node: a shell script goes in on standard input, what it prints comes out.
+// The node's host key was made at the bench and is known before the node first boots: any other key
+// ends the connection before anything of ours is offered to it. Owns no script and no secret;
+// nothing but `/bin/sh -s` is ever on a command line.
+
+import { connect as tcpConnect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
+
+import ssh2, { type ClientChannel } from 'ssh2';
+
+import { sshFingerprint, sshPublicBlob } from '../campaign/ssh-key.ts';
+import { KitError } from '../errors.ts';
+
+export interface NodeAddress {
+  host: string;
+  port: number;
+  /** `ssh-ed25519 AAAA…`: the only key that this node may show. */
+  hostKeyLine: string;
+  /** OpenSSH PEM of the key that opens root's account: secret. */
+  loginKeyPem: string;
+}
+
+export type Connect = (host: string, port: number) => Duplex;
+
+export interface ConnectionOptions {
+  connect?: Connect;
+  /** From the first packet to an open session. */
+  openTimeoutMs?: number;
+}
+
+export interface RunOptions {
+  /** How long the script may go without `renew`. */
+  timeoutMs: number;
+  /** Pieces of standard output as they come; `renew` starts the time-out again. */
+  onOutput?: (piece: string, renew: (timeoutMs: number) => void) => void;
+}
+
+export interface RunResult {
+  stdout: string;
+  stderr: string;
+  exitCode: number;
+}
+
+export interface NodeConnection {
+  /** @throws KitError `connection-lost`, `node-too-slow`, `node-too-talkative` */
+  run(script: string, options: RunOptions): Promise<RunResult>;
+  /** Channels opened so far: each costs a round trip. */
+  readonly roundTrips: number;
+  close(): void;
+}
+
+/** An emulated node takes some ten seconds over its key exchange when the machine is busy. */
+const defaultOpenTimeoutMs = 60_000;
+/** All facts of a node are a few kilobytes. */
+const maxOutputBytes = 4 * 1024 * 1024;
+const maxErrorBytes = 16_384;
+
+/** @throws KitError `node-unreachable`, `host-key-mismatch`, `login-refused`, `node-too-slow` */
+export async function openConnection(
+  address: NodeAddress,
+  options: ConnectionOptions = {},
+): Promise<NodeConnection> {
+  const client = new ssh2.Client();
+  await handshake(client, address, options);
+  let roundTrips = 0;
+  let lost: Error | undefined;
+  client.on('error', (error) => (lost = error));
+  return {
+    get roundTrips() {
+      return roundTrips;
+    },
+    async run(script, runOptions) {
+      roundTrips += 1;
+      const channel = await openShell(client, address, runOptions.timeoutMs);
+      return converse(channel, script, { ...runOptions, address, lost: () => lost });
+    },
+    close: () => void client.end(),
+  };
+}
+
+export const tcp: Connect = (host, port) => tcpConnect({ host, port });
+
+function handshake(
+  client: ssh2.Client,
+  address: NodeAddress,
+  { connect = tcp, openTimeoutMs = defaultOpenTimeoutMs }: ConnectionOptions,
+): Promise<void> {
+  const pinned = sshPublicBlob(address.hostKeyLine);
+  let shown: Buffer | undefined;
+  return new Promise((resolve, reject) => {
+    const socket = connect(address.host, address.port);
+    // ssh2's own time-out begins with the connection: this one covers reaching the node as well.
+    const timer = setTimeout(() => fail(tooSlow(address, openTimeoutMs)), openTimeoutMs);
+    const settle = (): void => {
+      clearTimeout(timer);
+      client.removeAllListeners();
+      client.on('error', () => undefined);
+    };
+    const fail = (error: KitError): void => {
+      settle();
+      client.end();
+      socket.destroy();
+      reject(error);
+    };
+    client.on('ready', () => {
+      settle();
+      resolve();
+    });
+    client.on('error', (cause) => fail(handshakeError(address, cause, { pinned, shown })));
+    client.on('close', () => fail(unreachable(address, 'the connection closed')));
+    client.connect({
+      sock: socket,
+      username: 'root',
+      privateKey: address.loginKeyPem,
+      readyTimeout: openTimeoutMs,
+      keepaliveInterval: 15_000,
+      keepaliveCountMax: 8,
+      algorithms: { serverHostKey: ['ssh-ed25519'] },
+      hostVerifier: (key: Buffer) => {
+        shown = key;
+        return key.equals(pinned);
+      },
+    });
+  });
+}
+
+type Failure = Error & { level?: string; code?: string | number };
+
+function handshakeError(
+  address: NodeAddress,
+  cause: Failure,
+  keys: { pinned: Buffer; shown: Buffer | undefined },
+): KitError {
+  const otherKey = keys.shown !== undefined && !keys.shown.equals(keys.pinned);
+  if (otherKey || /no matching host key format/.test(cause.message)) {
+    return new KitError({
+      code: 'host-key-mismatch',
+      message: `${nameOf(address)} is not the node that was made for this kit`,
+      expected: sshFingerprint(keys.pinned),
+      got: keys.shown ? sshFingerprint(keys.shown) : 'a key of another type',
+      hint: 'Check the address. If the drive was flashed by another bench, flash it again here.',
+      cause,
+    });
+  }
+  if (cause.level === 'client-authentication') {
+    return new KitError({
+      code: 'login-refused',
+      message: `${nameOf(address)} does not let the bench in`,
+      expected: 'root to be reachable with the campaign’s bench key',
+      got: cause.message,
+      hint: 'Was the kit handed over already, or flashed for another campaign?',
+      cause,
+    });
+  }
+  return unreachable(address, cause.message || String(cause.code ?? 'no reason given'), cause);
+}
+
+function openShell(
+  client: ssh2.Client,
+  address: NodeAddress,
+  timeoutMs: number,
+): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(tooSlow(address, timeoutMs)), timeoutMs);
+    const settle = (error: Error | undefined, channel: ClientChannel): void => {
+      clearTimeout(timer);
+      if (error) reject(connectionLost(address, error.message));
+      else resolve(channel);
+    };
+    try {
+      client.exec('/bin/sh -s', settle);
+    } catch (error) {
+      settle(error as Error, undefined as never);
+    }
+  });
+}
+
+function converse(
+  channel: ClientChannel,
+  script: string,
+  options: RunOptions & { address: NodeAddress; lost: () => Error | undefined },
+): Promise<RunResult> {
+  const { address, onOutput } = options;
+  const decoder = new StringDecoder('utf8');
+  let [stdout, stderr] = ['', ''];
+  let exitCode: number | undefined;
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout;
+    const fail = (error: unknown): void => {
+      clearTimeout(timer);
+      channel.removeAllListeners('close');
+      channel.destroy();
+      reject(error);
+    };
+    const renew = (timeoutMs: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => fail(tooSlow(address, timeoutMs)), timeoutMs);
+    };
+    renew(options.timeoutMs);
+    channel.on('data', (bytes: Buffer) => {
+      const piece = decoder.write(bytes);
+      stdout += piece;
+      if (stdout.length > maxOutputBytes) return fail(tooTalkative(address));
+      try {
+        onOutput?.(piece, renew);
+      } catch (error) {
+        fail(error);
+      }
+    });
+    channel.stderr.on('data', (bytes: Buffer) => {
+      stderr = (stderr + bytes.toString('utf8')).slice(-maxErrorBytes);
+    });
+    channel.on('exit', (code: number | null) => (exitCode = code ?? -1));
+    channel.on('error', (error: Error) => fail(connectionLost(address, error.message)));
+    channel.on('close', () => {
+      clearTimeout(timer);
+      if (exitCode !== undefined) return resolve({ stdout, stderr, exitCode });
+      reject(connectionLost(address, options.lost()?.message ?? 'it closed without an exit code'));
+    });
+    channel.end(script);
+  });
+}
+
+function nameOf({ host, port }: NodeAddress): string {
+  return port === 22 ? host : `${host}:${port}`;
+}
+
+function unreachable(address: NodeAddress, got: string, cause?: Error): KitError {
+  return new KitError({
+    code: 'node-unreachable',
+    message: `${nameOf(address)} cannot be reached by SSH`,
+    expected: 'a node that has booted, on this network',
+    got,
+    hint: 'Is it plugged in and on this LAN? Give it two minutes after power-on, or set `address`.',
+    cause,
+  });
+}
+
+function connectionLost(address: NodeAddress, got: string): KitError {
+  return new KitError({
+    code: 'connection-lost',
+    message: `The connection to ${nameOf(address)} was lost`,
+    got,
+    hint: 'Run the command again: it goes on where it was.',
+  });
+}
+
+function tooSlow(address: NodeAddress, timeoutMs: number): KitError {
+  return new KitError({
+    code: 'node-too-slow',
+    message: `${nameOf(address)} did not answer in time`,
+    expected: `an answer within ${timeoutMs / 1000} s`,
+    got: 'silence',
+    hint: 'Run the command again; if it persists, look at the node’s load and disk.',
+  });
+}
+
+function tooTalkative(address: NodeAddress): KitError {
+  return new KitError({
+    code: 'node-too-talkative',
+    message: `${nameOf(address)} sent more than makes sense`,
+    expected: `at most ${maxOutputBytes} bytes`,
+    got: 'more',
+  });
+}

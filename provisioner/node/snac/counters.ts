@@ -1,0 +1,127 @@
+// What the meter asks the node: one small JSON of cumulative counters over the LAN, answered by a
+// shell script that systemd starts for each connection, so that nothing stays resident. All of it
+// is the node's own claim (DESIGN § 9). Pure: the texts of the script and of its two units.
+//
+//   GET /counters → {"v":1,"boot":"32 hex","wan_in_bytes":N,"wan_out_bytes":N,"disk_used_bytes":N,
+//                    "temperature_milli_c":N|null,"users":N,"posts":N}      below 512 bytes
+
+import type { FileWrite } from '../step.ts';
+import { countersPort } from './firewall.ts';
+
+export const countersSocket = 'commons-counters.socket';
+
+export function countersFiles(): FileWrite[] {
+  const units = '/etc/systemd/system';
+  const file = (path: string, mode: string, content: string): FileWrite => ({
+    path,
+    mode,
+    owner: 'root:root',
+    content,
+  });
+  return [
+    file('/usr/local/lib/commons-kit/counters', '0755', script),
+    file(`${units}/${countersSocket}`, '0644', socketUnit),
+    file(`${units}/commons-counters@.service`, '0644', serviceUnit),
+  ];
+}
+
+/**
+ * Three commands are started (nft and two stats); all else is the shell's own, because starting one
+ * is what takes time on a small or emulated machine. snac's index of public posts has lines of 33
+ * bytes, the way that its NodeInfo counts posts.
+ */
+const script = `#!/bin/sh
+# Answers one request on standard input and output. Written by kit configure.
+export LC_ALL=C
+
+answer() {
+  printf 'HTTP/1.1 %s\\r\\nContent-Type: application/json\\r\\n' "$1"
+  printf 'Content-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s' "\${#2}" "$2"
+  exit 0
+}
+
+# The whole request is read, since closing a socket with unread bytes may cut the answer off. Its
+# lines are bounded here, their length and the time they take by the unit.
+IFS= read -r request || exit 0
+lines=0
+while IFS= read -r line && [ \${#line} -gt 1 ]; do
+  lines=$((lines + 1))
+  [ $lines -lt 40 ] || answer '431 Request Header Fields Too Large' '{"error":"too many lines"}'
+done
+case $request in
+  'GET /counters HTTP/1.'*) ;;
+  *) answer '404 Not Found' '{"error":"only GET /counters"}' ;;
+esac
+
+read -r boot </proc/sys/kernel/random/boot_id
+IFS=-
+set -- $boot
+boot=$1$2$3$4$5
+unset IFS
+
+users=0
+for file in /var/lib/snac2/user/*/user.json; do
+  [ -e "$file" ] && users=$((users + 1))
+done
+
+temperature=null
+for zone in /sys/class/thermal/thermal_zone*/temp; do
+  [ -e "$zone" ] && read -r temperature <"$zone" && break
+done 2>/dev/null
+
+wan_in= wan_out= disk_used= posts=0
+set -- $(
+  /usr/sbin/nft list counters table inet commons
+  /usr/bin/stat -f -c 'disk %S %b %f' /
+  exec /usr/bin/stat -c 'index %s' /var/lib/snac2/user/*/public.idx 2>/dev/null
+)
+while [ $# -gt 0 ]; do
+  case $1 in
+    wan_in) wan_in=$6 ;;
+    wan_out) wan_out=$6 ;;
+    disk) disk_used=$(($2 * ($3 - $4))) ;;
+    index) posts=$((posts + $2 / 33)) ;;
+  esac
+  shift
+done
+if [ -z "$wan_in" ] || [ -z "$wan_out" ] || [ -z "$disk_used" ]; then
+  answer '503 Service Unavailable' '{"error":"the firewall keeps no counters"}'
+fi
+
+json="{\\"v\\":1,\\"boot\\":\\"$boot\\",\\"wan_in_bytes\\":$wan_in,\\"wan_out_bytes\\":$wan_out"
+json="$json,\\"disk_used_bytes\\":$disk_used,\\"temperature_milli_c\\":$temperature"
+answer '200 OK' "$json,\\"users\\":$users,\\"posts\\":$posts}"
+`;
+
+const socketUnit = `[Unit]
+Description=Commons counters for the meter
+
+[Socket]
+ListenStream=${countersPort}
+Accept=yes
+MaxConnections=16
+MaxConnectionsPerSource=4
+
+[Install]
+WantedBy=sockets.target
+`;
+
+/** Counters need CAP_NET_ADMIN to be read; snac's folder is for its user alone. */
+const serviceUnit = `[Unit]
+Description=Commons counters, one answer
+CollectMode=inactive-or-failed
+
+[Service]
+ExecStart=/usr/local/lib/commons-kit/counters
+StandardInput=socket
+StandardOutput=socket
+StandardError=null
+User=debian-snac
+AmbientCapabilities=CAP_NET_ADMIN
+CapabilityBoundingSet=CAP_NET_ADMIN
+NoNewPrivileges=yes
+RuntimeMaxSec=15
+MemoryMax=32M
+TasksMax=16
+LogLevelMax=warning
+`;

@@ -1,0 +1,41 @@
+// What a snac node should be: plain Debian with snac2 behind nginx, a firewall, the meter's counters
+// and its relay to the ledger. The values that differ between kits; all else is in the plan.
+
+import type { Campaign, Kit } from '../../campaign/campaign.ts';
+import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
+import { Secret } from '../secret.ts';
+
+export interface SnacDesired {
+  hostname: string;
+  domain: string;
+  /** snac's user: lower-case letters, digits, underscores. */
+  owner: string;
+  /** What the owner types first; only set when the user is made. */
+  ownerPassphrase: Secret;
+  timezone: string;
+  /** PEM; trusted by the node besides Debian's own authorities. */
+  caCertificate: string;
+  /** PEM, the node's certificate first. */
+  certificate: string;
+  certificateKey: Secret;
+  /** Base URL of the ledger, without a slash at the end. */
+  ledger: string;
+}
+
+export function snacDesired(
+  kit: Kit,
+  campaign: Campaign,
+  secrets: { campaign: CampaignSecrets; kit: KitSecrets },
+): SnacDesired {
+  return {
+    hostname: kit.name,
+    domain: kit.domain,
+    owner: kit.owner,
+    ownerPassphrase: new Secret(secrets.kit.ownerPassphrase),
+    timezone: campaign.timezone,
+    caCertificate: secrets.campaign.caCertificatePem,
+    certificate: secrets.kit.tls.certificatePem,
+    certificateKey: new Secret(secrets.kit.tls.keyPem),
+    ledger: campaign.ledger,
+  };
+}

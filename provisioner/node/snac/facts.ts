@@ -1,0 +1,72 @@
+// All that is asked of a snac node before anything is done to it. Pure: commands and parsers.
+
+import { FactError, type Fact, type FactsOf } from '../fact.ts';
+import { stamps, type Stamps } from '../operation/effect.ts';
+import { fileStates, type FileStates } from '../operation/files.ts';
+import { unitStates, type UnitStates } from '../operation/units.ts';
+import { countersSocket } from './counters.ts';
+import { firewallLoaded } from './firewall.ts';
+import { serverJson, snacUsers, type ServerJson } from './server.ts';
+
+export interface SnacFacts {
+  /** Programs of the image that are not there. */
+  missingPrograms: string[];
+  hostname: string;
+  /** The target of /etc/localtime. */
+  localtime: string;
+  /** Addresses in resolv.conf. */
+  resolvers: string[];
+  files: FileStates;
+  stamps: Stamps;
+  units: UnitStates;
+  firewallLoaded: boolean;
+  /** Debian's welcome page, which would take the domain's requests. */
+  welcomePage: boolean;
+  server: ServerJson;
+  users: Record<string, boolean>;
+}
+
+export const units = {
+  nginx: 'nginx.service',
+  snac: 'snac2.service',
+  firewall: 'nftables.service',
+  counters: countersSocket,
+  upgrades: 'apt-daily-upgrade.timer',
+};
+
+export const welcomePagePath = '/etc/nginx/sites-enabled/default';
+
+const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk'];
+
+/** @param paths of the files that the plan would write */
+export function snacFacts(paths: string[]): FactsOf<SnacFacts> {
+  return {
+    missingPrograms: {
+      script: `for name in ${programs.join(' ')}; do command -v $name >/dev/null || echo $name; done`,
+      parse: (text) => text.split('\n').filter((name) => name !== ''),
+    },
+    hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
+    localtime: { script: 'readlink /etc/localtime', parse: (text) => text },
+    resolvers,
+    files: fileStates(paths),
+    stamps,
+    units: unitStates(Object.values(units)),
+    firewallLoaded: { script: 'nft list table inet commons', parse: firewallLoaded },
+    welcomePage: {
+      script: `[ -e ${welcomePagePath} ] || [ -L ${welcomePagePath} ]`,
+      parse: (_, exitCode) => exitCode === 0,
+    },
+    server: serverJson,
+    users: snacUsers,
+  };
+}
+
+/** resolv.conf(5) takes three; nginx cannot use addresses bound to an interface (`%`). */
+const resolvers: Fact<string[]> = {
+  script: 'cat /etc/resolv.conf',
+  parse(text) {
+    const addresses = [...text.matchAll(/^nameserver\s+([0-9a-fA-F.:]+)\s*$/gm)];
+    if (addresses.length === 0) throw new FactError('a nameserver in /etc/resolv.conf', text);
+    return addresses.slice(0, 3).map((match) => match[1]);
+  },
+};

@@ -1,0 +1,77 @@
+// The node's firewall, and the two counters of what went through the home's line. Loading it again
+// keeps the counters: the table is emptied of rules, never deleted. Pure.
+
+import { linkOnlyRanges, privateRanges } from './ranges.ts';
+
+export const firewallPath = '/etc/nftables.conf';
+export const countersPort = 8010;
+
+/** The rules as `nft -f` reads them at every boot. */
+export function firewallRules(): string {
+  return `#!/usr/sbin/nft -f
+# Written by kit configure: changes made here are undone by its next run.
+
+table inet commons
+flush table inet commons
+
+table inet commons {
+    counter wan_in { }
+    counter wan_out { }
+
+    set lan4 {
+        type ipv4_addr
+        flags interval
+        elements = { ${[...privateRanges.v4].join(', ')} }
+    }
+    set lan6 {
+        type ipv6_addr
+        flags interval
+        elements = { ${privateRanges.v6.join(', ')} }
+    }
+    set near4 {
+        type ipv4_addr
+        flags interval
+        elements = { ${[...privateRanges.v4, ...linkOnlyRanges.v4].join(', ')} }
+    }
+    set near6 {
+        type ipv6_addr
+        flags interval
+        elements = { ${[...privateRanges.v6, ...linkOnlyRanges.v6].join(', ')} }
+    }
+
+    chain count_in {
+        type filter hook input priority raw; policy accept;
+        ip saddr != @near4 counter name wan_in
+        ip6 saddr != @near6 counter name wan_in
+    }
+    chain count_out {
+        type filter hook output priority raw; policy accept;
+        ip daddr != @near4 counter name wan_out
+        ip6 daddr != @near6 counter name wan_out
+    }
+
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iif lo accept
+        ct state invalid drop
+        meta l4proto { icmp, ipv6-icmp } accept
+        udp dport 68 accept
+        ip6 saddr fe80::/10 udp dport 546 accept
+        tcp dport { 80, 443 } accept
+        ip saddr @lan4 tcp dport { 22, ${countersPort} } accept
+        ip6 saddr @lan6 tcp dport { 22, ${countersPort} } accept
+    }
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+    }
+}
+`;
+}
+
+/** What `nft list table inet commons` must show for the firewall to count as loaded. */
+export function firewallLoaded(listing: string): boolean {
+  const marks = ['counter wan_in {', 'counter wan_out {', 'policy drop', 'counter name "wan_in"'];
+  const ports = [/tcp dport \{ 80, 443 \} accept/, new RegExp(`dport \\{ 22, ${countersPort} \\}`)];
+  return marks.every((mark) => listing.includes(mark)) && ports.every((port) => port.test(listing));
+}

@@ -1,0 +1,232 @@
+// A snac node's plan: what follows from the desired state and the facts, in the order in which it
+// must be done. Every part can be repeated, and done after having been cut off anywhere. Pure.
+
+import { KitError } from '../../errors.ts';
+import type { NodeKind } from '../configure.ts';
+import { effect } from '../operation/effect.ts';
+import { writeFiles } from '../operation/files.ts';
+import { unitAmiss } from '../operation/units.ts';
+import type { FileWrite, Step } from '../step.ts';
+import { countersFiles } from './counters.ts';
+import type { SnacDesired } from './desired.ts';
+import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
+import { firewallPath, firewallRules } from './firewall.ts';
+import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
+import { ownerCommand, passwordHash, restartCommand, serverFile, serverSettings } from './server.ts';
+
+export const snac: NodeKind<SnacDesired, SnacFacts> = {
+  name: 'snac',
+  facts: (desired) => snacFacts(Object.values(files(desired, [])).flat().map(({ path }) => path)),
+  plan(desired, facts) {
+    const missing = facts.missingPrograms;
+    if (missing.length > 0) throw programsMissing(desired.hostname, missing);
+    const ours = files(desired, facts.resolvers);
+    return [
+      ...timezone(desired, facts),
+      ...names(ours.names, desired, facts),
+      ...trust(ours.trust, facts),
+      ...firewall(ours.firewall, facts),
+      ...server(desired, facts),
+      ...web(ours, desired, facts),
+      ...counters(ours.counters, facts),
+      ...upgrades(ours.upgrades, facts),
+    ];
+  },
+};
+
+/** Every file that is wholly ours, by what it is for. */
+function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWrite[]> {
+  const { hostname, domain } = desired;
+  const file = (path: string, content: FileWrite['content'], mode = '0644'): FileWrite => ({
+    path,
+    mode,
+    owner: 'root:root',
+    content,
+  });
+  return {
+    names: [file('/etc/hostname', `${hostname}\n`), file('/etc/hosts', hosts(hostname, domain))],
+    trust: [file('/usr/local/share/ca-certificates/commons-kit.crt', desired.caCertificate)],
+    firewall: [file(firewallPath, firewallRules(), '0755')],
+    certificate: [
+      file(certificatePath, desired.certificate),
+      file(certificateKeyPath, desired.certificateKey, '0600'),
+    ],
+    site: [file('/etc/nginx/conf.d/commons-kit.conf', nginxSite({ ...desired, resolvers }))],
+    counters: countersFiles(),
+    upgrades: [file('/etc/apt/apt.conf.d/20auto-upgrades', autoUpgrades)],
+  };
+}
+
+function timezone(desired: SnacDesired, facts: SnacFacts): Step[] {
+  const target = `/usr/share/zoneinfo/${desired.timezone}`;
+  if (facts.localtime.endsWith(target)) return [];
+  return [
+    {
+      name: `Set the time zone to ${desired.timezone}`,
+      because: `it is ${facts.localtime.replace(/.*zoneinfo\//, '') || 'not set'}`,
+      command: `[ -e ${target} ]\nln -sfn ${target} /etc/localtime`,
+    },
+  ];
+}
+
+function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[] {
+  const written = writeFiles('Write the host name and /etc/hosts', ours, facts.files);
+  if (facts.hostname === desired.hostname) return written;
+  const command = 'cat /etc/hostname >/proc/sys/kernel/hostname';
+  const because = `it is ${facts.hostname}`;
+  return [...written, { name: `Take the host name ${desired.hostname}`, because, command }];
+}
+
+/** snac verifies other servers' TLS: this is its one way of trusting the campaign (FACTS). */
+function trust(ours: FileWrite[], facts: SnacFacts): Step[] {
+  return [
+    ...writeFiles('Write the campaign’s certificate authority', ours, facts.files),
+    ...effect(
+      {
+        id: 'ca',
+        name: 'Trust the campaign’s certificate authority',
+        dependsOn: ours,
+        command: 'update-ca-certificates >/dev/null',
+        timeoutS: 300,
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+function firewall(ours: FileWrite[], facts: SnacFacts): Step[] {
+  return [
+    ...writeFiles('Write the firewall’s rules', ours, facts.files),
+    ...effect(
+      {
+        id: 'firewall',
+        name: 'Load the firewall, now and at every boot',
+        dependsOn: ours,
+        // Loaded first: starting the unit then changes nothing, and counters go on from zero once.
+        command: `nft -f ${firewallPath}\nsystemctl enable ${units.firewall}\nsystemctl start ${units.firewall}`,
+        amiss: facts.firewallLoaded
+          ? unitAmiss(units.firewall, facts.units)
+          : 'its rules are not loaded',
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+function server(desired: SnacDesired, facts: SnacFacts): Step[] {
+  const { owner } = desired;
+  const written = serverFile(desired, facts.server, Object.keys(facts.users));
+  const settings: Step[] = written
+    ? [{ name: 'Give snac its domain', because: 'server.json differs', files: [written] }]
+    : [];
+  return [
+    ...settings,
+    ...effect(
+      {
+        id: `owner-${owner}`,
+        name: `Make the owner’s account, ${owner}`,
+        // Once made, the password is the owner's to change: nothing that we know makes it due.
+        dependsOn: [],
+        command: ownerCommand(owner),
+        input: passwordHash(owner, desired.ownerPassphrase),
+        timeoutS: 300,
+        amiss: facts.users[owner] === true ? undefined : 'there is no such account',
+      },
+      facts.stamps,
+    ),
+    ...effect(
+      {
+        id: 'snac',
+        name: 'Start snac with its settings',
+        dependsOn: [JSON.stringify(serverSettings(desired))],
+        command: restartCommand(),
+        timeoutS: 200,
+        amiss: unitAmiss(units.snac, facts.units),
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: SnacFacts): Step[] {
+  const removed: Step[] = facts.welcomePage
+    ? [
+        {
+          name: 'Remove Debian’s welcome page',
+          because: 'it answers in place of snac',
+          command: `rm -f ${welcomePagePath}`,
+        },
+      ]
+    : [];
+  return [
+    ...writeFiles(`Write ${desired.domain}’s certificate`, ours.certificate, facts.files),
+    ...writeFiles('Write the web server’s site', ours.site, facts.files),
+    ...removed,
+    ...effect(
+      {
+        id: 'nginx',
+        name: 'Serve the domain',
+        dependsOn: [...ours.certificate, ...ours.site, ...ours.trust],
+        command: `nginx -t -q\nsystemctl enable ${units.nginx}\nsystemctl reload-or-restart ${units.nginx}`,
+        amiss: facts.welcomePage ? 'another site is served' : unitAmiss(units.nginx, facts.units),
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+function counters(ours: FileWrite[], facts: SnacFacts): Step[] {
+  return [
+    ...writeFiles('Write the meter’s counters service', ours, facts.files),
+    ...effect(
+      {
+        id: 'counters',
+        name: 'Answer the meter',
+        dependsOn: ours,
+        command: `systemctl daemon-reload\nsystemctl enable ${units.counters}\nsystemctl restart ${units.counters}`,
+        amiss: unitAmiss(units.counters, facts.units),
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+function upgrades(ours: FileWrite[], facts: SnacFacts): Step[] {
+  return [
+    ...writeFiles('Switch automatic security updates on', ours, facts.files),
+    ...effect(
+      {
+        id: 'upgrades',
+        name: 'Start automatic security updates',
+        dependsOn: ours,
+        command: `systemctl enable ${units.upgrades}\nsystemctl start ${units.upgrades}`,
+        amiss: unitAmiss(units.upgrades, facts.units),
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+const autoUpgrades = `APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";
+APT::Periodic::AutocleanInterval "7";
+`;
+
+function hosts(hostname: string, domain: string): string {
+  return `127.0.0.1 localhost
+127.0.1.1 ${domain} ${hostname}
+::1 localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+`;
+}
+
+function programsMissing(hostname: string, missing: string[]): KitError {
+  return new KitError({
+    code: 'programs-missing',
+    message: `${hostname} lacks programs that the image should have brought`,
+    expected: 'the `snac` image',
+    got: `without ${missing.join(', ')}`,
+    hint: 'Build the image again and flash the drive, or install Debian’s packages by hand.',
+  });
+}

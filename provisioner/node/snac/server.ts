@@ -1,0 +1,125 @@
+// snac itself: its server.json, its users, and the owner made without a terminal. Pure.
+
+import { createHash } from 'node:crypto';
+
+import { KitError } from '../../errors.ts';
+import { type Fact, FactError } from '../fact.ts';
+import { Secret } from '../secret.ts';
+import type { FileWrite } from '../step.ts';
+import type { SnacDesired } from './desired.ts';
+import { snacPort } from './nginx.ts';
+
+export const snacData = '/var/lib/snac2';
+const serverPath = `${snacData}/server.json`;
+
+export type ServerJson = Record<string, unknown>;
+
+export const serverJson: Fact<ServerJson> = {
+  script: `cat ${serverPath}`,
+  parse(text) {
+    try {
+      const value: unknown = JSON.parse(text);
+      if (typeof value === 'object' && value !== null) return value as ServerJson;
+    } catch {
+      // Told below, like any other text that is not an object.
+    }
+    throw new FactError(`an object in ${serverPath}`, text);
+  },
+};
+
+/** User name → whether it is whole: `snac adduser` writes the key last, and can be cut off. */
+export const snacUsers: Fact<Record<string, boolean>> = {
+  script: `cd ${snacData}/user && for user in *; do
+  [ -d "$user" ] || continue
+  whole=no
+  [ -s "$user/user.json" ] && [ -s "$user/key.json" ] && whole=yes
+  echo "$user $whole"
+done`,
+  parse: (text) =>
+    Object.fromEntries(
+      text
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.split(' '))
+        .map(([user, whole]) => [user, whole === 'yes']),
+    ),
+};
+
+/** What server.json must say; all else in it is snac's and Debian's. */
+export function serverSettings({ domain }: SnacDesired): ServerJson {
+  return { host: domain, prefix: '', address: '127.0.0.1', port: snacPort, protocol: 'https' };
+}
+
+/**
+ * The whole file with our settings in it, or undefined when it has them.
+ * @throws KitError `domain-in-use`: people on other servers know these users by the old domain
+ */
+export function serverFile(
+  desired: SnacDesired,
+  current: ServerJson,
+  users: string[],
+): FileWrite | undefined {
+  const settings = serverSettings(desired);
+  if (Object.entries(settings).every(([key, value]) => current[key] === value)) return undefined;
+  const host = String(current['host']);
+  if (users.length > 0 && host !== desired.domain) throw domainInUse(desired, host, users);
+  return {
+    path: serverPath,
+    mode: '0660',
+    owner: 'debian-snac:debian-snac',
+    content: `${JSON.stringify({ ...current, ...settings }, null, 4)}\n`,
+  };
+}
+
+/**
+ * Makes the user if there is none, and gives it the password whose hash is on standard input.
+ * `snac adduser` prints a password of its own: never seen by anybody, and replaced at once.
+ */
+export function ownerCommand(owner: string): string {
+  const user = `${snacData}/user/${owner}`;
+  return `if [ ! -s ${user}/key.json ]; then
+  rm -rf ${user}
+  runuser -u debian-snac -- snac adduser ${snacData} ${owner} >/dev/null
+fi
+awk 'NR == FNR { hash = $0; next }
+  /"passwd":/ { sub(/"passwd": *"[^"]*"/, "\\"passwd\\": \\"" hash "\\"") } { print }
+' - ${user}/user.json >${user}/user.json.kit-new
+grep -q '"passwd": "[0-9a-f]*:[0-9a-f]*"' ${user}/user.json.kit-new
+chown debian-snac:debian-snac ${user}/user.json.kit-new
+chmod 0660 ${user}/user.json.kit-new
+mv -f ${user}/user.json.kit-new ${user}/user.json`;
+}
+
+/**
+ * As snac keeps it: `NONCE:SHA1(NONCE:USER:PASSWORD)` (snac2 2.75, hash_password). The nonce
+ * follows from the passphrase, so that the same plan is made every time.
+ */
+export function passwordHash(owner: string, passphrase: Secret): Secret {
+  const hex = (algorithm: string, text: string) =>
+    createHash(algorithm).update(text).digest('hex');
+  const nonce = hex('sha256', `commons-kit ${owner} ${passphrase.reveal()}`).slice(0, 8);
+  return new Secret(`${nonce}:${hex('sha1', `${nonce}:${owner}:${passphrase.reveal()}`)}`);
+}
+
+/** Restarts snac and waits until it listens: systemd calls it started before that (FACTS). */
+export function restartCommand(): string {
+  const hexPort = snacPort.toString(16).toUpperCase().padStart(4, '0');
+  return `systemctl enable snac2.service
+systemctl restart snac2.service
+tries=0
+until grep -q ' 0100007F:${hexPort} 00000000:0000 0A ' /proc/net/tcp; do
+  tries=$((tries + 1))
+  [ $tries -lt 90 ] || { echo 'snac does not listen on port ${snacPort}'; exit 1; }
+  sleep 1
+done`;
+}
+
+function domainInUse(desired: SnacDesired, host: string, users: string[]): KitError {
+  return new KitError({
+    code: 'domain-in-use',
+    message: `${desired.hostname} already serves ${users.join(', ')} at another domain`,
+    expected: desired.domain,
+    got: host,
+    hint: 'A server’s domain cannot change under its users: put the old one back, or flash anew.',
+  });
+}
