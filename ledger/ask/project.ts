@@ -1,0 +1,193 @@
+// Grows the projections: what each log entry adds to the tables of schema.ts. Entries come in the
+// order of their index, each once; one that was applied already changes nothing. Runs inside the
+// caller's transaction, so that log and projections never disagree on disk. Keeps no names and no
+// keys, and shows nothing before it is due: rebuilt from the log it comes out the same.
+
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import { decodePayload, decodeSign1 } from '../../firmware/wire.ts';
+import type { BatchPayload } from '../../firmware/wire.ts';
+import type { Entry, EntryOf } from '../entry.ts';
+import { LedgerError } from '../errors.ts';
+import { closesBucket, PUBLISH } from '../publish.ts';
+import type { Publish } from '../publish.ts';
+import { isLoose, placeRecords } from './place.ts';
+import type { Unplaced } from './place.ts';
+import { nextIndex, RECORD_COLUMNS } from './schema.ts';
+import type { MeterRow, RecordRow } from './schema.ts';
+
+export { createProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
+
+/** What an enrolment says of the kit, for the tables. */
+export interface KitTerms {
+  publish: Publish;
+  assurance: string;
+  intervalS: number;
+  supplyEfficiencyPermille: number;
+  /** As declared at enrolment; kept as JSON. */
+  calibration: unknown;
+}
+
+export interface Applied {
+  index: number;
+  entry: Entry;
+  /** The batch as signed, from the public or the private store; null where it was erased. */
+  blob: Uint8Array | null;
+  /** With a kit's enrolment. */
+  kit?: KitTerms;
+}
+
+/**
+ * Adds one entry. Idempotent by index. Throws LedgerError `projection-order` for an index beyond the
+ * next one, and `projection-content` for an entry that no verified log can hold.
+ */
+export function applyEntry(db: DatabaseSync, applied: Applied): void {
+  const expected = nextIndex(db);
+  if (applied.index < expected) return;
+  if (applied.index > expected) {
+    throw new LedgerError({
+      code: 'projection-order', message: 'Projections must be grown entry by entry',
+      expected: `entry ${expected}`, got: `entry ${applied.index}`,
+      hint: 'Run `ledger rebuild`.',
+    });
+  }
+  const { entry } = applied;
+  if (entry.type === 'volunteer-admitted') admitVolunteer(db, applied.index, entry);
+  else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
+  else if (entry.type === 'batch-received') receiveBatch(db, applied, entry);
+  else revokeKey(db, entry);
+  db.prepare('UPDATE projection SET nextIndex = ?').run(applied.index + 1);
+}
+
+function admitVolunteer(db: DatabaseSync, index: number, entry: EntryOf<'volunteer-admitted'>): void {
+  db.prepare('INSERT OR IGNORE INTO volunteer (key, entryIndex, admittedMs) VALUES (?, ?, ?)')
+    .run(hexOf(entry.key), index, entry.receivedMs);
+}
+
+function enrolKit(
+  db: DatabaseSync, index: number, entry: EntryOf<'kit-enrolled'>, kit: KitTerms | undefined,
+): void {
+  if (kit === undefined) throw contentError('the kit’s terms', 'none', index);
+  db.prepare(
+    `INSERT INTO meter (meter, enrolledIndex, enrolledMs, publish, assurance, intervalS,
+       supplyEfficiencyPermille, calibration) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (meter) DO NOTHING`,
+  ).run(
+    hexOf(entry.meterId), index, entry.receivedMs, kit.publish, kit.assurance, kit.intervalS,
+    kit.supplyEfficiencyPermille, JSON.stringify(kit.calibration ?? null),
+  );
+}
+
+function receiveBatch(db: DatabaseSync, applied: Applied, entry: EntryOf<'batch-received'>): void {
+  const meter = meterOf(db, entry.meterId, applied.index);
+  db.prepare(
+    'UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ? WHERE id = ?',
+  ).run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
+  const batch = { index: applied.index, receivedMs: entry.receivedMs, blob: applied.blob };
+  if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
+  else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
+}
+
+function revokeKey(db: DatabaseSync, entry: EntryOf<'key-revoked'>): void {
+  db.prepare('UPDATE meter SET revokedMs = coalesce(revokedMs, ?) WHERE meter = ?')
+    .run(entry.receivedMs, hexOf(entry.meterId));
+}
+
+// ---------------------------------------------------------------- publication
+//
+// What ../publish.ts says is due is projected, and nothing else: with hourly or daily publication the
+// last batch of each hour or day; all others stay withheld, and so do their records.
+
+interface HeldBatch {
+  index: number;
+  receivedMs: number;
+  blob: Uint8Array | null;
+}
+
+/** Keeps the batch until it is known to be its bucket's last; publishes the one kept before. */
+function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
+  const held = db
+    .prepare('SELECT entryIndex AS "index", receivedMs, blob FROM waiting WHERE meterRow = ?')
+    .get(meter.id) as HeldBatch | undefined;
+  if (held !== undefined && closesBucket(meter.publish, held, batch)) {
+    publishBatch(db, meter, held);
+  }
+  db.prepare('INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)')
+    .run(meter.id, batch.index, batch.receivedMs, batch.blob);
+}
+
+function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
+  if (batch.blob === null) {
+    db.prepare('UPDATE meter SET missingBatches = missingBatches + 1 WHERE id = ?').run(meter.id);
+    return;
+  }
+  const payload = decodeBatch(batch.blob, batch.index);
+  const receivedS = Math.floor(batch.receivedMs / 1000);
+  const fresh = payload.records.map((record): Unplaced => (
+    { ...record, receivedS, entryIndex: batch.index }
+  ));
+  const loose = looseRecords(db, meter, fresh[0].bootId);
+  const before = recordBefore(db, meter, (loose[0] ?? fresh[0]).lastSeq);
+  putRecords(db, meter, placeRecords([...loose, ...fresh], before, meter.intervalS));
+  for (const gap of payload.gaps) {
+    db.prepare('INSERT OR IGNORE INTO gap (meterRow, lastSeq, firstSeq, entryIndex) VALUES (?, ?, ?, ?)')
+      .run(meter.id, gap.lastSeq, gap.firstSeq, batch.index);
+  }
+}
+
+/** Records whose time the new ones, of the same boot, may tell; the latest of their meter. */
+function looseRecords(db: DatabaseSync, meter: MeterRow, bootId: number): RecordRow[] {
+  const recent = db
+    .prepare(
+      `SELECT ${RECORD_COLUMNS.join(', ')} FROM record
+       WHERE meterRow = ? AND bootId = ? ORDER BY lastSeq DESC LIMIT ${MOST_LOOSE}`,
+    )
+    .all(meter.id, bootId) as unknown as RecordRow[];
+  const settled = recent.findIndex((record) => !isLoose(record));
+  return recent.slice(0, settled === -1 ? undefined : settled).reverse();
+}
+
+/** Two full batches: the first acknowledgement sets the clock, so that more never wait. */
+const MOST_LOOSE = 194;
+
+function recordBefore(db: DatabaseSync, meter: MeterRow, seq: number): RecordRow | null {
+  const row = db
+    .prepare(
+      `SELECT ${RECORD_COLUMNS.join(', ')} FROM record
+       WHERE meterRow = ? AND lastSeq < ? ORDER BY lastSeq DESC LIMIT 1`,
+    )
+    .get(meter.id, seq);
+  return (row as unknown as RecordRow | undefined) ?? null;
+}
+
+function putRecords(db: DatabaseSync, meter: MeterRow, records: RecordRow[]): void {
+  const put = db.prepare(
+    `INSERT OR REPLACE INTO record (meterRow, ${RECORD_COLUMNS.join(', ')})
+     VALUES (?${', ?'.repeat(RECORD_COLUMNS.length)})`,
+  );
+  for (const record of records) {
+    put.run(meter.id, ...RECORD_COLUMNS.map((name): SQLInputValue => record[name]));
+  }
+}
+
+function decodeBatch(blob: Uint8Array, index: number): BatchPayload<Uint8Array> {
+  try {
+    return decodePayload(decodeSign1(new Uint8Array(blob)).payload);
+  } catch (cause) {
+    throw contentError('a batch as docs/wire.md draws it', String(cause), index);
+  }
+}
+
+function meterOf(db: DatabaseSync, meterId: Uint8Array, index: number): MeterRow {
+  const row = db.prepare('SELECT * FROM meter WHERE meter = ?').get(hexOf(meterId));
+  if (row === undefined) throw contentError('an enrolled meter', hexOf(meterId), index);
+  return row as unknown as MeterRow;
+}
+
+function contentError(expected: string, got: string, index: number): LedgerError {
+  const message = `Log entry ${index} cannot be projected`;
+  return new LedgerError({ code: 'projection-content', message, expected, got });
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

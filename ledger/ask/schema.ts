@@ -1,0 +1,122 @@
+// The tables that questions are answered from, and the rows as TypeScript sees them. They hold what
+// anybody could compute from the log's public files, and one batch a meter that is not due yet;
+// never a name, never a key. Dropped and grown again when the layout's version changes.
+
+import type { DatabaseSync } from 'node:sqlite';
+import type { IntervalRecord } from '../../firmware/wire.ts';
+import type { Publish } from '../publish.ts';
+
+/** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
+export const PROJECTION_VERSION = 1;
+
+/** Where a record's time comes from. */
+export type TimeSource =
+  /** The meter's own clock, set by an acknowledgement. */
+  | 'meter'
+  /** Counted back from a later record of the same boot. */
+  | 'boot'
+  /** Only known to lie before the batch was received. */
+  | 'receipt';
+
+export interface MeterRow {
+  id: number;
+  /** 16 hex digits. */
+  meter: string;
+  enrolledIndex: number;
+  enrolledMs: number;
+  publish: Publish;
+  assurance: string;
+  intervalS: number;
+  /** Power at the node's plug over power at the wall, in thousandths. */
+  supplyEfficiencyPermille: number;
+  calibration: string;
+  revokedMs: number | null;
+  batches: number;
+  /** Batches that were due for publication and could not be read. */
+  missingBatches: number;
+  lastReceivedMs: number | null;
+  lastIndex: number | null;
+  lastSeq: number | null;
+}
+
+/** One published interval record, placed in time: it covers `startS` (exclusive) to `atS`. */
+export interface RecordRow extends IntervalRecord {
+  startS: number;
+  atS: number;
+  timeSource: TimeSource;
+  receivedS: number;
+  entryIndex: number;
+}
+
+/** What the meter itself says that it lost. */
+export interface GapRow {
+  firstSeq: number;
+  lastSeq: number;
+  entryIndex: number;
+}
+
+/** The columns of `record` after `meterRow`, in order; the names of {@link RecordRow}. */
+export const RECORD_COLUMNS = [
+  'lastSeq', 'firstSeq', 'entryIndex', 'receivedS', 'startS', 'atS', 'timeSource',
+  'bootId', 'uptimeS', 'unixS', 'timeState', 'energyMicroWh', 'minMilliW', 'meanMilliW',
+  'maxMilliW', 'probesMade', 'probesAnswered', 'upS', 'downS', 'unknownS', 'wanInBytes',
+  'wanOutBytes', 'diskUsedBytes', 'flags', 'calibrationId',
+] as const satisfies readonly (keyof RecordRow)[];
+
+const TABLES = `
+  CREATE TABLE projection (version INTEGER NOT NULL, nextIndex INTEGER NOT NULL) STRICT;
+  CREATE TABLE meter (
+    id INTEGER PRIMARY KEY, meter TEXT NOT NULL UNIQUE,
+    enrolledIndex INTEGER NOT NULL, enrolledMs INTEGER NOT NULL,
+    publish INTEGER NOT NULL, assurance TEXT NOT NULL, intervalS INTEGER NOT NULL,
+    supplyEfficiencyPermille INTEGER NOT NULL, calibration TEXT NOT NULL,
+    revokedMs INTEGER, batches INTEGER NOT NULL DEFAULT 0,
+    missingBatches INTEGER NOT NULL DEFAULT 0,
+    lastReceivedMs INTEGER, lastIndex INTEGER, lastSeq INTEGER
+  ) STRICT;
+  CREATE TABLE record (
+    meterRow INTEGER NOT NULL REFERENCES meter,
+    ${RECORD_COLUMNS.map((name) => `${name} ${name === 'timeSource' ? 'TEXT' : 'INTEGER'} NOT NULL`)
+      .join(', ')},
+    PRIMARY KEY (meterRow, lastSeq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX recordByTime ON record (meterRow, atS, lastSeq);
+  CREATE TABLE gap (
+    meterRow INTEGER NOT NULL REFERENCES meter, lastSeq INTEGER NOT NULL,
+    firstSeq INTEGER NOT NULL, entryIndex INTEGER NOT NULL,
+    PRIMARY KEY (meterRow, lastSeq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE waiting (
+    meterRow INTEGER PRIMARY KEY REFERENCES meter, entryIndex INTEGER NOT NULL,
+    receivedMs INTEGER NOT NULL, blob BLOB
+  ) STRICT;
+  CREATE TABLE volunteer (
+    key TEXT PRIMARY KEY, entryIndex INTEGER NOT NULL, admittedMs INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
+const NAMES = ['volunteer', 'waiting', 'gap', 'record', 'meter', 'projection'];
+
+/**
+ * Makes the tables, or keeps those of the current version. Tables of another version are dropped:
+ * they then want every entry again from index 0, which {@link nextIndex} says.
+ */
+export function createProjections(db: DatabaseSync): void {
+  if (versionOf(db) === PROJECTION_VERSION) return;
+  for (const name of NAMES) db.exec(`DROP TABLE IF EXISTS ${name}`);
+  db.exec(TABLES);
+  db.prepare('INSERT INTO projection (version, nextIndex) VALUES (?, 0)').run(PROJECTION_VERSION);
+}
+
+/** The index of the log entry that the projections want next. */
+export function nextIndex(db: DatabaseSync): number {
+  return (db.prepare('SELECT nextIndex FROM projection').get() as { nextIndex: number }).nextIndex;
+}
+
+function versionOf(db: DatabaseSync): number | null {
+  const table = db
+    .prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'projection'`)
+    .get();
+  if (table === undefined) return null;
+  return (db.prepare('SELECT version FROM projection').get() as { version: number }).version;
+}

@@ -1,0 +1,173 @@
+import test from 'ava';
+import { DatabaseSync } from 'node:sqlite';
+import { PUBLISH } from '../../../ledger/publish.ts';
+import { applyEntry, createProjections, nextIndex } from '../../../ledger/ask/project.ts';
+import { createReader } from '../../../ledger/ask/read.ts';
+import { readMissing, readStatus } from '../../../ledger/ask/node.ts';
+import { readSeries } from '../../../ledger/ask/series.ts';
+import { applyAll, logOf, settle, signed, tell } from './homes.ts';
+import type { Home } from './homes.ts';
+
+const START_S = Date.parse('2027-03-01T00:00:00Z') / 1000;
+const DAY_S = 86_400;
+const at = (hours: number): number => START_S + hours * 3600;
+
+const alice: Home = {
+  meter: 'a11ce00000000001', enrolledS: START_S, untilS: at(72),
+  down: [{ fromS: at(10), toS: at(11) }], off: [{ fromS: at(30), toS: at(33) }],
+  cutOff: [{ fromS: at(50), toS: at(60) }],
+};
+const bob: Home = { meter: 'b0b0000000000002', enrolledS: at(5), untilS: at(72), publish: PUBLISH.day };
+
+/** Every row of every table, to compare whole states. */
+function dump(db: DatabaseSync): unknown {
+  return ['meter', 'record', 'gap', 'waiting', 'volunteer', 'projection'].map((table) =>
+    db.prepare(`SELECT * FROM ${table}`).all().map((row) => ({ ...row })));
+}
+
+test('totals are the meter’s own counters, through outages, reboots and late delivery', (t) => {
+  const reader = createReader(settle([alice]));
+  const meter = reader.meter(alice.meter)!;
+  const last = tell(alice, 1).records.at(-1)!;
+  const { total } = readStatus(reader, meter, at(72));
+  t.is(total.energyMicroWh, last.energyMicroWh);
+  t.is(total.wanInBytes, last.wanInBytes);
+  t.is(total.upS, last.upS);
+  t.is(total.downS, 3600);
+  t.is(total.upS + total.downS + total.unknownS, 72 * 3600);
+  for (const step of ['hour', 'day', 'month', 'raw', 420] as const) {
+    const points = readSeries(reader, meter, { fromS: 0, toS: at(99), step, nowS: at(72) });
+    const sum = points.reduce((energy, point) => energy + (point.energyMicroWh ?? 0), 0);
+    t.is(sum, last.energyMicroWh, `step ${step}`);
+  }
+});
+
+test('records of a boot that did not yet know the time find their true place', (t) => {
+  const db = settle([alice]);
+  const reader = createReader(db);
+  const records = reader.records(reader.meter(alice.meter)!, 0, at(99));
+  t.is(records[0].timeState, 0);
+  t.is(records[0].atS, START_S + 900);
+  t.is(records[0].timeSource, 'boot');
+  const afterOff = records.find(({ bootId }) => bootId === 2)!;
+  t.is(afterOff.atS, at(33) + 900);
+});
+
+test('the time without power is missing, and the hours in it are not up', (t) => {
+  const reader = createReader(settle([alice]));
+  const meter = reader.meter(alice.meter)!;
+  t.deepEqual(readMissing(reader, meter, at(72)), [
+    { kind: 'meter-off', startS: at(30), endS: at(33) },
+  ]);
+  const window = { fromS: at(30), toS: at(33), step: 'hour' as const, nowS: at(72) };
+  for (const point of readSeries(reader, meter, window)) {
+    t.like(point, { upS: 0, unknownS: 3600, energyMicroWh: null, minMilliW: null });
+  }
+});
+
+test('silence begins at the last batch, and the node is no longer up', (t) => {
+  const reader = createReader(settle([alice]));
+  const meter = reader.meter(alice.meter)!;
+  t.is(readStatus(reader, meter, at(72) + 60).state, 'up');
+  const later = readStatus(reader, meter, at(96));
+  t.is(later.state, 'silent');
+  t.is(later.powerMilliW, null);
+  t.is(later.total.unknownS, readStatus(reader, meter, at(72)).total.unknownS + 24 * 3600);
+  t.like(readMissing(reader, meter, at(96))[0], { kind: 'silence', endS: null });
+});
+
+test('down is said, and since when', (t) => {
+  const home = { ...alice, untilS: at(12), down: [{ fromS: at(10), toS: at(99) }], off: [] };
+  const reader = createReader(settle([home]));
+  t.like(readStatus(reader, reader.meter(home.meter)!, at(12)), { state: 'down', sinceS: at(10) });
+});
+
+test('with daily publication only each day’s last batch is shown, and the days are exact', (t) => {
+  const home = { ...bob, untilS: at(80) };
+  const reader = createReader(settle([alice, home]));
+  const meter = reader.meter(bob.meter)!;
+  const told = tell(home, 2).records;
+  const shown = reader.records(meter, 0, at(99));
+  t.is(shown.length, 3 * 4);
+  t.true(shown.every(({ atS }) => atS % DAY_S > DAY_S - 7200 || atS % DAY_S === 0));
+  const { total, state } = readStatus(reader, meter, at(80) + 60);
+  t.is(total.energyMicroWh, told.find(({ lastSeq }) => lastSeq === shown.at(-1)!.lastSeq)!.energyMicroWh);
+  t.is(state, 'reporting');
+  t.is(meter.batches, Math.ceil(told.length / 4));
+});
+
+test('with no publication nothing of a home is shown but that it reports', (t) => {
+  const db = settle([{ ...bob, publish: PUBLISH.none }]);
+  const reader = createReader(db);
+  const meter = reader.meter(bob.meter)!;
+  t.like(readStatus(reader, meter, at(72)), { state: 'reporting', powerMilliW: null });
+  t.is(db.prepare('SELECT count(*) AS n FROM record').get()!.n, 0);
+  t.is(db.prepare('SELECT count(*) AS n FROM waiting').get()!.n, 0);
+});
+
+test('entries applied again change nothing; grown again, the tables are the same', (t) => {
+  const log = logOf([alice, bob]);
+  const db = settle([alice, bob]);
+  const state = dump(db);
+  applyAll(db, log);
+  t.deepEqual(dump(db), state);
+  const again = new DatabaseSync(':memory:');
+  createProjections(again);
+  for (const applied of log) applyEntry(again, applied);
+  createProjections(again);
+  t.deepEqual(dump(again), state);
+});
+
+test('an entry out of turn is refused, and changes nothing', (t) => {
+  const [first, , third] = logOf([alice]);
+  const db = new DatabaseSync(':memory:');
+  createProjections(db);
+  applyEntry(db, first);
+  const state = dump(db);
+  t.throws(() => applyEntry(db, third), { code: 'projection-order' });
+  t.deepEqual(dump(db), state);
+  t.is(nextIndex(db), 1);
+});
+
+test('a layout of another version is dropped and wants the log from its start', (t) => {
+  const db = settle([alice]);
+  db.exec('UPDATE projection SET version = 0');
+  createProjections(db);
+  t.is(nextIndex(db), 0);
+  t.is(createReader(db).countMeters(), 0);
+});
+
+test('an erased batch is counted as missing, not guessed', (t) => {
+  const db = new DatabaseSync(':memory:');
+  createProjections(db);
+  applyAll(db, logOf([alice]).map((applied) => (
+    applied.index === 5 ? { ...applied, blob: null } : applied
+  )));
+  const reader = createReader(db);
+  const meter = reader.meter(alice.meter)!;
+  t.is(meter.missingBatches, 1);
+  t.is(readStatus(reader, meter, at(72)).total.energyMicroWh, tell(alice, 1).records.at(-1)!.energyMicroWh);
+});
+
+test('what a meter declares lost is a gap between the records around it', (t) => {
+  const { records, entries } = tell({ ...alice, off: [], cutOff: [] }, 1);
+  const meterId = new Uint8Array(Buffer.from(alice.meter, 'hex'));
+  const db = new DatabaseSync(':memory:');
+  createProjections(db);
+  applyEntry(db, { index: 0, ...entries[0] });
+  applyEntry(db, { index: 1, ...entries[1] });
+  applyEntry(db, { index: 2, ...entries[2] });
+  const gaps = [{ firstSeq: 9, lastSeq: 12 }];
+  applyEntry(db, { index: 3, ...entries[4], blob: signed(meterId, records.slice(12, 16), gaps) });
+  const reader = createReader(db);
+  const meter = reader.meter(alice.meter)!;
+  const expected = { kind: 'gap', startS: at(2), endS: at(3), gap: gaps[0] } as const;
+  t.deepEqual(readMissing(reader, meter, at(4)), [expected]);
+  const window = { fromS: at(2), toS: at(3) + 900, step: 'raw' as const, nowS: at(4) };
+  const points = readSeries(reader, meter, window);
+  t.deepEqual(points.map(({ startS, endS }) => [startS, endS]), [[at(2), at(3)], [at(3), at(3) + 900]]);
+  t.is(points[0].minMilliW, null);
+  t.is(points[1].minMilliW, records[12].minMilliW);
+  const sum = points.reduce((energy, point) => energy + point.energyMicroWh!, 0);
+  t.is(sum, records[12].energyMicroWh - records[7].energyMicroWh);
+});
