@@ -1,15 +1,15 @@
 // `kit configure`: the command line of this folder.
 
-import { randomBytes } from 'node:crypto';
-
 import { Command, InvalidArgumentError } from 'commander';
 
-import { openBench } from '../bench/record.ts';
-import { findKit, readCampaign } from '../campaign/campaign.ts';
-import { identityPath, openIdentity } from '../campaign/identity.ts';
-import { openSecrets } from '../campaign/secrets.ts';
+import { atWorkbench } from '../bench/workbench.ts';
+import { findKit } from '../campaign/campaign.ts';
 import { createOutput } from '../terminal.ts';
 import { configureKits, documentOf, humanOf, refuseFailures } from './configure-kits.ts';
+
+export function commands(): Command[] {
+  return [configureCommand()];
+}
 
 export function configureCommand(): Command {
   return new Command('configure')
@@ -20,23 +20,14 @@ export function configureCommand(): Command {
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
-      const random = (sizeBytes: number) => new Uint8Array(randomBytes(sizeBytes));
-      const campaign = await readCampaign(options.campaign ?? 'campaign.toml');
-      const kits = names.map((name) => findKit(campaign, name));
-      const identityFile = identityPath(options.identity, process.env);
-      const identity = await openIdentity(identityFile, { random });
-      const secrets = openSecrets(campaign, identity, { random, now: Date.now });
-      const record = openBench(campaign.dir, { now: Date.now });
-      try {
-        const { dryRun } = options;
+      const { dryRun } = options;
+      await atWorkbench(options, async (bench) => {
+        const kits = names.map((name) => findKit(bench.campaign, name));
         const patienceMs = options.wait * 1000;
-        const deps = { campaign, secrets, record };
-        const results = await configureKits(kits, deps, output, { dryRun, patienceMs });
+        const results = await configureKits(kits, bench, output, { dryRun, patienceMs });
         refuseFailures(results);
         output.result(documentOf(results), humanOf(results, { dryRun }));
-      } finally {
-        record.close();
-      }
+      });
     });
 }
 

@@ -1,0 +1,44 @@
+// A workbench is what a command about kits needs in hand: the campaign, who the volunteer is, the
+// campaign's secrets, and the record. Opened from the command line's global options.
+
+import { randomBytes } from 'node:crypto';
+import { readCampaign, type Campaign } from '../campaign/campaign.ts';
+import { identityPath, openIdentity } from '../campaign/identity.ts';
+import type { RandomSource, VolunteerIdentity } from '../campaign/identity.ts';
+import { openSecrets, type Secrets } from '../campaign/secrets.ts';
+import { openBench, type BenchRecord } from './record.ts';
+
+export interface Workbench {
+  campaign: Campaign;
+  identity: VolunteerIdentity;
+  secrets: Secrets;
+  record: BenchRecord;
+}
+
+export interface WorkbenchOptions {
+  /** `--campaign FILE`. */
+  campaign?: string;
+  /** `--identity FILE`. */
+  identity?: string;
+}
+
+const random: RandomSource = (sizeBytes) => new Uint8Array(randomBytes(sizeBytes));
+
+/**
+ * Opens the bench for `work` and closes it afterwards, whatever happens.
+ * @throws KitError those of the campaign, the identity and the record, and those of `work`
+ */
+export async function atWorkbench<T>(
+  options: WorkbenchOptions,
+  work: (bench: Workbench) => Promise<T>,
+): Promise<T> {
+  const campaign = await readCampaign(options.campaign ?? 'campaign.toml');
+  const identity = await openIdentity(identityPath(options.identity, process.env), { random });
+  const secrets = openSecrets(campaign, identity, { random, now: Date.now });
+  const record = openBench(campaign.dir, { now: Date.now });
+  try {
+    return await work({ campaign, identity, secrets, record });
+  } finally {
+    record.close();
+  }
+}
