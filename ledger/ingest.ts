@@ -1,0 +1,223 @@
+// What the ledger decides about a batch or an enrolment: pure functions of what it knows, the bytes
+// and the time. They say what is to be written and answered; ledger.ts writes, server.ts answers.
+// A refusal changes nothing.
+
+import type { IntervalRecord } from '../firmware/wire.ts';
+import type { Entry } from './entry.ts';
+import { LedgerError } from './errors.ts';
+import { equal, sha256 } from './log/tree.ts';
+import type { Publish } from './publish.ts';
+import { closesBucket, PUBLISH } from './publish.ts';
+import type { SignedBatch } from './verify/batch.ts';
+import { checkContinuation, isSignedBy, linksTo, parseBatch } from './verify/batch.ts';
+import type { Enrolment } from './verify/enrolment.ts';
+import { STATEMENT_Q } from './verify/enrolment.ts';
+
+/** The last batch that a meter had accepted. */
+export interface Accepted {
+  index: number;
+  receivedMs: number;
+  hash: Uint8Array;
+  q: number;
+  lastRecord: IntervalRecord;
+}
+
+export interface MeterState {
+  id: Uint8Array;
+  publicKey: Uint8Array;
+  enrolment: Enrolment;
+  publish: Publish;
+  revoked: boolean;
+  last: Accepted | null;
+}
+
+/** What a decision may know. Lookups go to memory or an index, never over the network. */
+export interface IngestState {
+  meter(id: Uint8Array): MeterState | undefined;
+  isAdmitted(volunteerKey: Uint8Array): boolean;
+  /** The log index of a batch that was accepted, by its hash. */
+  indexOf(batchHash: Uint8Array): number | undefined;
+  /** What a meter signed with one-time key `q`, if the ledger took it: its hash and bytes. */
+  signedWith(meterId: Uint8Array, q: number): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** No entry may be dated before the one before it. */
+  lastReceivedMs(): number;
+}
+
+/** A blob with the meter's one-time key that signed it; null for what a volunteer signed. */
+export interface SignedBlob {
+  hash: Uint8Array;
+  bytes: Uint8Array;
+  meterId: Uint8Array;
+  q: number | null;
+}
+
+/** What an entry brings with it. */
+export interface Effects {
+  entry: Entry;
+  /** New blobs, kept privately unless disclosed. */
+  keep: SignedBlob[];
+  /** Hashes of blobs, kept now or before, that become public with this entry. */
+  disclose: Uint8Array[];
+}
+
+export type BatchDecision =
+  | { kind: 'unknown-meter'; meterId: Uint8Array }
+  | { kind: 'accepted'; meter: MeterState; batch: SignedBatch; effects: Effects }
+  | { kind: 'repeated'; meter: MeterState; hash: Uint8Array; index: number }
+  | { kind: 'not-next'; meter: MeterState; hash: Uint8Array }
+  | { kind: 'invalid'; meter: MeterState; hash: Uint8Array; reason: LedgerError }
+  | {
+      kind: 'equivocation';
+      meter: MeterState;
+      hash: Uint8Array;
+      reason: LedgerError;
+      effects: Effects;
+    };
+
+/**
+ * Decides about a posted batch. Throws LedgerError `malformed-batch` for bytes that no meter sends:
+ * there is nobody to answer under a pairing key.
+ */
+export function decideBatch(state: IngestState, bytes: Uint8Array, nowMs: number): BatchDecision {
+  const batch = parseBatch(bytes);
+  const meter = state.meter(batch.payload.meterId);
+  if (meter === undefined) return { kind: 'unknown-meter', meterId: batch.payload.meterId };
+  const { hash } = batch;
+  const index = state.indexOf(hash);
+  if (index !== undefined) return { kind: 'repeated', meter, hash, index };
+  const invalid = (reason: LedgerError): BatchDecision => ({ kind: 'invalid', meter, hash, reason });
+  if (!isSignedBy(batch, meter.publicKey)) {
+    return invalid(refusal('signature', 'the meter’s signature', 'one that does not verify'));
+  }
+  if (meter.revoked) return invalid(refusal('revoked', 'a key in good standing', 'a revoked one'));
+  const receivedMs = Math.max(nowMs, state.lastReceivedMs());
+  const earlier = state.signedWith(meter.id, batch.q);
+  if (earlier !== undefined) return equivocation(meter, batch, { bytes, earlier, receivedMs });
+  if (!linksTo(batch, meter.last)) return { kind: 'not-next', meter, hash };
+  try {
+    checkContinuation(batch, meter.last, Math.floor(nowMs / 1000));
+  } catch (error) {
+    if (error instanceof LedgerError) return invalid(error);
+    throw error;
+  }
+  return { kind: 'accepted', meter, batch, effects: accept(meter, batch, bytes, receivedMs) };
+}
+
+/** The meter's state once an accepted batch has its index. */
+export function advance(
+  { effects, batch }: Extract<BatchDecision, { kind: 'accepted' }>,
+  index: number,
+): Accepted {
+  const { records } = batch.payload;
+  const { receivedMs } = effects.entry;
+  return { index, receivedMs, hash: batch.hash, q: batch.q, lastRecord: records[records.length - 1] };
+}
+
+function accept(
+  meter: MeterState,
+  batch: SignedBatch,
+  bytes: Uint8Array,
+  receivedMs: number,
+): Effects {
+  const { hash, q, payload: { records } } = batch;
+  const { id: meterId, publish, last } = meter;
+  const disclose: Uint8Array[] = [];
+  // Only the order of the two indices matters to the rule: the new one is later.
+  const next = { index: last === null ? 0 : last.index + 1, receivedMs };
+  if (last !== null && publish !== PUBLISH.batch && closesBucket(publish, last, next)) {
+    disclose.push(last.hash);
+  }
+  if (publish === PUBLISH.batch) disclose.push(hash);
+  const [firstSeq, lastSeq] = [records[0].firstSeq, records[records.length - 1].lastSeq];
+  return {
+    entry: { type: 'batch-received', receivedMs, meterId, firstSeq, lastSeq, batchHash: hash },
+    keep: [{ hash, bytes, meterId, q }],
+    disclose,
+  };
+}
+
+/** Two messages under one one-time key: whoever holds both could forge a third. Both go public. */
+function equivocation(
+  meter: MeterState,
+  batch: SignedBatch,
+  { bytes, earlier, receivedMs }: {
+    bytes: Uint8Array;
+    earlier: { hash: Uint8Array; bytes: Uint8Array };
+    receivedMs: number;
+  },
+): BatchDecision {
+  const { hash, q } = batch;
+  const got = `one-time key ${q}, which signed ${hex(earlier.hash)} before`;
+  const reason = refusal('equivocation', 'one message under one one-time key', got);
+  const entry: Entry = {
+    type: 'key-revoked',
+    receivedMs,
+    meterId: meter.id,
+    evidence: [earlier.hash, hash],
+  };
+  const keep = [
+    { hash: earlier.hash, bytes: earlier.bytes, meterId: meter.id, q },
+    { hash, bytes, meterId: meter.id, q },
+  ];
+  const effects = { entry, keep, disclose: [earlier.hash, hash] };
+  return { kind: 'equivocation', meter, hash, reason, effects };
+}
+
+export type EnrolmentDecision =
+  | { kind: 'enrolled'; effects: Effects }
+  | { kind: 'repeated'; index: number };
+
+/**
+ * Decides about an enrolment that was verified. `known` is the enrolment's own entry index, if the
+ * meter is enrolled already with the same terms. Throws LedgerError `not-admitted`, `already-enrolled`.
+ */
+export function decideEnrolment(
+  state: IngestState,
+  { enrolment, bytes, knownIndex, nowMs }: {
+    enrolment: Enrolment;
+    bytes: Uint8Array;
+    knownIndex: number | undefined;
+    nowMs: number;
+  },
+): EnrolmentDecision {
+  if (!state.isAdmitted(enrolment.volunteerKey)) {
+    const got = Buffer.from(enrolment.volunteerKey).toString('base64');
+    throw new LedgerError({
+      code: 'not-admitted',
+      message: 'Enrolment refused',
+      expected: 'a volunteer whom this ledger admitted',
+      got: `commons-volunteer-ed25519:${got}`,
+      hint: 'Ask the ledger’s operator to run `ledger admit KEY`.',
+    });
+  }
+  const { meterId, hash, statement } = enrolment;
+  const meter = state.meter(meterId);
+  if (meter !== undefined && knownIndex !== undefined && equal(meter.enrolment.hash, hash)) {
+    return { kind: 'repeated', index: knownIndex };
+  }
+  if (meter !== undefined) {
+    const message = 'Enrolment refused';
+    const got = `meter ${hex(meterId)}, enrolled otherwise before`;
+    throw new LedgerError({ code: 'already-enrolled', message, expected: 'a new meter', got });
+  }
+  const receivedMs = Math.max(nowMs, state.lastReceivedMs());
+  return {
+    kind: 'enrolled',
+    effects: {
+      entry: { type: 'kit-enrolled', receivedMs, meterId, enrolmentHash: hash },
+      keep: [
+        { hash, bytes, meterId, q: null },
+        { hash: sha256(statement), bytes: statement, meterId, q: STATEMENT_Q },
+      ],
+      disclose: [hash],
+    },
+  };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function refusal(code: string, expected: string, got: string): LedgerError {
+  return new LedgerError({ code, message: 'Batch refused', expected, got });
+}

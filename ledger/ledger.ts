@@ -1,0 +1,204 @@
+// The ledger at work: decisions (ingest.ts) become durable entries, blobs and projections, in this order:
+//
+//   blobs that this entry makes due, public → withheld blobs → log (tiles, head, checkpoint)
+//   → projections → answer
+//
+// so that whatever is answered for is on disk, and whatever a crash leaves half done is not in the log.
+// A failed write refuses all who waited, and the state is read from the disk again. Knows no HTTP.
+
+import { applyEntry, createProjections, nextIndex } from './ask/project.ts';
+import type { KitTerms } from './ask/project.ts';
+import type { Clock } from './clock.ts';
+import type { Entry } from './entry.ts';
+import { decodeEntry, encodeEntry } from './entry.ts';
+import { LedgerError } from './errors.ts';
+import type { BatchDecision, Effects } from './ingest.ts';
+import { advance, decideBatch, decideEnrolment } from './ingest.ts';
+import type { OnStep } from './log/durable.ts';
+import type { Log } from './log/writer.ts';
+import { openLog } from './log/writer.ts';
+import { createPool } from './pool.ts';
+import type { LedgerState } from './state.ts';
+import { readState } from './state.ts';
+import type { Store } from './store.ts';
+import { openStore } from './store.ts';
+import { unseal } from './unseal.ts';
+import type { Enrolment } from './verify/enrolment.ts';
+import { verifyEnrolment } from './verify/enrolment.ts';
+
+export interface LedgerOptions {
+  dir: string;
+  clock: Clock;
+  /** At the first start; a ledger keeps its origin. */
+  origin?: string;
+  onStep?: OnStep;
+  /** Told of failures that no caller hears of. */
+  onProblem?: (error: unknown) => void;
+}
+
+export interface Ledger {
+  readonly store: Store;
+  readonly clock: Clock;
+  log(): Log;
+  state(): LedgerState;
+  /** Decides and, for what enters the log, waits until it is durable. `index` is the entry's. */
+  submitBatch(bytes: Uint8Array): Promise<{ decision: BatchDecision; index: number }>;
+  /** Throws LedgerError as verifyEnrolment and decideEnrolment do; `bad-seal`. */
+  enrol(enrolment: Uint8Array, sealed: Uint8Array): Promise<Enrolled>;
+  admit(key: Uint8Array): Promise<{ isNew: boolean }>;
+  close(): Promise<void>;
+}
+
+export interface Enrolled {
+  index: number;
+  isNew: boolean;
+  meterId: Uint8Array;
+}
+
+interface Item {
+  index: number;
+  effects: Effects;
+}
+
+/** Opens a ledger's folder for writing; recovers, and catches the projections up. */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  const { dir, clock, origin, onStep, onProblem = () => {} } = options;
+  const store = await openStore(dir, { origin, onStep });
+  const openParts = async (): Promise<{ log: Log; state: LedgerState }> => {
+    const { publicDir, temporaryDir, head, keys } = store;
+    const seed = keys.logSeed;
+    const opened = await openLog({
+      publicDir, temporaryDir, head, origin: keys.origin, seed, onStep,
+    });
+    store.forgetFrom(opened.size());
+    return { log: opened, state: readState(store, opened) };
+  };
+  let { log, state } = await openParts().catch((error) => {
+    store.close();
+    throw error;
+  });
+  let next = log.size();
+  /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
+  const onTheWay = new Map<number, Promise<void>>();
+  project(store, log);
+
+  const pool = createPool<Item>({
+    async commit(items) {
+      await commit(store, log, items);
+      try {
+        project(store, log);
+      } catch (error) {
+        // The entries are durable and will be answered for; the next commit or start catches up.
+        onProblem(error);
+      }
+    },
+    async onFailure(error) {
+      onProblem(error);
+      ({ log, state } = await openParts());
+      next = log.size();
+    },
+  });
+  /** Takes the next index; the caller has changed the state as the entry says. */
+  const append = async (effects: Effects): Promise<number> => {
+    const index = next++;
+    state.dated(effects.entry.receivedMs);
+    const committed = pool.add({ index, effects });
+    onTheWay.set(index, committed);
+    await committed.finally(() => onTheWay.delete(index));
+    return index;
+  };
+
+  return {
+    store,
+    clock,
+    log: () => log,
+    state: () => state,
+    async submitBatch(bytes) {
+      const decision = decideBatch(state, bytes, clock.nowMs());
+      if (decision.kind === 'repeated') await onTheWay.get(decision.index);
+      if (decision.kind === 'accepted') {
+        state.accept(decision.meter.id, advance(decision, next));
+        return { decision, index: await append(decision.effects) };
+      }
+      if (decision.kind === 'equivocation') {
+        state.revoke(decision.meter.id);
+        return { decision, index: await append(decision.effects) };
+      }
+      return { decision, index: decision.kind === 'repeated' ? decision.index : 0 };
+    },
+    async enrol(bytes, sealed) {
+      const enrolment = verifyEnrolment(bytes, store.keys.origin);
+      const secrets = await unseal(sealed, enrolment.sealedHash, store.keys.ageIdentity);
+      const knownIndex = store.indexOf(enrolment.hash);
+      const nowMs = clock.nowMs();
+      const decision = decideEnrolment(state, { enrolment, bytes, knownIndex, nowMs });
+      const { meterId } = enrolment;
+      if (decision.kind === 'repeated') {
+        await onTheWay.get(decision.index);
+        return { index: decision.index, isNew: false, meterId };
+      }
+      store.keepKit(meterId, secrets.pairingKey, secrets.privateName);
+      state.enrol(enrolment);
+      return { index: await append(decision.effects), isNew: true, meterId };
+    },
+    async admit(key) {
+      if (state.isAdmitted(key)) return { isNew: false };
+      const receivedMs = Math.max(clock.nowMs(), state.lastReceivedMs());
+      state.admit(key);
+      const entry: Entry = { type: 'volunteer-admitted', receivedMs, key };
+      await append({ entry, keep: [], disclose: [] });
+      return { isNew: true };
+    },
+    async close() {
+      await pool.idle();
+      store.close();
+    },
+  };
+}
+
+async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
+  const disclosed = items.flatMap(({ effects }) => effects.disclose);
+  const blobs = items.flatMap(({ index, effects }) =>
+    effects.keep.map((blob) => ({ ...blob, index })));
+  await store.disclose(disclosed, blobs);
+  store.keep(blobs, disclosed);
+  await log.append(items.map(({ effects }) => encodeEntry(effects.entry)));
+}
+
+/** Grows the projections by every entry of the log that they lack, one transaction a chunk. */
+export function project(store: Store, log: Log): void {
+  const { ledgerDb: db } = store;
+  createProjections(db);
+  const CHUNK = 512;
+  for (let start = nextIndex(db); start < log.size(); start += CHUNK) {
+    const entries = log.read(start, Math.min(start + CHUNK, log.size())).map(decodeEntry);
+    db.exec('BEGIN IMMEDIATE');
+    try {
+      for (const [i, entry] of entries.entries()) {
+        applyEntry(db, { index: start + i, entry, ...materials(store, entry) });
+      }
+      db.exec('COMMIT');
+    } catch (error) {
+      db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+/** What the projections need beside the entry. */
+function materials(store: Store, entry: Entry): { blob: Uint8Array | null; kit?: KitTerms } {
+  if (entry.type === 'batch-received') return { blob: store.blob(entry.batchHash) };
+  if (entry.type !== 'kit-enrolled') return { blob: null };
+  const blob = store.blob(entry.enrolmentHash);
+  if (blob === null) {
+    const parts = { code: 'blob-lost', message: 'Projections cannot be grown' };
+    const expected = 'every enrolment in public/blob';
+    throw new LedgerError({ ...parts, expected, got: 'one that is not there' });
+  }
+  return { blob, kit: terms(verifyEnrolment(blob, store.keys.origin)) };
+}
+
+function terms(enrolment: Enrolment): KitTerms {
+  const { publish, assurance, intervalS, supplyEfficiencyPermille, calibration } = enrolment;
+  return { publish, assurance, intervalS, supplyEfficiencyPermille, calibration };
+}

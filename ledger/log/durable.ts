@@ -1,0 +1,66 @@
+// The one way in which the ledger makes a file that others may rely on. After it returns, the file is
+// there, whole, whatever happens next; before, the old file (or none) is. Never appends in place.
+
+import { mkdir, open, rename } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/**
+ * Told of each step that reached the disk. Tests cut the process, or fill the disk, at any of them.
+ * What it throws or rejects with fails the write at that step.
+ */
+export type OnStep = (step: string) => void | Promise<void>;
+
+export interface DurableOptions {
+  /** For files that are not yet whole; on the same file system, swept at start. */
+  temporaryDir: string;
+  onStep?: OnStep;
+}
+
+let counter = 0;
+
+export async function writeDurably(
+  path: string,
+  bytes: Uint8Array,
+  { temporaryDir, onStep = () => {} }: DurableOptions,
+): Promise<void> {
+  const name = basename(path);
+  await makeDirDurably(dirname(path));
+  const temporary = join(temporaryDir, `${process.pid}-${counter++}-${name}`);
+  const file = await open(temporary, 'wx', 0o644);
+  try {
+    await file.writeFile(bytes);
+    await onStep(`written ${name}`);
+    // Without this, the rename may reach the disk before the bytes: an empty file under a good name.
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await onStep(`synced ${name}`);
+  // Readers see the old file or the new one, never a part.
+  await rename(temporary, path);
+  await onStep(`renamed ${name}`);
+  // Without this, a power cut may take the new name back after it was relied on.
+  await syncDir(dirname(path));
+  await onStep(`durable ${name}`);
+}
+
+/** Makes a folder and those above it; each new name is durable in the folder that holds it. */
+export async function makeDirDurably(dir: string): Promise<void> {
+  const first = await mkdir(dir, { recursive: true });
+  if (first === undefined) return;
+  for (let made = dir; ; made = dirname(made)) {
+    await syncDir(dirname(made));
+    if (made === first) return;
+  }
+}
+
+export async function syncDir(dir: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(dir, 'r');
+    await handle.sync();
+  } finally {
+    await handle?.close();
+  }
+}

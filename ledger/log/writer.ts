@@ -1,0 +1,246 @@
+// The log's one writer: appends entries, keeps bundles, tiles and the checkpoint in the public folder.
+// Order of each append, every step durable before the next (durable.ts):
+//
+//   entry bundles and hash tiles → head in `lock` (compare-and-swap) → public checkpoint
+//
+// Killed anywhere, the next start finds a head whose files are whole: it publishes that head's checkpoint
+// again, and sweeps files beyond it, which no signed checkpoint ever covered. It refuses a folder that
+// contradicts its head rather than guess. Never rewrites a full tile, never signs two trees of one size.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LedgerError } from '../errors.ts';
+import { formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { OnStep } from './durable.ts';
+import { writeDurably } from './durable.ts';
+import type { HeadStore } from './head.ts';
+import { signingKey } from './ed25519.ts';
+import { formatNote, formatVkey, openNote, SIGNATURE_TYPE, signNote, verifierKey } from './note.ts';
+import type { VerifierKey } from './note.ts';
+import {
+  decodeBundle, decodeHashTile, encodeBundle, encodeHashTile, nodesFromTiles, TILE_WIDTH, tilePath,
+  tilesSince,
+} from './tiles.ts';
+import type { Tile } from './tiles.ts';
+import type { Hash, ReadNode } from './tree.ts';
+import { equal, inclusionProof, leafHash, nodeHash, treeRoot } from './tree.ts';
+
+export interface LogOptions {
+  publicDir: string;
+  temporaryDir: string;
+  head: HeadStore;
+  origin: string;
+  /** Ed25519, 32 bytes. */
+  seed: Uint8Array;
+  onStep?: OnStep;
+}
+
+/** The right edge of the tree: what an append needs, a tile's width a level at most. */
+interface Edge {
+  size: number;
+  /** Entries of the last, partial bundle. */
+  entries: Uint8Array[];
+  /** For each level, the hashes of its last, partial tile. */
+  levels: Hash[][];
+}
+
+export interface Log {
+  readonly vkey: string;
+  /** Entries covered by the durable, public checkpoint. */
+  size(): number;
+  checkpoint(): Uint8Array;
+  /**
+   * Appends; resolves when a public checkpoint covering all of them is durable. One call at a time.
+   * If it rejects, nothing may be appended until the log is opened again.
+   */
+  append(entries: readonly Uint8Array[]): Promise<void>;
+  /** Entries `start` to below `end`, of those below size(). */
+  read(start: number, end: number): Uint8Array[];
+  /** PATH of an entry under the present checkpoint. */
+  prove(index: number): Hash[];
+}
+
+/** Opens the log, or begins an empty one; recovers what a killed writer left. */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const { publicDir, temporaryDir, head, origin, seed, onStep } = options;
+  const key = verifierKey(origin, SIGNATURE_TYPE.ed25519, signingKey(seed).publicKey);
+  const write = (path: string, bytes: Uint8Array): Promise<void> =>
+    writeDurably(join(publicDir, path), bytes, { temporaryDir, onStep });
+  const sign = (size: number, root: Hash): Uint8Array =>
+    formatNote(signNote(formatCheckpoint({ origin, size, root, extensions: [] }), origin, seed));
+  await mkdir(publicDir, { recursive: true });
+  await rm(temporaryDir, { recursive: true, force: true });
+  await mkdir(temporaryDir, { recursive: true });
+
+  let { edge, note } = await recover(options, key, sign, write);
+  let usable = true;
+  return {
+    vkey: formatVkey(key),
+    size: () => edge.size,
+    checkpoint: () => note,
+    async append(entries) {
+      if (!usable) throw new Error('an append before this one failed: the log must be opened again');
+      usable = false;
+      const grown = grow(edge, entries);
+      await Promise.all(grown.tiles.map(({ tile, bytes }) => write(tilePath(tile), bytes)));
+      const next = sign(grown.edge.size, rootOf(grown.edge));
+      head.swap(edge.size, { size: grown.edge.size, note: next });
+      await onStep?.('swapped head');
+      await write('checkpoint', next);
+      [edge, note] = [grown.edge, next];
+      usable = true;
+      await dropSupersededPartials(publicDir, grown.tiles);
+    },
+    read: (start, end) => readEntries(publicDir, edge.size, start, end),
+    prove: (index) => inclusionProof(index, edge.size, nodesOnDisk(publicDir, edge.size)),
+  };
+}
+
+async function recover(
+  { publicDir, head }: LogOptions,
+  key: VerifierKey,
+  sign: (size: number, root: Hash) => Uint8Array,
+  write: (path: string, bytes: Uint8Array) => Promise<void>,
+): Promise<{ edge: Edge; note: Uint8Array }> {
+  const kept = head.read();
+  const path = join(publicDir, 'checkpoint');
+  const published = existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;
+  if (kept === undefined && published !== undefined) {
+    // A log whose lock file was lost may have signed more than the public checkpoint shows.
+    const hint = 'Restore the folder’s `lock` file with its public files.';
+    throw new LedgerError({ code: 'head-lost', message: 'Ledger folder refused', got: path, hint });
+  }
+  if (kept === undefined) {
+    const edge: Edge = { size: 0, entries: [], levels: [] };
+    const note = sign(0, rootOf(edge));
+    head.swap(undefined, { size: 0, note });
+    await write('checkpoint', note);
+    return { edge, note };
+  }
+  const verified = (note: Uint8Array): Checkpoint => parseCheckpoint(openNote(note, [key]).text);
+  const { size, root } = verified(kept.note);
+  const publishedSize = published === undefined ? 0 : verified(published).size;
+  if (publishedSize > size) {
+    const parts = { code: 'head-behind', message: 'Ledger folder refused' };
+    const expected = `a public checkpoint of at most ${size} entries, as \`lock\` has it`;
+    throw new LedgerError({ ...parts, expected, got: `one of ${publishedSize}` });
+  }
+  await sweepBeyond(publicDir, size);
+  const edge = readEdge(publicDir, size);
+  if (!equal(rootOf(edge), root)) {
+    const parts = { code: 'log-damaged', message: 'Ledger folder refused' };
+    const expected = 'tiles that hash to the signed root';
+    throw new LedgerError({ ...parts, expected, got: 'others', hint: 'Restore a backup.' });
+  }
+  if (published === undefined || !equal(published, kept.note)) await write('checkpoint', kept.note);
+  return { edge, note: kept.note };
+}
+
+/** The edge after `entries`, and the files that it needs. */
+function grow(
+  edge: Edge,
+  entries: readonly Uint8Array[],
+): { edge: Edge; tiles: { tile: Tile; bytes: Uint8Array }[] } {
+  const size = edge.size + entries.length;
+  const bundles = [...edge.entries, ...entries];
+  const levels: Hash[][] = [[...(edge.levels[0] ?? []), ...entries.map(leafHash)]];
+  for (let level = 0; levels[level].length >= TILE_WIDTH; level++) {
+    const up = [...(edge.levels[level + 1] ?? [])];
+    for (let i = 0; i + TILE_WIDTH <= levels[level].length; i += TILE_WIDTH) {
+      up.push(fullTileHash(levels[level].slice(i, i + TILE_WIDTH)));
+    }
+    levels.push(up);
+  }
+  for (let level = levels.length; level < edge.levels.length; level++) {
+    levels.push(edge.levels[level]);
+  }
+  // Node `i` of a level stands in `levels` at i − the first node of the edge's own tile.
+  const first = (level: number): number =>
+    Math.floor(Math.floor(edge.size / TILE_WIDTH ** level) / TILE_WIDTH) * TILE_WIDTH;
+  const read: ReadNode = (level, i) => levels[level / 8][i - first(level / 8)];
+  const tiles = tilesSince(edge.size, size).map((tile) => {
+    if (tile.level !== 'entries') return { tile, bytes: encodeHashTile(tile, read) };
+    const start = tile.index * TILE_WIDTH - first(0);
+    return { tile, bytes: encodeBundle(bundles.slice(start, start + tile.width)) };
+  });
+  const last = <T>(list: T[]): T[] => list.slice(Math.floor(list.length / TILE_WIDTH) * TILE_WIDTH);
+  return { edge: { size, entries: last(bundles), levels: levels.map(last) }, tiles };
+}
+
+function fullTileHash(hashes: Hash[]): Hash {
+  let row = hashes;
+  while (row.length > 1) {
+    row = row.flatMap((left, i) => (i % 2 === 0 ? [nodeHash(left, row[i + 1])] : []));
+  }
+  return row[0];
+}
+
+function rootOf({ size, levels }: Edge): Hash {
+  return treeRoot(size, nodesFromTiles(size, (level) => levels[level]));
+}
+
+function readEdge(publicDir: string, size: number): Edge {
+  const levels: Hash[][] = [];
+  for (let level = 0; TILE_WIDTH ** level <= size; level++) {
+    const nodes = Math.floor(size / TILE_WIDTH ** level);
+    const tile = { level, index: Math.floor(nodes / TILE_WIDTH), width: nodes % TILE_WIDTH };
+    levels.push(tile.width === 0 ? [] : decodeHashTile(readTile(publicDir, tile), tile.width));
+  }
+  const start = Math.floor(size / TILE_WIDTH) * TILE_WIDTH;
+  const entries = readEntries(publicDir, size, start, size);
+  const matches = entries.every((entry, i) => equal(leafHash(entry), levels[0][i]));
+  if (!matches) {
+    const parts = { code: 'log-damaged', message: 'Ledger folder refused' };
+    throw new LedgerError({ ...parts, expected: 'entries that hash to their tile', got: 'others' });
+  }
+  return { size, entries, levels };
+}
+
+function readEntries(dir: string, size: number, start: number, end: number): Uint8Array[] {
+  const entries: Uint8Array[] = [];
+  for (let index = Math.floor(start / TILE_WIDTH); index * TILE_WIDTH < end; index++) {
+    const base = index * TILE_WIDTH;
+    const tile: Tile = { level: 'entries', index, width: Math.min(TILE_WIDTH, size - base) };
+    const bundle = decodeBundle(readTile(dir, tile), tile.width);
+    entries.push(...bundle.slice(Math.max(0, start - base), end - base));
+  }
+  return entries;
+}
+
+function nodesOnDisk(dir: string, size: number): ReadNode {
+  return nodesFromTiles(size, (level, index, width) =>
+    decodeHashTile(readTile(dir, { level, index, width }), width));
+}
+
+function readTile(dir: string, tile: Tile): Uint8Array {
+  return new Uint8Array(readFileSync(join(dir, tilePath(tile))));
+}
+
+/** Removes tiles and bundles beyond `size`: written by an append whose head was never swapped. */
+async function sweepBeyond(dir: string, size: number): Promise<void> {
+  const names = existsSync(join(dir, 'tile')) ? await readdir(join(dir, 'tile')) : [];
+  for (const name of names) {
+    const level = name === 'entries' ? 'entries' : Number(name);
+    const nodes = Math.floor(size / TILE_WIDTH ** (level === 'entries' ? 0 : level));
+    const width = nodes % TILE_WIDTH;
+    for (let index = Math.floor(nodes / TILE_WIDTH); ; index++) {
+      const full = join(dir, tilePath({ level, index, width: TILE_WIDTH }));
+      const partials = await readdir(`${full}.p`).catch(() => []);
+      const isEdge = index === Math.floor(nodes / TILE_WIDTH);
+      const beyond = partials.filter((partial) => !isEdge || Number(partial) > width);
+      if (!isEdge && partials.length === 0 && !existsSync(full)) break;
+      await rm(full, { force: true });
+      for (const partial of beyond) await rm(join(`${full}.p`, partial));
+      if (beyond.length === partials.length) await rm(`${full}.p`, { recursive: true, force: true });
+    }
+  }
+}
+
+/** tlog-tiles § Partial Tiles: they may go once the full tile is there. */
+async function dropSupersededPartials(dir: string, tiles: { tile: Tile }[]): Promise<void> {
+  for (const { tile } of tiles.filter(({ tile: { width } }) => width === TILE_WIDTH)) {
+    await rm(`${join(dir, tilePath(tile))}.p`, { recursive: true, force: true });
+  }
+}

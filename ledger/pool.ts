@@ -1,0 +1,58 @@
+// Gathers what arrives together and makes it durable together: one round of disk syncs for all who
+// wait. While one pool is being committed the next gathers; a lone item waits `gatherMs` at most
+// before its commit begins. Order in, order out.
+
+export interface Pool<T> {
+  /** Resolves when the item's pool is committed; rejects as the commit does. */
+  add(item: T): Promise<void>;
+  /** Resolves when nothing waits. */
+  idle(): Promise<void>;
+}
+
+export interface PoolOptions<T> {
+  commit(items: T[]): Promise<void>;
+  /** Runs once after a failed commit, before those who waited hear of it. */
+  onFailure(error: unknown): Promise<void>;
+  /** The ack may wait for this, then for the disk: DESIGN § 10 asks for 50 ms at most. */
+  gatherMs?: number;
+  maxItems?: number;
+}
+
+interface Waiting<T> {
+  item: T;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+export function createPool<T>(options: PoolOptions<T>): Pool<T> {
+  const { commit, onFailure, gatherMs = 5, maxItems = 256 } = options;
+  let waiting: Waiting<T>[] = [];
+  let running: Promise<void> | undefined;
+
+  const run = async (): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, gatherMs));
+    while (waiting.length > 0) {
+      const pool = waiting.splice(0, maxItems);
+      try {
+        await commit(pool.map(({ item }) => item));
+        for (const { resolve } of pool) resolve();
+      } catch (error) {
+        // What was gathered meanwhile was decided on a state that will not come to be.
+        const all = [...pool, ...waiting.splice(0)];
+        await onFailure(error);
+        all.push(...waiting.splice(0));
+        for (const { reject } of all) reject(error);
+      }
+    }
+    running = undefined;
+  };
+  return {
+    add: (item) => new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      running ??= run();
+    }),
+    async idle() {
+      await running;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// What the ledger knows while it runs: volunteers, meters, and where each meter stands. Read from the
+// log and its blobs at start, so that memory never says what the log does not; entries that are still
+// on their way to the disk are in it too, and go when the log is read again.
+
+import type { Entry } from './entry.ts';
+import { decodeEntry } from './entry.ts';
+import { LedgerError } from './errors.ts';
+import type { Accepted, IngestState, MeterState } from './ingest.ts';
+import type { Log } from './log/writer.ts';
+import type { Store } from './store.ts';
+import { parseBatch } from './verify/batch.ts';
+import type { Enrolment } from './verify/enrolment.ts';
+import { verifyEnrolment } from './verify/enrolment.ts';
+
+export interface LedgerState extends IngestState {
+  meters(): Iterable<MeterState>;
+  admit(key: Uint8Array): void;
+  enrol(enrolment: Enrolment): void;
+  revoke(id: Uint8Array): void;
+  accept(id: Uint8Array, accepted: Accepted): void;
+  dated(receivedMs: number): void;
+}
+
+/** Entries read at a time while starting. */
+const CHUNK = 4_096;
+
+/** Reads the whole log. Throws LedgerError `blob-lost` if a meter's last batch is nowhere to be found. */
+export function readState(store: Store, log: Log): LedgerState {
+  const state = emptyState(store);
+  const lastBatch = new Map<string, { index: number; entry: Entry & { type: 'batch-received' } }>();
+  for (let start = 0; start < log.size(); start += CHUNK) {
+    const end = Math.min(start + CHUNK, log.size());
+    for (const [i, bytes] of log.read(start, end).entries()) {
+      const entry = decodeEntry(bytes);
+      state.dated(entry.receivedMs);
+      if (entry.type === 'volunteer-admitted') state.admit(entry.key);
+      if (entry.type === 'kit-enrolled') {
+        const bytes = needBlob(store, entry.enrolmentHash, start + i);
+        state.enrol(verifyEnrolment(bytes, store.keys.origin));
+      }
+      if (entry.type === 'key-revoked') state.revoke(entry.meterId);
+      if (entry.type === 'batch-received') {
+        lastBatch.set(hex(entry.meterId), { index: start + i, entry });
+      }
+    }
+  }
+  for (const { index, entry } of lastBatch.values()) {
+    const { q, payload: { records } } = parseBatch(needBlob(store, entry.batchHash, index));
+    const { meterId, receivedMs, batchHash: hash } = entry;
+    state.accept(meterId, { index, receivedMs, hash, q, lastRecord: records[records.length - 1] });
+  }
+  return state;
+}
+
+function emptyState(store: Store): LedgerState {
+  const volunteers = new Set<string>();
+  const meters = new Map<string, MeterState>();
+  let lastReceivedMs = 0;
+  const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
+  return {
+    meter,
+    meters: () => meters.values(),
+    isAdmitted: (key) => volunteers.has(hex(key)),
+    indexOf: store.indexOf,
+    signedWith: store.signedWith,
+    lastReceivedMs: () => lastReceivedMs,
+    admit: (key) => void volunteers.add(hex(key)),
+    enrol(enrolment) {
+      const { meterId: id, meterKey: publicKey, publish } = enrolment;
+      meters.set(hex(id), { id, publicKey, enrolment, publish, revoked: false, last: null });
+    },
+    revoke: (id) => void (meter(id)!.revoked = true),
+    accept: (id, accepted) => void (meter(id)!.last = accepted),
+    dated: (receivedMs) => void (lastReceivedMs = receivedMs),
+  };
+}
+
+function needBlob(store: Store, hash: Uint8Array, index: number): Uint8Array {
+  const bytes = store.blob(hash);
+  if (bytes !== null) return bytes;
+  const parts = { code: 'blob-lost', message: 'Ledger folder refused' };
+  const [expected, hint] = [`the blob of entry ${index}`, 'Restore private.db or public/blob.'];
+  throw new LedgerError({ ...parts, expected, got: hex(hash), hint });
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

@@ -1,0 +1,232 @@
+// A ledger's folder. Who may read what:
+//
+//   DIR/public/      anyone: checkpoint, tile/…, blob/SHA256HEX
+//   DIR/ledger.db    the server: projections of what is public or due; grown again by `ledger rebuild`
+//   DIR/private.db   the operator: withheld blobs, kits' names, which one-time key signed what
+//   DIR/secrets.db   the server alone: the log's key, pairing keys, the age identity
+//   DIR/lock         the one writer, and the newest checkpoint signed (log/head.ts)
+//   DIR/temporary/   files not yet whole, swept at start;  DIR/admin.sock  the operator, while serving
+//
+// Decides nothing; keeps and finds. What it has kept is durable when the call returns or resolves.
+
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { LedgerError } from './errors.ts';
+import type { SignedBlob } from './ingest.ts';
+import type { OnStep } from './log/durable.ts';
+import { writeDurably } from './log/durable.ts';
+import type { HeadStore } from './log/head.ts';
+import { openHead } from './log/head.ts';
+
+export const DEFAULT_ORIGIN = 'ledger.test/commons';
+
+export interface Store {
+  readonly dir: string;
+  readonly publicDir: string;
+  readonly temporaryDir: string;
+  readonly head: HeadStore;
+  /** Projections (ledger/ask). */
+  readonly ledgerDb: DatabaseSync;
+  readonly keys: Keys;
+  pairingKey(meterId: Uint8Array): Uint8Array | undefined;
+  keepKit(meterId: Uint8Array, pairingKey: Uint8Array, privateName: string): void;
+  privateName(meterId: Uint8Array): string | undefined;
+  /** The log index of a kept blob. */
+  indexOf(hash: Uint8Array): number | undefined;
+  signedWith(meterId: Uint8Array, q: number): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** A blob, public or withheld; null if it was erased or never came. */
+  blob(hash: Uint8Array): Uint8Array | null;
+  /** Makes blobs public; they may be kept already, or be among `blobs`. */
+  disclose(hashes: readonly Uint8Array[], blobs: readonly SignedBlob[]): Promise<void>;
+  /** Keeps blobs with their log indices, withholding those not public; drops copies of public ones. */
+  keep(blobs: readonly (SignedBlob & { index: number })[], disclosed: readonly Uint8Array[]): void;
+  /** Forgets blobs of entries that never came to be: index `size` and on. */
+  forgetFrom(size: number): void;
+  close(): void;
+}
+
+export interface Keys {
+  origin: string;
+  logSeed: Uint8Array;
+  ageIdentity: string;
+  ageRecipient: string;
+}
+
+/** Opens or makes a ledger folder. Throws LedgerError `ledger-in-use`, `origin-differs`. */
+export async function openStore(
+  dir: string,
+  { origin, onStep }: { origin?: string; onStep?: OnStep } = {},
+): Promise<Store> {
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  const path = (name: string): string => join(dir, name);
+  const head = openHead(path('lock'));
+  try {
+    const secrets = openDatabase(path('secrets.db'), SECRETS);
+    const withheld = openDatabase(path('private.db'), PRIVATE);
+    const ledgerDb = openDatabase(path('ledger.db'), '');
+    // Projections can be grown again: a lost commit costs a catch-up at start.
+    ledgerDb.exec('PRAGMA synchronous = NORMAL');
+    const keys = await readKeys(secrets, origin);
+    const publicDir = path('public');
+    const temporaryDir = path('temporary');
+    mkdirSync(temporaryDir, { recursive: true });
+    const places = { publicDir, temporaryDir, onStep };
+    return {
+      dir,
+      publicDir,
+      temporaryDir,
+      head,
+      ledgerDb,
+      keys,
+      ...kits(secrets, withheld),
+      ...blobs(withheld, places),
+      close() {
+        for (const db of [secrets, withheld, ledgerDb]) db.close();
+        head.close();
+      },
+    };
+  } catch (error) {
+    head.close();
+    throw error;
+  }
+}
+
+const SECRETS = `
+  CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS pairing (meter BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;`;
+const PRIVATE = `
+  CREATE TABLE IF NOT EXISTS name (meter BLOB PRIMARY KEY, name TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS blob (
+    hash BLOB PRIMARY KEY, meter BLOB NOT NULL, q INTEGER, entryIndex INTEGER NOT NULL,
+    bytes BLOB) STRICT;
+  CREATE UNIQUE INDEX IF NOT EXISTS oneTimeKey ON blob (meter, q);
+  CREATE INDEX IF NOT EXISTS blobByIndex ON blob (entryIndex);`;
+
+function openDatabase(path: string, schema: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  chmodSync(path, 0o600);
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
+  db.exec(schema);
+  return db;
+}
+
+/** The ledger's own keys, made at its first start and never changed. */
+async function readKeys(secrets: DatabaseSync, origin: string | undefined): Promise<Keys> {
+  const get = (name: string): Uint8Array | undefined => {
+    const row = secrets.prepare('SELECT value FROM secret WHERE name = ?').get(name);
+    return row && new Uint8Array(row.value as Uint8Array);
+  };
+  const made = get('origin');
+  if (made === undefined) {
+    const put = secrets.prepare('INSERT INTO secret (name, value) VALUES (?, ?)');
+    const age = await generateX25519Identity();
+    secrets.exec('BEGIN IMMEDIATE');
+    put.run('log-seed', new Uint8Array(randomBytes(32)));
+    put.run('age-identity', new TextEncoder().encode(age));
+    put.run('origin', new TextEncoder().encode(checkOrigin(origin ?? DEFAULT_ORIGIN)));
+    secrets.exec('COMMIT');
+    return readKeys(secrets, origin);
+  }
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  if (origin !== undefined && origin !== text(made)) {
+    const parts = { code: 'origin-differs', message: 'A ledger keeps its origin for life' };
+    throw new LedgerError({ ...parts, expected: text(made), got: origin, exitCode: 2 });
+  }
+  const ageIdentity = text(get('age-identity')!);
+  const ageRecipient = await identityToRecipient(ageIdentity);
+  return { origin: text(made), logSeed: get('log-seed')!, ageIdentity, ageRecipient };
+}
+
+/** tlog-checkpoint: no spaces, no plus; docs/wire.md: printable ASCII, at most 96. */
+function checkOrigin(origin: string): string {
+  if (/^[\x21-\x2a\x2c-\x7e]{1,96}$/.test(origin)) return origin;
+  const expected = 'printable ASCII without spaces or plus signs, at most 96 characters';
+  const parts = { code: 'bad-origin', message: 'Origin refused', expected, got: origin };
+  throw new LedgerError({ ...parts, exitCode: 2 });
+}
+
+function kits(
+  secrets: DatabaseSync,
+  withheld: DatabaseSync,
+): Pick<Store, 'pairingKey' | 'keepKit' | 'privateName'> {
+  return {
+    pairingKey(meterId) {
+      const row = secrets.prepare('SELECT key FROM pairing WHERE meter = ?').get(meterId);
+      return row && new Uint8Array(row.key as Uint8Array);
+    },
+    keepKit(meterId, key, name) {
+      secrets.prepare('INSERT OR REPLACE INTO pairing (meter, key) VALUES (?, ?)').run(meterId, key);
+      withheld.prepare('INSERT OR REPLACE INTO name (meter, name) VALUES (?, ?)').run(meterId, name);
+    },
+    privateName(meterId) {
+      const row = withheld.prepare('SELECT name FROM name WHERE meter = ?').get(meterId);
+      return row?.name as string | undefined;
+    },
+  };
+}
+
+export function blobPath(hash: Uint8Array): string {
+  return `blob/${Buffer.from(hash).toString('hex')}`;
+}
+
+function blobs(
+  withheld: DatabaseSync,
+  { publicDir, temporaryDir, onStep }: {
+    publicDir: string;
+    temporaryDir: string;
+    onStep?: OnStep;
+  },
+): Pick<Store, 'indexOf' | 'signedWith' | 'blob' | 'disclose' | 'keep' | 'forgetFrom'> {
+  const publicPath = (hash: Uint8Array): string => join(publicDir, blobPath(hash));
+  const blob = (hash: Uint8Array): Uint8Array | null => {
+    const row = withheld.prepare('SELECT bytes FROM blob WHERE hash = ?').get(hash);
+    if (row?.bytes) return new Uint8Array(row.bytes as Uint8Array);
+    return existsSync(publicPath(hash)) ? new Uint8Array(readFileSync(publicPath(hash))) : null;
+  };
+  const put = withheld.prepare(
+    'INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  );
+  const drop = withheld.prepare('UPDATE blob SET bytes = NULL WHERE hash = ?');
+  return {
+    blob,
+    indexOf(hash) {
+      const row = withheld.prepare('SELECT entryIndex FROM blob WHERE hash = ?').get(hash);
+      return row?.entryIndex as number | undefined;
+    },
+    signedWith(meterId, q) {
+      const row = withheld.prepare('SELECT hash FROM blob WHERE meter = ? AND q = ?').get(meterId, q);
+      const hash = row && new Uint8Array(row.hash as Uint8Array);
+      const bytes = hash && blob(hash);
+      return hash && bytes ? { hash, bytes } : undefined;
+    },
+    async disclose(hashes, fresh) {
+      await Promise.all(hashes.map(async (hash) => {
+        if (existsSync(publicPath(hash))) return;
+        const bytes = fresh.find((one) => Buffer.compare(one.hash, hash) === 0)?.bytes ?? blob(hash);
+        // Erased: the entry stands, and the audit will call it missing, which it is.
+        if (bytes !== null) await writeDurably(publicPath(hash), bytes, { temporaryDir, onStep });
+      }));
+    },
+    keep(fresh, disclosed) {
+      const hidden = (hash: Uint8Array): boolean =>
+        !disclosed.some((other) => Buffer.compare(other, hash) === 0);
+      withheld.exec('BEGIN IMMEDIATE');
+      try {
+        for (const { hash, meterId, q, index, bytes } of fresh) {
+          put.run(hash, meterId, q, index, hidden(hash) ? bytes : null);
+        }
+        for (const hash of disclosed) drop.run(hash);
+        withheld.exec('COMMIT');
+      } catch (error) {
+        withheld.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    forgetFrom(size) {
+      withheld.prepare('DELETE FROM blob WHERE entryIndex >= ?').run(size);
+    },
+  };
+}
