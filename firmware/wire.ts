@@ -24,7 +24,7 @@ export interface Sink {
 }
 
 /** Where a decoder reads next: `bytes[at]`, below `end`. */
-interface Source {
+export interface Source {
   bytes: Bytes
   at: number
   end: number
@@ -244,7 +244,7 @@ export function decodePayload<B extends SliceOf<B>>(bytes: B): BatchPayload<B> {
   return { meterId, records, previous, firmwareHash, gaps }
 }
 
-function putDelta(out: Sink, records: IntervalRecord[], index: number): void {
+export function putDelta(out: Sink, records: IntervalRecord[], index: number): void {
   const record = records[index]
   if (record.firstSeq <= records[index - 1].lastSeq || record.lastSeq < record.firstSeq)
     throw new WireError('sequence', 'records must rise, got ' + record.firstSeq)
@@ -268,7 +268,7 @@ function putDelta(out: Sink, records: IntervalRecord[], index: number): void {
   fixShortHead(out, start)
 }
 
-function takeDelta(from: Source, records: IntervalRecord[]): IntervalRecord {
+export function takeDelta(from: Source, records: IntervalRecord[]): IntervalRecord {
   const length = takeHead(from, BYTES, FIELDS.length * 8 + 3)
   const end = from.at + length
   if (end > from.end) throw new WireError('truncated', 'delta')

@@ -1,0 +1,271 @@
+// The meter's memory under power cuts: a run's writes are replayed, cut at every single byte, and
+// opened afresh each time. Nothing acknowledged may be lost or used twice.
+import test from 'ava';
+import fc from 'fast-check';
+import { createHash } from 'node:crypto';
+import { crc32 as zlibCrc32 } from 'node:zlib';
+import '../helpers/firmware.ts';
+import type { Journal } from '../../firmware/journal.ts';
+import type { Ring } from '../../firmware/ring.ts';
+import type { IntervalRecord } from '../../firmware/wire.ts';
+
+const { crc32, openJournal } = await import('../../firmware/journal.ts');
+const { openRing } = await import('../../firmware/ring.ts');
+const { emptyRecord } = await import('../../firmware/wire.ts');
+
+const SIZE = 32768;
+/** A ring so small that a short run wraps and merges. */
+const PLACE = { start: 0x1800, pageBytes: 256, pages: 5 };
+
+/** A memory whose power can be cut: `budget` more bytes are written, then every write is torn. */
+class Memory {
+  bytes = Buffer.alloc(SIZE, 0xa5);
+  writes: { address: number; bytes: Buffer }[] = [];
+  async read(address: number, length: number): Promise<Buffer> {
+    return Buffer.from(this.bytes.subarray(address, address + length));
+  }
+  async write(address: number, bytes: Buffer): Promise<void> {
+    if (address < 0 || address + bytes.length > SIZE) throw new Error(`outside: ${address}`);
+    this.bytes.set(bytes, address);
+    this.writes.push({ address, bytes: Buffer.from(bytes) });
+  }
+}
+
+interface Durable {
+  energy: number;
+  lastSeq: number;
+  nextSignature: number;
+  nextSeq: number;
+  batch: string | null;
+  /** How many writes had been made when this became true. */
+  writes: number;
+}
+
+async function open(memory: Memory): Promise<{ journal: Journal; ring: Ring }> {
+  const journal = await openJournal(memory);
+  const ring = await openRing(
+    {
+      read: (address, length) => memory.read(address, length),
+      write: (address, bytes) => memory.write(address, bytes),
+      crc32,
+      pause: async () => {},
+    },
+    PLACE,
+  );
+  return { journal, ring };
+}
+
+function recordAt(seq: number): IntervalRecord {
+  const record = emptyRecord();
+  record.firstSeq = record.lastSeq = seq;
+  record.bootId = 1;
+  record.uptimeS = seq * 60;
+  record.energyMicroWh = energyAt(seq);
+  record.minMilliW = 3000 + (seq % 7);
+  record.meanMilliW = 3500 + ((seq * 31) % 400);
+  record.maxMilliW = 5000 + ((seq * 17) % 900);
+  record.upS = seq * 60;
+  record.wanInBytes = seq * seq * 1000;
+  return record;
+}
+
+function energyAt(seq: number): number {
+  return seq * 83_333 + ((seq * seq) % 50) * 100;
+}
+
+/** A meter's life in short: counters each second, records, batches, replies that accept. */
+async function live(memory: Memory, seconds: number): Promise<Durable[]> {
+  const { journal, ring } = await open(memory);
+  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16, 7), seed: Buffer.alloc(24, 9) });
+  const states: Durable[] = [];
+  const note = (energy: number) =>
+    states.push({
+      energy,
+      lastSeq: ring.lastSeq,
+      nextSignature: journal.nextSignature,
+      nextSeq: journal.link.nextSeq,
+      batch: journal.outstanding ? journal.outstanding.hash.toString('hex') : null,
+      writes: memory.writes.length,
+    });
+  for (let second = 1; second <= seconds; second++) {
+    const running = { ...recordAt(second) };
+    await journal.saveRunning({
+      record: running, restNanoJ: 0, intervalMs: 0, intervalNanoJ: 0, restMs: 0,
+      nodeInBytes: 0, nodeOutBytes: 0, nodeBoot: Buffer.alloc(16),
+    });
+    note(running.energyMicroWh);
+    const accepted = {
+      throughSeq: journal.link.nextSeq - 1,
+      batchLastSeq: journal.outstanding ? journal.outstanding.lastSeq : 0,
+    };
+    await ring.append(recordAt(second), accepted);
+    note(running.energyMicroWh);
+    if (second % 9 === 0 && journal.outstanding === null) {
+      await journal.takeSignature();
+      note(running.energyMicroWh);
+      const batch = Buffer.alloc(40, second);
+      const hash = createHash('sha256').update(batch).digest();
+      const firstSeq = journal.link.nextSeq;
+      await journal.keepBatch(batch, { lengthBytes: 40, firstSeq, lastSeq: ring.lastSeq, hash });
+      note(running.energyMicroWh);
+    }
+    // For a while the ledger is silent: the ring must merge.
+    if (second % 9 === 5 && journal.outstanding !== null && (second < 20 || second > 120)) {
+      const nextSeq = journal.outstanding.lastSeq + 1;
+      const lastHash = journal.outstanding.hash;
+      await journal.accept({ lastHash, nextSeq, entryIndex: second, ackedUnixS: second });
+      note(running.energyMicroWh);
+    }
+  }
+  return states;
+}
+
+test('cut at every byte: counters, records, signature indices and batches all hold', async (t) => {
+  const memory = new Memory();
+  const states = await live(memory, 150);
+  let memoryNow = Buffer.alloc(SIZE, 0xa5);
+  let state = -1;
+  let cuts = 0;
+  for (let index = 0; index < memory.writes.length; index++) {
+    const { address, bytes } = memory.writes[index];
+    while (state + 1 < states.length && states[state + 1].writes <= index) state++;
+    if (state >= 0 && state + 1 < states.length)
+      for (let cut = 0; cut < bytes.length; cut += bytes.length > 300 ? 7 : 1) {
+        const torn = new Memory();
+        memoryNow.copy(torn.bytes);
+        torn.bytes.set(bytes.subarray(0, cut), address);
+        const problem = await audit(torn, states[state], states[state + 1]);
+        if (problem) return t.fail(`write ${index}, cut at byte ${cut}: ${problem}`);
+        cuts++;
+      }
+    memoryNow = Buffer.from(memoryNow);
+    memoryNow.set(bytes, address);
+  }
+  t.true(cuts > 20_000, `${cuts} cuts`);
+  t.log(`${cuts} cuts over ${memory.writes.length} writes`);
+});
+
+/** What does not hold in `memory`, which was cut between the two states; null if all does. */
+async function audit(memory: Memory, before: Durable, after: Durable): Promise<string | null> {
+  const { journal, ring } = await open(memory);
+  const energy = journal.running ? journal.running.record.energyMicroWh : -1;
+  if (energy !== before.energy && energy !== after.energy) return `energy ${energy}`;
+  if (journal.nextSignature < before.nextSignature) return `signature ${journal.nextSignature}`;
+  if (journal.nextSignature > after.nextSignature) return `signature ${journal.nextSignature}`;
+  const { nextSeq } = journal.link;
+  if (nextSeq !== before.nextSeq && nextSeq !== after.nextSeq) return `next ${nextSeq}`;
+  if (ring.lastSeq !== before.lastSeq && ring.lastSeq !== after.lastSeq) return `seq ${ring.lastSeq}`;
+  const { outstanding } = journal;
+  if (outstanding !== null) {
+    const hash = createHash('sha256').update(await journal.readBatch()).digest();
+    if (!hash.equals(outstanding.hash)) return 'batch torn';
+    const known = [before.batch, after.batch].includes(hash.toString('hex'));
+    if (!known) return 'batch unknown';
+  } else if (before.batch !== null && before.batch === after.batch) return 'batch lost';
+  return auditRecords(await ring.readFrom(nextSeq, 1000), nextSeq, ring.lastSeq);
+}
+
+/** Records must cover every sequence number that the ledger lacks, once, with true counters. */
+function auditRecords(records: IntervalRecord[], nextSeq: number, lastSeq: number): string | null {
+  let seq = nextSeq;
+  for (const record of records) {
+    if (record.firstSeq !== seq) return `gap: expected ${seq}, got ${record.firstSeq}`;
+    if (record.energyMicroWh !== energyAt(record.lastSeq)) return `energy of ${record.lastSeq}`;
+    if (record.wanInBytes !== record.lastSeq ** 2 * 1000) return `bytes of ${record.lastSeq}`;
+    seq = record.lastSeq + 1;
+  }
+  return seq === lastSeq + 1 ? null : `ends at ${seq - 1}, not ${lastSeq}`;
+}
+
+test('after a cut the meter goes on: fresh index, next record', async (t) => {
+  const memory = new Memory();
+  await live(memory, 40);
+  const { journal, ring } = await open(memory);
+  t.is(journal.bootId, 2);
+  const used = journal.nextSignature;
+  t.is(await journal.takeSignature(), used);
+  await ring.append(recordAt(41), { throughSeq: 0, batchLastSeq: 0 });
+  const again = await open(memory);
+  t.is(again.journal.nextSignature, used + 1);
+  t.is(again.ring.lastSeq, 41);
+  await t.throwsAsync(again.ring.append(recordAt(41), { throughSeq: 0, batchLastSeq: 0 }), {
+    message: /sequence/,
+  });
+});
+
+test('a key with its last index used signs no more', async (t) => {
+  const { journal } = await open(new Memory());
+  await t.throwsAsync(journal.takeSignature(), { message: /signature-index: lost/ });
+  await journal.keepKey({ number: 1, height: 2, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
+  for (let q = 0; q < 4; q++) t.is(await journal.takeSignature(), q);
+  await t.throwsAsync(journal.takeSignature(), { message: /used up/ });
+});
+
+test('nodes are kept for one key only', async (t) => {
+  const { journal } = await open(new Memory());
+  const key = { number: 1, height: 10, I: Buffer.alloc(16, 1), seed: Buffer.alloc(24) };
+  await journal.keepKey(key);
+  t.is(await journal.readNode(3), null);
+  await journal.keepNode(3, Buffer.alloc(24, 0x33));
+  t.deepEqual(await journal.readNode(3), Buffer.alloc(24, 0x33));
+  await journal.keepKey({ ...key, number: 2, I: Buffer.alloc(16, 2) });
+  t.is(await journal.readNode(3), null);
+});
+
+test('32 KB hold ten days at a quarter of an hour, and years in coarser records', async (t) => {
+  const memory = new Memory();
+  const { crc32: crc } = await import('../../firmware/journal.ts');
+  const parts = {
+    read: (address: number, length: number) => memory.read(address, length),
+    write: (address: number, bytes: Buffer) => memory.write(address, bytes),
+    crc32: crc,
+    pause: async () => {},
+  };
+  const ring = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages: 26 });
+  const none = { throughSeq: 0, batchLastSeq: 0 };
+  let energy = 0;
+  let wan = 0;
+  let seed = 12345;
+  const noise = (most: number) => {
+    seed = (seed * 1103515245 + 12345) % 2147483648;
+    return Math.floor((seed / 2147483648) * most);
+  };
+  let tenDays = 0;
+  let last = emptyRecord();
+  for (let seq = 1; seq <= 12_000; seq++) {
+    energy += 1_250_000 + noise(120_000);
+    wan += 2_000_000 + noise(3_000_000);
+    last = {
+      ...emptyRecord(), firstSeq: seq, lastSeq: seq, bootId: 1, uptimeS: seq * 900,
+      unixS: 1_795_000_000 + seq * 900, timeState: 2, energyMicroWh: energy,
+      minMilliW: 4000 + noise(400), meanMilliW: 5000 + noise(480), maxMilliW: 7000 + noise(4000),
+      probesMade: seq * 30, probesAnswered: seq * 30, upS: seq * 900, wanInBytes: wan,
+      wanOutBytes: wan, diskUsedBytes: 3e9 + noise(1e6), calibrationId: 1,
+    };
+    await ring.append(last, none);
+    if (ring.merges === 0) tenDays = seq;
+  }
+  t.true(tenDays >= 960, `${tenDays} records before the first merge`);
+  t.log(`${tenDays} records unmerged; 125 days in ${ring.merges} merges`);
+  const again = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages: 26 });
+  const records = await again.readFrom(1, 10_000);
+  let seq = 1;
+  for (const record of records) {
+    t.is(record.firstSeq, seq);
+    seq = record.lastSeq + 1;
+  }
+  t.is(seq, 12_001);
+  t.is(records[records.length - 1].energyMicroWh, energy);
+  t.log(`${records.length} records remain`);
+});
+
+test('CRC-32 is that of zlib', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(0xffffffff), (bytes, salt) => {
+      const salted = Buffer.concat([Buffer.alloc(4), bytes]);
+      salted.writeUInt32BE(salt);
+      t.is(crc32(bytes, 0, bytes.length, salt), zlibCrc32(salted));
+    }),
+    { numRuns: 200 },
+  );
+});
