@@ -4,9 +4,9 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { Resolver } from 'node:dns/promises';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface HomePlan {
@@ -23,7 +23,8 @@ export type HomeMessage =
   | { do: 'build'; plan: HomePlan }
   | { do: 'cable'; connected: boolean }
   | { do: 'ledger'; reachable: boolean }
-  | { do: 'greet'; host: string; port: number; withinMs: number };
+  | { do: 'greet'; host: string; port: number; withinMs: number }
+  | { do: 'way'; socket: string; host: string; port: number };
 
 export interface HomeReply {
   id: number;
@@ -67,6 +68,9 @@ async function obey(message: HomeMessage): Promise<{ greeting?: string }> {
       return {};
     case 'greet':
       return { greeting: await greet(message.host, message.port, message.withinMs) };
+    case 'way':
+      await openWay(message);
+      return {};
   }
 }
 
@@ -84,7 +88,7 @@ function layNetwork(): void {
 /** Names inside are the router's; /etc/resolv.conf is covered in this mount namespace only. */
 function writeNames(): void {
   const cover = (name: string, text: string): void => {
-    const path = join(plan.dir, name);
+    const path = resolvePath(plan.dir, name);
     writeFileSync(path, text);
     if (existsSync(`/etc/${name}`)) execFileSync('mount', ['--bind', path, `/etc/${name}`]);
   };
@@ -93,8 +97,8 @@ function writeNames(): void {
 }
 
 async function startRouter(): Promise<void> {
-  const file = join(plan.dir, 'dnsmasq.conf');
-  const leases = join(plan.dir, 'leases');
+  const file = resolvePath(plan.dir, 'dnsmasq.conf');
+  const leases = resolvePath(plan.dir, 'leases');
   mkdirSync(plan.dir, { recursive: true });
   writeFileSync(
     file,
@@ -140,24 +144,37 @@ async function answers(name: string, address: string): Promise<void> {
 async function openForwarder(): Promise<void> {
   if (forwarder) return;
   const open = new Set<Socket>();
-  const server = createServer((outer) => {
-    const inner = connect(basename(plan.forward.socket));
-    for (const [one, other] of [[outer, inner], [inner, outer]]) {
-      open.add(one);
-      one.pipe(other);
-      // Either end may break at any time; the other then breaks too, as on a real line.
-      one.on('error', () => other.destroy());
-      one.on('close', () => {
-        open.delete(one);
-        other.destroy();
-      });
-    }
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(plan.forward.port, plan.forward.address, resolve);
-  });
+  const server = createServer((outer) => join(outer, connect(basename(plan.forward.socket)), open));
+  const { address: host, port } = plan.forward;
+  await listening(server, (done) => server.listen(port, host, done));
   forwarder = { server, open };
+}
+
+/** Lets those outside reach a host in here, by a Unix socket in the home's folder. */
+async function openWay({ socket, host, port }: HomeMessage & { do: 'way' }): Promise<void> {
+  rmSync(socket, { force: true });
+  const server = createServer((outer) => join(outer, connect({ host, port })));
+  await listening(server, (done) => server.listen(socket, done));
+}
+
+function listening(server: Server, listen: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    listen(resolve);
+  });
+}
+
+/** Carries bytes both ways; when either end breaks the other does too, as on a real line. */
+function join(outer: Socket, inner: Socket, open?: Set<Socket>): void {
+  for (const [one, other] of [[outer, inner], [inner, outer]]) {
+    open?.add(one);
+    one.pipe(other);
+    one.on('error', () => other.destroy());
+    one.on('close', () => {
+      open?.delete(one);
+      other.destroy();
+    });
+  }
 }
 
 async function closeForwarder(): Promise<void> {

@@ -10,7 +10,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { connect, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KitError } from '../errors.ts';
 import type { HomeMessage, HomePlan, HomeReply } from './home-agent.ts';
@@ -38,6 +39,8 @@ export interface Home {
   setNodeCable(connected: boolean): Promise<void>;
   /** Opens or closes the way to the ledger; open connections break. */
   setLedgerReach(reachable: boolean): Promise<void>;
+  /** Opens a way to a server inside; each call of what it gives is a new connection. */
+  way(host: string, port: number): Promise<() => Socket>;
   /** The first bytes that a server says, or undefined when it does not answer in `withinMs`. */
   greeting(host: string, port: number, withinMs: number): Promise<string | undefined>;
   stop(): Promise<void>;
@@ -74,6 +77,12 @@ export async function startHome(options: HomeOptions): Promise<Home> {
     setLedgerReach: async (reachable) => void (await ask({ do: 'ledger', reachable })),
     greeting: async (host, port, withinMs) =>
       (await ask({ do: 'greet', host, port, withinMs })).greeting,
+    async way(host, port) {
+      // Named from the agent's own folder: a socket's path has room for 107 bytes only.
+      const socket = `way-${host}-${port}.sock`;
+      await ask({ do: 'way', socket, host, port });
+      return () => connect(join(dirname(options.ledgerSocket), socket));
+    },
     async stop() {
       if (agent.exitCode !== null || agent.signalCode !== null) return;
       const gone = once(agent, 'exit');
