@@ -4,6 +4,7 @@
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { Secrets } from '../campaign/secrets.ts';
+import type { BlockDevice } from './eligible.ts';
 
 /** One kit onto one drive: a block device, or a regular file standing for one. */
 export interface FlashJob {
@@ -14,14 +15,15 @@ export interface FlashJob {
 export interface FlashDeps {
   campaign: Campaign;
   secrets: Secrets;
-  bench: BenchRecord;
+  record: BenchRecord;
   /** The image's NAME-ARCH.img.zst; its manifest NAME-ARCH.json stands beside it. */
   image: string;
   /** Size that a drive's file is grown to; block devices are as large as they are. */
   fileSizeBytes: number;
-  now: () => number;
-  /** Shown what will be erased, before anything is; false stops all jobs. */
-  confirm: (plans: FlashPlan[]) => Promise<boolean>;
+  /** This machine's disks, as lsblk tells them; asked again just before a drive is opened. */
+  listBlockDevices: () => Promise<BlockDevice[]>;
+  /** Shown what will be erased, before anything is; throws to stop all jobs. */
+  confirm: (plans: FlashPlan[]) => Promise<void>;
   onProgress: (progress: FlashProgress) => void;
   signal?: AbortSignal;
 }
@@ -54,8 +56,8 @@ export interface FlashResult {
   imageSha256: string;
   writtenBytes: number;
   verifiedBytes: number;
-  /** Whether the read-back came from the drive itself, or possibly from the kernel's memory. */
-  readBack: 'direct' | 'cache-dropped';
+  /** Whether the read-back surely came from the drive, or perhaps from the kernel's memory. */
+  readBack: 'direct' | 'buffered';
   hostKeyFingerprint: string;
   writeSeconds: number;
   verifySeconds: number;

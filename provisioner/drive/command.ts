@@ -1,0 +1,159 @@
+// `kit drives` and `kit flash`: the command line of this folder.
+
+import { join } from 'node:path';
+
+import { Command } from 'commander';
+
+import { atWorkbench } from '../bench/workbench.ts';
+import { findKit, type Campaign } from '../campaign/campaign.ts';
+import { KitError } from '../errors.ts';
+import { createOutput, type Output } from '../terminal.ts';
+import { confirmErasure } from './confirm.ts';
+import { describeContents, judgeDrives, type Verdict } from './eligible.ts';
+import { flashKits } from './flash.ts';
+import type { FlashJob, FlashProgress, FlashResult } from './job.ts';
+import { listBlockDevices } from './lsblk.ts';
+import { parseSize, sizeText } from './size.ts';
+
+export function commands(): Command[] {
+  return [drivesCommand(), flashCommand()];
+}
+
+export function drivesCommand(): Command {
+  return new Command('drives')
+    .description('list drives that may be erased, and why each other disk is refused')
+    .action(async function (this: Command) {
+      const output = createOutput(this.optsWithGlobals());
+      const verdicts = judgeDrives(await listBlockDevices());
+      output.result(drivesDocument(verdicts), drivesText(verdicts));
+    });
+}
+
+export function flashCommand(): Command {
+  return new Command('flash')
+    .description('write kits, each with its own identity, to drives, and read them back')
+    .argument('<kit...>', 'names of kits in the campaign')
+    .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
+    .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
+    .option('--images <dir>', "where the campaign's image lies (default: images, beside it)")
+    .option('--size <size>', 'how large a file that stands for a drive becomes', parseSize, 2 ** 32)
+    .option('--yes', 'erase without asking')
+    .action(async function (this: Command, names: string[]) {
+      const options = this.optsWithGlobals<FlashOptions>();
+      const output = createOutput(options);
+      const stop = new AbortController();
+      const onSignal = () => stop.abort();
+      process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      try {
+        const results = await flash(names, { options, output, signal: stop.signal });
+        output.result({ drives: results }, results.map(resultText).join('\n'));
+      } finally {
+        process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+      }
+    });
+}
+
+interface FlashOptions {
+  campaign?: string;
+  identity?: string;
+  json?: boolean;
+  jsonEvents?: boolean;
+  drive: string[];
+  image?: string;
+  images?: string;
+  size: number;
+  yes?: boolean;
+}
+
+async function flash(
+  names: string[],
+  { options, output, signal }: { options: FlashOptions; output: Output; signal: AbortSignal },
+): Promise<FlashResult[]> {
+  return atWorkbench(options, async ({ campaign, secrets, record }) => {
+    const interactive = process.stdin.isTTY === true && !options.json && !options.jsonEvents;
+    const asking = { interactive, input: process.stdin, output: process.stderr };
+    return flashKits(pairUp(campaign, names, options.drive), {
+      ...{ campaign, secrets, record, listBlockDevices, signal },
+      image: imagePath(campaign, options),
+      fileSizeBytes: options.size,
+      confirm: (plans) => confirmErasure(plans, { yes: options.yes === true, ...asking }),
+      onProgress: progressTo(output),
+    });
+  });
+}
+
+/** Kits and drives in the order in which they were named. */
+function pairUp(campaign: Campaign, names: string[], drives: string[]): FlashJob[] {
+  const kits = names.map((name) => findKit(campaign, name));
+  if (kits.length === drives.length) {
+    return kits.map((kit, index) => ({ kit, drive: drives[index] }));
+  }
+  throw new KitError({
+    code: 'drives-do-not-match',
+    message: 'There must be as many drives as kits',
+    expected: `${kits.length} drives for ${names.join(' ')}`,
+    got: `${drives.length}: ${drives.join(' ')}`,
+    hint: 'Name them in the same order: kit flash alice bob --drive A --drive B',
+    exitCode: 2,
+  });
+}
+
+/** The image of a campaign, where `kit image build --out images` leaves it. */
+export function imagePath(campaign: Campaign, options: { image?: string; images?: string }): string {
+  if (options.image !== undefined) return options.image;
+  const folder = options.images ?? join(campaign.dir, 'images');
+  return join(folder, `${campaign.image}-${campaign.arch}.img.zst`);
+}
+
+/** Phases as they begin, and every tenth of the long ones. */
+function progressTo(output: Output): (progress: FlashProgress) => void {
+  const told = new Map<string, string>();
+  const words = { prepare: 'clearing', write: 'writing', flush: 'flushing', verify: 'reading back' };
+  return ({ kit, phase, doneBytes, totalBytes }) => {
+    if (phase === 'done') return;
+    const tenths = totalBytes === 0 ? 0 : Math.floor((doneBytes / totalBytes) * 10);
+    const key = `${phase} ${tenths}`;
+    if (told.get(kit) === key) return;
+    told.set(kit, key);
+    const share = totalBytes === 0 ? '' : ` ${tenths * 10} %`;
+    const text = `${kit}: ${words[phase]}${share}`;
+    output.event({ type: 'flash', text, kit, phase, doneBytes, totalBytes });
+  };
+}
+
+function resultText(result: FlashResult): string {
+  const { kit, drive, writtenBytes, writeSeconds, verifySeconds } = result;
+  const times = `written in ${writeSeconds.toFixed(1)} s, read back in ${verifySeconds.toFixed(1)} s`;
+  return `${kit}: ${drive} is ready: ${sizeText(writtenBytes)} ${times}`;
+}
+
+export function drivesDocument(verdicts: Verdict[]) {
+  return {
+    drives: verdicts.map(({ device, refusals }) => ({
+      path: device.path,
+      eligible: refusals.length === 0,
+      ...{ model: device.model, serial: device.serial, sizeBytes: device.sizeBytes },
+      contents: describeContents(device),
+      refusals,
+    })),
+  };
+}
+
+export function drivesText(verdicts: Verdict[]): string {
+  const line = ({ device }: Verdict) =>
+    [device.path, sizeText(device.sizeBytes), device.model, device.serial].filter(Boolean);
+  const good = verdicts.filter(({ refusals }) => refusals.length === 0);
+  const bad = verdicts.filter(({ refusals }) => refusals.length > 0);
+  const lines = good.map((verdict) => {
+    const contents = describeContents(verdict.device);
+    return `  ${line(verdict).join('  ')}${contents === '' ? '' : `  (${contents})`}`;
+  });
+  const refused = bad.map(
+    (verdict) => `  ${line(verdict).join('  ')}: ${verdict.refusals[0].reason}`,
+  );
+  return [
+    good.length === 0 ? 'No drive may be erased. Plug in a USB drive or an SD card.' : 'Drives:',
+    ...lines,
+    ...(refused.length === 0 ? [] : ['Refused:', ...refused]),
+  ].join('\n');
+}

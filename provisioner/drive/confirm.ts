@@ -1,0 +1,66 @@
+// Asks before anything is erased: shows every drive with what is on it, and takes only "yes".
+
+import { createInterface } from 'node:readline/promises';
+import type { Readable, Writable } from 'node:stream';
+
+import { KitError } from '../errors.ts';
+import type { FlashPlan } from './job.ts';
+import { sizeText } from './size.ts';
+
+export interface Asking {
+  /** `--yes`: the person has looked already. */
+  yes: boolean;
+  /** Whether there is a person to ask. */
+  interactive: boolean;
+  input: Readable;
+  output: Writable;
+}
+
+/** @throws KitError `not-confirmed`, `confirmation-needed` */
+export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promise<void> {
+  if (asking.yes) return;
+  if (!asking.interactive) throw needed(plans);
+  asking.output.write(`${planText(plans)}\n`);
+  const lines = createInterface({ input: asking.input, output: asking.output });
+  try {
+    const answer = await lines.question('Erase and write these? Type yes: ');
+    if (answer.trim().toLowerCase() !== 'yes') throw refused(answer);
+  } finally {
+    lines.close();
+  }
+}
+
+/** What would happen, for a person. */
+export function planText(plans: FlashPlan[]): string {
+  return plans.map(planLines).flat().join('\n');
+}
+
+function planLines({ kit, drive, kind, sizeBytes, model, serial, contents }: FlashPlan): string[] {
+  const what = [model, serial && `serial ${serial}`, sizeText(sizeBytes)].filter(Boolean);
+  const fate = contents === '' ? 'nothing seen on it' : `ERASES ${contents}`;
+  return [
+    `${kit} → ${drive}`,
+    `    ${kind === 'file' ? 'a file standing for a drive, ' : ''}${what.join(', ')}`,
+    `    ${fate}`,
+  ];
+}
+
+function needed(plans: FlashPlan[]): KitError {
+  return new KitError({
+    code: 'confirmation-needed',
+    message: 'Nobody is there to be asked whether these drives may be erased',
+    expected: 'a terminal, or --yes',
+    got: planText(plans).replace(/\n */g, '; '),
+    hint: 'Look at the drives with `kit drives`, then add --yes.',
+    exitCode: 2,
+  });
+}
+
+function refused(answer: string): KitError {
+  return new KitError({
+    code: 'not-confirmed',
+    message: 'Nothing was erased',
+    expected: 'yes',
+    got: answer.trim() === '' ? 'no answer' : answer.trim().slice(0, 40),
+  });
+}

@@ -1,0 +1,115 @@
+// The boot partition (ESP, FAT) of one drive, put together in memory: the image's bytes, then the
+// kit's identity by mtools. It lives in a file without a name, so that the node's private key is
+// never on the bench's disk where there is /dev/shm, and gone when we are.
+
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, open, rm, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { KitError } from '../errors.ts';
+import type { Extent } from './manifest.ts';
+import { runTool } from './tool.ts';
+
+export interface Esp {
+  /** `atBytes` counts from the partition's start. */
+  put(bytes: Uint8Array, atBytes: number): Promise<void>;
+  /** Adds /kit/ with these files, and marks the partition as written by kit. Once. */
+  inject(files: Map<string, string>): Promise<void>;
+  read(into: Uint8Array, atBytes: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createEsp(extent: Extent): Promise<Esp> {
+  const file = await openNameless(extent.sizeBytes);
+  return {
+    async put(bytes, atBytes) {
+      await file.write(bytes, 0, bytes.length, atBytes);
+    },
+    async inject(files) {
+      await injectFiles(file, files);
+      await markBootSectors(file);
+    },
+    async read(into, atBytes) {
+      const { bytesRead } = await file.read(into, 0, into.length, atBytes);
+      if (bytesRead !== into.length) throw new RangeError(`expected ${into.length} bytes`);
+    },
+    close: () => file.close(),
+  };
+}
+
+async function openNameless(sizeBytes: number): Promise<FileHandle> {
+  const shm = '/dev/shm';
+  const folder = await access(shm, constants.W_OK).then(
+    () => shm,
+    () => tmpdir(),
+  );
+  const path = join(folder, `kit-esp-${randomUUID()}`);
+  const file = await open(path, 'wx+', 0o600);
+  await rm(path);
+  await file.truncate(sizeBytes);
+  return file;
+}
+
+/** Descriptor 3 of each tool: see runTool. */
+const image = '/proc/self/fd/3';
+
+async function injectFiles(file: FileHandle, files: Map<string, string>): Promise<void> {
+  const { fd } = file;
+  try {
+    await runTool('mmd', ['-i', image, '::/kit'], { fd });
+    for (const [name, text] of files) {
+      // "-" is stdin: the node's private key passes through no argument and no named file.
+      await runTool('mcopy', ['-i', image, '-', `::/kit/${name}`], { fd, stdin: text });
+    }
+  } catch (cause) {
+    if (cause instanceof KitError && cause.code === 'tool-failed') throw unwritable(cause);
+    throw cause;
+  }
+  for (const [name, text] of files) {
+    const found = await runTool('mcopy', ['-i', image, `::/kit/${name}`, '-'], { fd });
+    if (found.toString('utf8') !== text) throw unwritable(`/kit/${name} reads back otherwise`);
+  }
+}
+
+/**
+ * FAT's boot sector: jump (3), OEM name (8), …; "Microsoft FAT Specification" § 3.1: the name is
+ * for people, no driver minds it. FAT32 keeps a copy, whose sector number stands at 50.
+ */
+const oemNameAt = 3;
+export const oemName = 'KITDRIVE';
+
+async function markBootSectors(file: FileHandle): Promise<void> {
+  const sector = Buffer.alloc(512);
+  await file.read(sector, 0, sector.length, 0);
+  await file.write(oemName, oemNameAt);
+  const isFat32 = sector.toString('latin1', 82, 87) === 'FAT32';
+  const copyAt = sector.readUInt16LE(50) * sector.readUInt16LE(11);
+  if (isFat32 && copyAt !== 0) await file.write(oemName, copyAt + oemNameAt);
+}
+
+/** Whether these bytes, the start of an ESP, were written by kit. */
+export function isMarked(bootSector: Uint8Array): boolean {
+  const name = bootSector.subarray(oemNameAt, oemNameAt + oemName.length);
+  return Buffer.from(name).toString('latin1') === oemName;
+}
+
+/** A page that is no file system, with the mark: what stands there while a drive is half written. */
+export function markedPage(page: Uint8Array): Uint8Array {
+  page.fill(0);
+  page.set(Buffer.from(oemName, 'latin1'), oemNameAt);
+  return page;
+}
+
+function unwritable(reason: KitError | string): KitError {
+  const cause = typeof reason === 'string' ? undefined : reason;
+  return new KitError({
+    code: 'esp-unwritable',
+    message: 'The kit’s identity could not be put into the image’s boot partition',
+    expected: 'a FAT file system with some room and without a folder /kit',
+    got: typeof reason === 'string' ? reason : reason.got,
+    hint: 'Make the image again with `kit image build`.',
+    cause,
+  });
+}
