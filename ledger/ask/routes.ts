@@ -40,12 +40,14 @@ export function askRoutes(deps: AskDeps): Hono {
     return reader.meter(id) ?? unknownNode(id);
   };
 
-  app.use(cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }));
-  app.use(etag(), async (c, next) => {
-    await next();
-    c.header('Cache-Control', 'no-cache');
-    c.header('X-Content-Type-Options', 'nosniff');
-  });
+  // Path by path: the ledger's other routes live beside these, under rules of their own.
+  for (const path of ['/v1/nodes', '/v1/nodes/*', '/v1/openapi.json', '/metrics']) {
+    app.use(path, cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }), etag(), async (c, next) => {
+      await next();
+      c.header('Cache-Control', 'no-cache');
+      c.header('X-Content-Type-Options', 'nosniff');
+    });
+  }
   app.onError(asProblem);
 
   app.get('/v1/nodes', (c) => {

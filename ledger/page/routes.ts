@@ -1,0 +1,104 @@
+// The pages over HTTP. Public and read-only; nothing on them comes from anywhere else. Names come
+// from the private store, and like every other value they are escaped where they are written.
+
+import { readFileSync } from 'node:fs';
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import { etag } from 'hono/etag';
+import { html } from 'hono/html';
+import { checkNodeId } from '../ask/parameters.ts';
+import { createReader } from '../ask/read.ts';
+import { unknownNode } from '../ask/routes.ts';
+import type { AskDeps } from '../ask/routes.ts';
+import type { MeterRow } from '../ask/schema.ts';
+import { LedgerError } from '../errors.ts';
+import { auditPage } from './audit.ts';
+import { commonsPage } from './commons.ts';
+import type { Html } from './format.ts';
+import { layout, PAGE_HEADERS } from './layout.ts';
+import type { PageFrame } from './layout.ts';
+import { nodePage } from './node.ts';
+import type { Price } from './price.ts';
+import { WINDOWS } from './scale.ts';
+import type { WindowName } from './scale.ts';
+
+export interface PageDeps extends AskDeps {
+  /** Seconds of the ledger's clock to a real one; 1 but in a try-out. */
+  rate: number;
+  /** The log's verifier key, in its text form. */
+  vkey: string;
+  /** The signed checkpoint as served, or null before the first. */
+  checkpoint(): string | null;
+  /** Shown as costs; without it none are. */
+  price?: Price;
+}
+
+const ASSETS = [
+  ['page.css', 'text/css; charset=utf-8'],
+  ['page.js', 'text/javascript; charset=utf-8'],
+  ['mark.svg', 'image/svg+xml'],
+] as const;
+
+/** `GET /`, `/node/ID`, `/audit`, and the style, script and mark that they use. */
+export function pageRoutes(deps: PageDeps): Hono {
+  const app = new Hono();
+  const reader = createReader(deps.db);
+  const nowS = (): number => Math.floor(deps.now() / 1000);
+  const nameOf = (meter: MeterRow): string => deps.names(meter.meter) ?? `node ${meter.meter}`;
+  const show = (c: Context, place: PageFrame['place'], title: string, main: Html) => c.html(layout({
+    title, place, origin: deps.origin, nowS: nowS(), rate: deps.rate, entries: reader.nextIndex(),
+  }, main));
+
+  for (const path of ['/', '/node/*', '/audit', '/page/*']) {
+    app.use(path, etag(), async (c, next) => {
+      await next();
+      for (const [name, value] of Object.entries(PAGE_HEADERS)) c.header(name, value);
+    });
+  }
+
+  app.get('/', (c) => {
+    const after = c.req.query('after') ?? '';
+    if (after !== '') checkNodeId(after);
+    const main = commonsPage(reader, { nowS: nowS(), nameOf, price: deps.price, after });
+    return show(c, 'commons', 'The commons', main);
+  });
+
+  app.get('/node/:id', (c) => {
+    const id = checkNodeId(c.req.param('id'));
+    const meter = reader.meter(id) ?? unknownNode(id);
+    const window = windowOf(c.req.query('window'));
+    const main = nodePage(reader, meter, { nowS: nowS(), name: nameOf(meter), window });
+    return show(c, 'node', nameOf(meter), main);
+  });
+
+  app.get('/audit', (c) => show(c, 'audit', 'Audit', auditPage({
+    base: new URL(c.req.url).origin, vkey: deps.vkey, checkpoint: deps.checkpoint(),
+  })));
+
+  for (const [name, type] of ASSETS) {
+    const bytes = readFileSync(new URL(`./${name}`, import.meta.url));
+    app.get(`/page/${name}`, (c) => c.body(new Uint8Array(bytes), 200, { 'Content-Type': type }));
+  }
+
+  app.onError((error, c) => {
+    if (!(error instanceof LedgerError)) throw error;
+    c.status(error.code === 'unknown-node' ? 404 : 400);
+    return show(c, 'node', error.message, errorPage(error));
+  });
+  return app;
+}
+
+function windowOf(text: string | undefined): WindowName | null {
+  if (text === undefined) return null;
+  if (Object.hasOwn(WINDOWS, text)) return text as WindowName;
+  throw new LedgerError({
+    code: 'malformed-query', message: 'There is no such window of time',
+    expected: Object.keys(WINDOWS).join(', '), got: text.slice(0, 100),
+  });
+}
+
+function errorPage(error: LedgerError): Html {
+  return html`<h1>${error.message}</h1>
+<dl class="facts"><div><dt>Expected</dt><dd>${error.expected}</dd></div><div><dt>Got</dt><dd>${error.got}</dd></div></dl>
+<p><a href="/">To the commons</a></p>`;
+}

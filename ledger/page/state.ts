@@ -1,0 +1,41 @@
+// A node's state as the pages show it: a word, a sign that is not colour alone, and what it means.
+
+import { html } from 'hono/html';
+import type { Point } from '../ask/curve.ts';
+import type { NodeState, NodeStatus } from '../ask/node.ts';
+import type { Html } from './format.ts';
+
+const MEANING: Record<NodeState, string> = {
+  up: 'The node answers.',
+  down: 'The meter runs, but the node does not answer.',
+  unknown: 'The meter could not tell.',
+  reporting: 'Batches arrive; their figures are not published, or not yet.',
+  silent: 'Nothing has come for a while: unknown, not up.',
+  new: 'Enrolled; no batch yet.',
+  revoked: 'The meter’s key is revoked.',
+};
+
+export function statePill({ state }: Pick<NodeStatus, 'state'>): Html {
+  return html`<p class="state ${state}" title="${MEANING[state]}">${state}</p>`;
+}
+
+export function stateMeaning(state: NodeState): string {
+  return MEANING[state];
+}
+
+/**
+ * The tail of a time up to now of which nothing has been told yet, while batches do arrive: neither
+ * up nor missing. A silent node has no such tail, its silence counts.
+ */
+export function unreportedS({ startS, endS }: Point, status: NodeStatus): number {
+  const told = status.publishedUntilS;
+  if (told === null || status.state === 'silent' || status.state === 'revoked') return 0;
+  return Math.max(0, endS - Math.max(told, startS));
+}
+
+/** The share of a time up to now in which the node was up; null if none of it is told. */
+export function upShare(point: Point, status: NodeStatus): number | null {
+  const toldS = point.endS - point.startS - unreportedS(point, status);
+  const seen = point.upS + point.downS > 0 || status.state === 'silent';
+  return seen && toldS > 0 ? Math.min(1, point.upS / toldS) : null;
+}
