@@ -11,6 +11,7 @@
 //   0140  outstanding  2 × 64    length, hash and span of the batch below; length 0: none
 //   0200  running      2 × 256   the counters of this second
 //   0400  key          2 × 128   the key's secret and its parameters
+//   0500  pairing      2 × 96    which pairing this is, and what its index 0 has signed
 //   0800  layer        32 × 32   the key's kept nodes: 24 bytes, CRC-32, 4 unused
 //   0c00  batch        3,072     the outstanding batch as sent
 //   1800  ring         26 × 1,024 in a 32 KB memory
@@ -46,6 +47,9 @@ export interface Running {
   nodeOutBytes: number
   /** 16 bytes, zero before the first answer. */
   nodeBoot: Buffer
+  /** Day of the Unix time, and the energy when it began. */
+  day: number
+  dayStartMicroWh: number
 }
 
 /** Where the meter stands with the ledger. */
@@ -64,6 +68,14 @@ export interface Outstanding {
   firstSeq: number
   lastSeq: number
   hash: Buffer
+}
+
+/** The pairing that the key was made for. */
+export interface PairingMark {
+  /** The bench's nonce: another one is another pairing. */
+  nonce: Buffer
+  /** SHA-256 of the enrolment statement that signature index 0 is spent on. */
+  statementHash: Buffer
 }
 
 /** A key as it stands in memory; it never leaves it. */
@@ -86,7 +98,7 @@ const BATCH_START = 0x0c00
 const NODE_BYTES = 24
 /** Bytes of a counter in the running cell: 2^56 holds every amount of a record (below 2^51). */
 const COUNTER_BYTES = 7
-const RUNNING_NUMBERS = FIELDS.length + 6
+const RUNNING_NUMBERS = FIELDS.length + 8
 
 /** Opens the journal in `store`, whatever a power cut left there, and counts this boot. */
 export async function openJournal(store: Store): Promise<Journal> {
@@ -102,6 +114,7 @@ export class Journal {
   link: Link = { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 }
   outstanding: Outstanding | null = null
   key: StoredKey | null = null
+  pairing: PairingMark | null = null
   /** The next unused signature index of `key`; -1 if it is not known: then nothing can be signed. */
   nextSignature = -1
   private store: Store
@@ -111,6 +124,7 @@ export class Journal {
   private outstandingCell: Cell
   private runningCell: Cell
   private keyCell: Cell
+  private pairingCell: Cell
 
   constructor(store: Store) {
     this.store = store
@@ -120,6 +134,7 @@ export class Journal {
     this.outstandingCell = new Cell(store, 0x0140, 64)
     this.runningCell = new Cell(store, 0x0200, 256)
     this.keyCell = new Cell(store, 0x0400, 128)
+    this.pairingCell = new Cell(store, 0x0500, 96)
   }
 
   async open(): Promise<void> {
@@ -137,6 +152,9 @@ export class Journal {
     if (this.outstanding !== null && sameBytes(this.outstanding.hash, this.link.lastHash))
       this.outstanding = null
     this.key = toKey(await this.keyCell.open(8 + 16 + NODE_BYTES))
+    const pairing = await this.pairingCell.open(64)
+    if (pairing !== null)
+      this.pairing = { nonce: pairing.slice(0, 32), statementHash: pairing.slice(32, 64) }
     const signing = await this.signing.open(8)
     if (signing !== null && this.key !== null && getNumber(signing, 0, 4) === this.key.number)
       this.nextSignature = getNumber(signing, 4, 4)
@@ -159,6 +177,7 @@ export class Journal {
     })
     const carries = [running.restNanoJ, running.intervalMs, running.intervalNanoJ]
     carries.push(running.restMs, running.nodeInBytes, running.nodeOutBytes)
+    carries.push(running.day, running.dayStartMicroWh)
     carries.forEach(value => {
       putNumber(bytes, at, COUNTER_BYTES, value)
       at += COUNTER_BYTES
@@ -179,6 +198,15 @@ export class Journal {
     await this.keyCell.write(bytes)
     this.key = key
     this.nextSignature = 0
+  }
+
+  /** Notes for which pairing the key stands, and what its index 0 signs, before it does. */
+  async keepPairing(pairing: PairingMark): Promise<void> {
+    const bytes = Buffer.alloc(64)
+    bytes.set(pairing.nonce, 0)
+    bytes.set(pairing.statementHash, 32)
+    await this.pairingCell.write(bytes)
+    this.pairing = pairing
   }
 
   /** Takes the next signature index. It is durable, and can never be taken again, once returned. */
@@ -330,7 +358,9 @@ function toRunning(bytes: Buffer | null): Running | null {
     restMs: carry(3),
     nodeInBytes: carry(4),
     nodeOutBytes: carry(5),
-    nodeBoot: bytes.slice(at + 6 * COUNTER_BYTES, at + 6 * COUNTER_BYTES + 16),
+    day: carry(6),
+    dayStartMicroWh: carry(7),
+    nodeBoot: bytes.slice(at + 8 * COUNTER_BYTES, at + 8 * COUNTER_BYTES + 16),
   }
 }
 

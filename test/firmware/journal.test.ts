@@ -91,7 +91,7 @@ async function live(memory: Memory, seconds: number): Promise<Durable[]> {
     const running = { ...recordAt(second) };
     await journal.saveRunning({
       record: running, restNanoJ: 0, intervalMs: 0, intervalNanoJ: 0, restMs: 0,
-      nodeInBytes: 0, nodeOutBytes: 0, nodeBoot: Buffer.alloc(16),
+      nodeInBytes: 0, nodeOutBytes: 0, nodeBoot: Buffer.alloc(16), day: 0, dayStartMicroWh: 0,
     });
     note(running.energyMicroWh);
     const accepted = {
