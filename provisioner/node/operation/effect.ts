@@ -13,8 +13,8 @@ export interface Effect {
   id: string;
   /** An imperative sentence. */
   name: string;
-  /** All that it depends on; another value makes it due. */
-  dependsOn: (FileWrite | string)[];
+  /** All that it depends on; another value makes it due. `once`: only `amiss` does, ever again. */
+  dependsOn: (FileWrite | string)[] | 'once';
   /** POSIX shell; safe to repeat. */
   command: string;
   input?: Secret;
@@ -45,10 +45,12 @@ export function effect(wanted: Effect, stamped: Stamps): Step[] {
   const because = wanted.amiss ?? (stamped[wanted.id] === digest ? undefined : stale);
   if (because === undefined) return [];
   const { name, input, timeoutS } = wanted;
-  return [{ name, because, command: `${wanted.command}\n${stamp(wanted.id, digest)}`, input, timeoutS }];
+  const command = `${wanted.command}\n${stamp(wanted.id, digest)}`;
+  return [{ name, because, command, input, timeoutS }];
 }
 
 function dependencyDigest({ command, dependsOn }: Effect): string {
+  if (dependsOn === 'once') return 'once';
   const parts = dependsOn.map((part) =>
     typeof part === 'string' ? part : `${part.path} ${digestOf(part.content)}`,
   );

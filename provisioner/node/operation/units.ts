@@ -31,3 +31,11 @@ export function unitAmiss(unit: string, states: UnitStates): string | undefined 
   if (enabled !== 'enabled') return `${unit} is ${enabled || 'not there'}`;
   return active === 'active' ? undefined : `${unit} is ${active}`;
 }
+
+/**
+ * Makes a unit run at every boot, and now. Enabling takes a second or more on an emulated node, since
+ * systemd then reads all its units again: left out where it has nothing to change.
+ */
+export function enableCommand(unit: string, verb: 'start' | 'restart' | 'reload-or-restart'): string {
+  return `systemctl is-enabled -q ${unit} || systemctl enable -q ${unit}\nsystemctl ${verb} ${unit}`;
+}

@@ -43,11 +43,10 @@ ${relay(site)}
 }
 
 /** The part that a second snac server of a try-out needs as well. */
-export function tlsServer(domain: string): string {
+export function tlsServer(domain: string, addresses = ['443', '[::]:443']): string {
+  const listen = addresses.map((address) => `    listen ${address} ssl default_server;\n`).join('');
   return `server {
-    listen 443 ssl default_server;
-    listen [::]:443 ssl default_server;
-    http2 on;
+${listen}    http2 on;
     server_name ${domain};
     access_log off;
     ssl_certificate ${certificatePath};
@@ -76,12 +75,12 @@ export function tlsServer(domain: string): string {
  */
 function relay({ ledger, resolvers }: NginxSite): string {
   const names = resolvers.map((address) => (isIPv6(address) ? `[${address}]` : address));
-  const allowed = [...privateRanges.v4, ...privateRanges.v6].map((range) => `        allow ${range};`);
+  const lan = [...privateRanges.v4, ...privateRanges.v6];
   return `    resolver ${names.join(' ')} valid=30s;
     resolver_timeout 5s;
 
     location ~ ^/commons(/v1/.*)$ {
-${allowed.join('\n')}
+${lan.map((range) => `        allow ${range};`).join('\n')}
         deny all;
         limit_req zone=commons_relay burst=20 nodelay;
         limit_except GET POST { deny all; }

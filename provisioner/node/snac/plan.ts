@@ -5,7 +5,7 @@ import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
 import { effect } from '../operation/effect.ts';
 import { writeFiles } from '../operation/files.ts';
-import { unitAmiss } from '../operation/units.ts';
+import { enableCommand, unitAmiss } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
 import { countersFiles } from './counters.ts';
 import type { SnacDesired } from './desired.ts';
@@ -103,7 +103,7 @@ function firewall(ours: FileWrite[], facts: SnacFacts): Step[] {
         name: 'Load the firewall, now and at every boot',
         dependsOn: ours,
         // Loaded first: starting the unit then changes nothing, and counters go on from zero once.
-        command: `nft -f ${firewallPath}\nsystemctl enable ${units.firewall}\nsystemctl start ${units.firewall}`,
+        command: `nft -f ${firewallPath}\n${enableCommand(units.firewall, 'start')}`,
         amiss: facts.firewallLoaded
           ? unitAmiss(units.firewall, facts.units)
           : 'its rules are not loaded',
@@ -115,6 +115,8 @@ function firewall(ours: FileWrite[], facts: SnacFacts): Step[] {
 
 function server(desired: SnacDesired, facts: SnacFacts): Step[] {
   const { owner } = desired;
+  const made = facts.stamps[`owner-${owner}`] !== undefined;
+  if (made && facts.users[owner] === false) throw accountDamaged(desired);
   const written = serverFile(desired, facts.server, Object.keys(facts.users));
   const settings: Step[] = written
     ? [{ name: 'Give snac its domain', because: 'server.json differs', files: [written] }]
@@ -126,7 +128,7 @@ function server(desired: SnacDesired, facts: SnacFacts): Step[] {
         id: `owner-${owner}`,
         name: `Make the owner’s account, ${owner}`,
         // Once made, the password is the owner's to change: nothing that we know makes it due.
-        dependsOn: [],
+        dependsOn: 'once',
         command: ownerCommand(owner),
         input: passwordHash(owner, desired.ownerPassphrase),
         timeoutS: 300,
@@ -167,7 +169,7 @@ function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: Sna
         id: 'nginx',
         name: 'Serve the domain',
         dependsOn: [...ours.certificate, ...ours.site, ...ours.trust],
-        command: `nginx -t -q\nsystemctl enable ${units.nginx}\nsystemctl reload-or-restart ${units.nginx}`,
+        command: `nginx -t -q\n${enableCommand(units.nginx, 'reload-or-restart')}`,
         amiss: facts.welcomePage ? 'another site is served' : unitAmiss(units.nginx, facts.units),
       },
       facts.stamps,
@@ -183,7 +185,7 @@ function counters(ours: FileWrite[], facts: SnacFacts): Step[] {
         id: 'counters',
         name: 'Answer the meter',
         dependsOn: ours,
-        command: `systemctl daemon-reload\nsystemctl enable ${units.counters}\nsystemctl restart ${units.counters}`,
+        command: `systemctl daemon-reload\n${enableCommand(units.counters, 'restart')}`,
         amiss: unitAmiss(units.counters, facts.units),
       },
       facts.stamps,
@@ -199,12 +201,22 @@ function upgrades(ours: FileWrite[], facts: SnacFacts): Step[] {
         id: 'upgrades',
         name: 'Start automatic security updates',
         dependsOn: ours,
-        command: `systemctl enable ${units.upgrades}\nsystemctl start ${units.upgrades}`,
+        command: enableCommand(units.upgrades, 'start'),
         amiss: unitAmiss(units.upgrades, facts.units),
       },
       facts.stamps,
     ),
   ];
+}
+
+function accountDamaged({ hostname, owner }: SnacDesired): KitError {
+  return new KitError({
+    code: 'account-damaged',
+    message: `${owner}’s account on ${hostname} has lost its key or its settings`,
+    expected: `user.json and key.json in /var/lib/snac2/user/${owner}`,
+    got: 'one of them missing or empty',
+    hint: 'Restore it from a backup: making it anew would cut it off from all its followers.',
+  });
 }
 
 const autoUpgrades = `APT::Periodic::Update-Package-Lists "1";

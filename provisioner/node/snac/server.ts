@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 
 import { KitError } from '../../errors.ts';
 import { type Fact, FactError } from '../fact.ts';
+import { enableCommand } from '../operation/units.ts';
 import { Secret } from '../secret.ts';
 import type { FileWrite } from '../step.ts';
 import type { SnacDesired } from './desired.ts';
@@ -81,6 +82,7 @@ export function ownerCommand(owner: string): string {
   rm -rf ${user}
   runuser -u debian-snac -- snac adduser ${snacData} ${owner} >/dev/null
 fi
+${repairKey(user)}
 awk 'NR == FNR { hash = $0; next }
   /"passwd":/ { sub(/"passwd": *"[^"]*"/, "\\"passwd\\": \\"" hash "\\"") } { print }
 ' - ${user}/user.json >${user}/user.json.kit-new
@@ -88,6 +90,16 @@ grep -q '"passwd": "[0-9a-f]*:[0-9a-f]*"' ${user}/user.json.kit-new
 chown debian-snac:debian-snac ${user}/user.json.kit-new
 chmod 0660 ${user}/user.json.kit-new
 mv -f ${user}/user.json.kit-new ${user}/user.json`;
+}
+
+/**
+ * snac2 2.75 writes a few bytes of stray memory behind the public key's PEM, at times not even
+ * UTF-8: other servers then cannot read the actor. Cuts them off; LC_ALL=C lets sed see bytes.
+ */
+export function repairKey(userFolder: string): string {
+  const end = String.raw`s/\(-----END PUBLIC KEY-----\\n\).*"/\1"/`;
+  return `LC_ALL=C sed -i '${end}' ${userFolder}/key.json
+chmod 0660 ${userFolder}/key.json`;
 }
 
 /**
@@ -104,8 +116,7 @@ export function passwordHash(owner: string, passphrase: Secret): Secret {
 /** Restarts snac and waits until it listens: systemd calls it started before that (FACTS). */
 export function restartCommand(): string {
   const hexPort = snacPort.toString(16).toUpperCase().padStart(4, '0');
-  return `systemctl enable snac2.service
-systemctl restart snac2.service
+  return `${enableCommand('snac2.service', 'restart')}
 tries=0
 until grep -q ' 0100007F:${hexPort} 00000000:0000 0A ' /proc/net/tcp; do
   tries=$((tries + 1))

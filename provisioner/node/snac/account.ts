@@ -1,0 +1,89 @@
+// One person's account on a snac server, worked by snac's own command line: follow, post, look.
+// Where the commands run is the caller's: over SSH on a node, or in a try-out's second server. snac
+// prints a status and exits 0 when a delivery fails, so nothing here reports a delivery: ask for
+// the effect, and poll.
+
+import { quote } from '../script.ts';
+import { snacData } from './server.ts';
+
+/** Runs POSIX shell as root where snac lives; gives what it printed, throws if it failed. */
+export type Shell = (script: string) => Promise<string>;
+
+export interface SnacPeer {
+  /** `@user@domain` */
+  readonly account: string;
+  /** The actor's id. */
+  readonly actor: string;
+  /** Asks to follow; the other side's consent shows in `following`. @param account `@user@domain` */
+  follow(account: string): Promise<void>;
+  unfollow(account: string): Promise<void>;
+  post(text: string): Promise<void>;
+  /** Whether a post holding this text, one's own or another's, has arrived in the timeline. */
+  timelineContains(text: string): Promise<boolean>;
+  /** Ids of the actors that follow this one. */
+  followers(): Promise<string[]>;
+  /** Ids of the actors that accepted to be followed. */
+  following(): Promise<string[]>;
+}
+
+export interface SnacAccount {
+  user: string;
+  domain: string;
+  /** snac's folder; Debian's unless told otherwise. */
+  folder?: string;
+  /** The system user that snac runs as; Debian's unless told otherwise. */
+  runAs?: string;
+}
+
+export function snacPeer(
+  { user, domain, folder = snacData, runAs = 'debian-snac' }: SnacAccount,
+  shell: Shell,
+): SnacPeer {
+  const snac = (verb: string, ...words: string[]): Promise<string> =>
+    shell(asUser(runAs, ['snac', verb, folder, user, ...words]));
+  const home = `${folder}/user/${user}`;
+  return {
+    account: `@${user}@${domain}`,
+    actor: `https://${domain}/${user}`,
+    follow: async (account) => void (await snac('follow', account)),
+    unfollow: async (account) => void (await snac('unfollow', account)),
+    post: async (text) => void (await snac('note', text)),
+    async timelineContains(text) {
+      const found = await shell(
+        `cd ${home} && grep -rlF -e ${quote(text)} private public 2>/dev/null | head -n 1`,
+      );
+      return found.trim() !== '';
+    },
+    async followers() {
+      return objects(await shell(printAll(`${home}/followers`))).flatMap(({ id }) => id ?? []);
+    },
+    async following() {
+      const messages = objects(await shell(printAll(`${home}/following`)));
+      return messages.flatMap(({ type, actor }) => (type === 'Accept' && actor ? [actor] : []));
+    },
+  };
+}
+
+/** As root snac would leave files that its daemon cannot change. */
+function asUser(user: string, words: string[]): string {
+  const command = words.map(quote).join(' ');
+  return `${user === 'root' ? '' : `runuser -u ${user} -- `}${command}`;
+}
+
+/** Separates files in one answer; no line of indented JSON looks like it. */
+const separator = '=====';
+
+function printAll(folder: string): string {
+  return `for file in ${folder}/*.json; do
+  [ -e "$file" ] || continue
+  cat "$file"
+  printf '\\n${separator}\\n'
+done`;
+}
+
+function objects(text: string): { id?: string; type?: string; actor?: string }[] {
+  return text
+    .split(`\n${separator}\n`)
+    .filter((part) => part.trim() !== '')
+    .map((part) => JSON.parse(part));
+}
