@@ -97,10 +97,10 @@ function sums(reader: Reader, glances: Glance[], options: CommonsOptions): Html 
   const power = powers.length === 0 ? null : powers.reduce((sum, part) => sum + part, 0);
   const traffic = totalOf((day) => day.wanInBytes === null ? null : day.wanInBytes + day.wanOutBytes!);
   return html`<dl class="sums">
-<div><dt>Nodes up ${sourceMark('measured')}</dt><dd>${countUp(glances)} of ${glances.length}</dd><dd class="small">by their latest records</dd></div>
-<div><dt>Power now ${sourceMark('measured')}</dt><dd>${watts(power)}</dd><dd class="small">${countOf(powers.length, 'node')} with a recent record</dd></div>
-<div><dt>Energy, 24 h ${sourceMark('measured')}</dt><dd>${energy(totalOf((day) => day.energyMicroWh))}</dd><dd class="small">at the nodes’ supply leads</dd></div>
-<div><dt>Traffic, 24 h ${sourceMark('claimed')}</dt><dd>${bytes(traffic)}</dd><dd class="small">in and out</dd></div>
+<div><dt>Nodes up</dt><dd>${countUp(glances)} of ${glances.length}</dd><dd class="small">${sourceMark('measured')} by their latest records</dd></div>
+<div><dt>Power now</dt><dd>${watts(power)}</dd><dd class="small">${sourceMark('measured')} ${countOf(powers.length, 'node')} with a recent record</dd></div>
+<div><dt>Energy, 24 h</dt><dd>${energy(totalOf((day) => day.energyMicroWh))}</dd><dd class="small">${sourceMark('measured')} at the nodes’ supply leads</dd></div>
+<div><dt>Traffic, 24 h</dt><dd>${bytes(traffic)}</dd><dd class="small">${sourceMark('claimed')} in and out</dd></div>
 ${options.price === undefined ? '' : cost(reader, glances, options.nowS, options.price)}
 </dl>`;
 }
@@ -111,8 +111,8 @@ function cost(reader: Reader, glances: Glance[], nowS: number, price: Price): Ht
     const [month] = readSums(reader, meter, [Math.min(monthS, nowS - 1), nowS]);
     return { energyMicroWh: month.energyMicroWh ?? 0, efficiencyPermille: meter.supplyEfficiencyPermille };
   });
-  return html`<div><dt>Cost, this month ${sourceMark('measured')}</dt><dd>${moneyText(costOf(parts, price), price)}</dd>
-<dd class="small">at ${moneyText(price.minorPerKWh, price)} per kWh, supplies’ losses included</dd></div>`;
+  return html`<div><dt>Cost, this month</dt><dd>${moneyText(costOf(parts, price), price)}</dd>
+<dd class="small">${sourceMark('measured')} at ${moneyText(price.minorPerKWh, price)} per kWh, supplies’ losses included</dd></div>`;
 }
 
 function commonsWindow(reader: Reader, meters: MeterRow[], nowS: number): PlotWindow {

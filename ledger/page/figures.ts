@@ -170,13 +170,18 @@ function spanText({ startS, endS }: Box): string {
   return `${dayText(startS)}, ${clockText(startS)} to ${clockText(endS)} UTC`;
 }
 
-/** Round numbers only: 500 kB, 2 GB. */
 function axisBytes(value: number): string {
-  return value === 0 ? '0' : bytes(value).replace(/\.0+(?= )/, '');
+  return value === 0 ? '0' : trimmed(bytes(value));
 }
 
 function axisEnergy(value: number): string {
-  return value === 0 ? '0' : energy(value).replace(/(\.\d*?)0+(?= )/, '$1').replace(/\.(?= )/, '');
+  return value === 0 ? '0' : trimmed(energy(value));
+}
+
+/** 1.50 GB as 1.5 GB, 2.00 GB as 2 GB. */
+function trimmed(text: string): string {
+  const [figures, unit] = text.split(' ');
+  return `${Number(figures)} ${unit}`;
 }
 
 function sumOf<P>(points: P[], value: (point: P) => number | null): number | null {

@@ -88,8 +88,10 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
 /** Three figures that matter, without an exponent. */
 export function figures(value: number): string {
   if (value === 0) return '0';
-  const decimals = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(Math.min(3, decimals));
+  if (Math.abs(value) < 0.001) return '< 0.001';
+  const rounded = Number(value.toPrecision(3));
+  const decimals = 2 - Math.floor(Math.log10(Math.abs(rounded)));
+  return rounded.toFixed(Math.min(3, Math.max(0, decimals)));
 }
 
 function scaled(value: number, units: string[]): string {

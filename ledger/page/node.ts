@@ -50,11 +50,11 @@ function nodeSums(status: NodeStatus): Html {
   const { total } = status;
   const share = upShare(total, status);
   return html`<dl class="sums">
-<div><dt>Power now ${sourceMark('measured')}</dt><dd>${watts(status.powerMilliW)}</dd><dd class="small">mean of the latest record</dd></div>
-<div><dt>Energy ${sourceMark('measured')}</dt><dd>${energy(total.energyMicroWh)}</dd><dd class="small">since enrolment</dd></div>
-<div><dt>Up ${sourceMark('measured')}</dt><dd>${share === null ? UNKNOWN : percent(share)}</dd><dd class="small">down ${duration(total.downS)}, unknown ${duration(total.unknownS - unreportedS(total, status))}</dd></div>
-<div><dt>Traffic ${sourceMark('claimed')}</dt><dd>${bytes(total.wanInBytes === null ? null : total.wanInBytes + total.wanOutBytes!)}</dd><dd class="small">${bytes(total.wanInBytes)} in, ${bytes(total.wanOutBytes)} out</dd></div>
-<div><dt>Disk used ${sourceMark('claimed')}</dt><dd>${bytes(status.diskUsedBytes)}</dd><dd class="small">in the latest record</dd></div>
+<div><dt>Power now</dt><dd>${watts(status.powerMilliW)}</dd><dd class="small">${sourceMark('measured')} mean of the latest record</dd></div>
+<div><dt>Energy</dt><dd>${energy(total.energyMicroWh)}</dd><dd class="small">${sourceMark('measured')} since enrolment</dd></div>
+<div><dt>Up</dt><dd>${share === null ? UNKNOWN : percent(share)}</dd><dd class="small">${sourceMark('measured')} down ${duration(total.downS)}, unknown ${duration(total.unknownS - unreportedS(total, status))}</dd></div>
+<div><dt>Traffic</dt><dd>${bytes(total.wanInBytes === null ? null : total.wanInBytes + total.wanOutBytes!)}</dd><dd class="small">${sourceMark('claimed')} ${bytes(total.wanInBytes)} in, ${bytes(total.wanOutBytes)} out</dd></div>
+<div><dt>Disk used</dt><dd>${bytes(status.diskUsedBytes)}</dd><dd class="small">${sourceMark('claimed')} in the latest record</dd></div>
 </dl>`;
 }
 

@@ -86,7 +86,7 @@ export interface TimeTick {
 /** Round moments within a window, in UTC. */
 export function timeTicks(fromS: number, toS: number): TimeTick[] {
   const spanS = toS - fromS;
-  const stepS = [...LADDER_S, 172_800, 604_800, 1_209_600].find((s) => spanS / s <= MOST_TICKS);
+  const stepS = [...LADDER_S, 172_800, 345_600, 604_800, 1_209_600].find((s) => spanS / s <= MOST_TICKS);
   const inner = edgesOf(fromS, toS, stepS ?? 'month').slice(1, -1);
   if (fromS === stepStart(fromS, stepS ?? 'month')) inner.unshift(fromS);
   const clock = spanS <= 2 * 86_400;

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import test from 'ava';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { HOMES, NAMES, NOW_S, openBrowser, openSite } from './site.ts';
+import type { Site } from './site.ts';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const [alice, bob, carol, dan] = HOMES;
+const PATHS = [
+  '/', `/node/${alice.meter}`, `/node/${alice.meter}?window=week`, `/node/${carol.meter}`,
+  `/node/${dan.meter}`, '/audit', '/node/0000000000000000',
+];
+
+let site: Site;
+let browser: Browser;
+test.before(async () => {
+  [site, browser] = await Promise.all([openSite(HOMES), openBrowser()]);
+});
+test.after.always(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+/** Opens a page and hands back what it complained of and where it asked. */
+async function visit(path: string, options: BrowserContextOptions = {}, base = site) {
+  const context = await browser.newContext({ timezoneId: 'UTC', locale: 'en-GB', ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const requests: string[] = [];
+  page.on('console', (message) => {
+    // The one page that is asked for in vain is meant to be.
+    if (!message.text().includes('status of 404')) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('dialog', (dialog) => complaints.push(`dialog ${dialog.message()}`));
+  page.on('request', (request) => requests.push(request.url()));
+  await page.goto(base.url + path);
+  return { page, complaints, requests, close: () => context.close() };
+}
+
+for (const path of PATHS) {
+  test.serial(`${path} is quiet, accessible, asks nobody else, and fits a phone`, async (t) => {
+    const { page, complaints, requests, close } = await visit(path, { colorScheme: 'light' });
+    await page.evaluate(AXE);
+    t.deepEqual(await violations(page), [], 'light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    t.deepEqual(await violations(page), [], 'dark');
+    await page.setViewportSize({ width: 320, height: 640 });
+    t.is(await page.evaluate('document.documentElement.scrollWidth'), 320);
+    t.deepEqual(complaints, []);
+    t.deepEqual(requests.filter((url) => !url.startsWith(`${site.url}/`)), []);
+    await close();
+  });
+}
+
+test.serial('without JavaScript all is there, in UTC', async (t) => {
+  const { page, close } = await visit(`/node/${alice.meter}`, { javaScriptEnabled: false });
+  t.deepEqual(await page.locator('figure.plot').evaluateAll((all) => all.map(({ id }) => id)), [
+    'power', 'reach', 'traffic',
+  ]);
+  t.deepEqual(await page.locator('figure.plot .source').allTextContents(), [
+    'measured', 'measured', 'claimed',
+  ]);
+  t.regex((await page.locator('.facts time').first().textContent())!, /^18 Mar 2027, 16:\d\d UTC$/);
+  t.is(await page.locator('[data-zone]').textContent(), 'times in UTC');
+  await close();
+});
+
+test.serial('with JavaScript times are the reader’s own, and UTC stays in the title', async (t) => {
+  const { page, close } = await visit(`/node/${alice.meter}`, { timezoneId: 'Asia/Kolkata' });
+  const time = page.locator('.facts time').first();
+  const at = new Date((await time.getAttribute('datetime'))!);
+  const text = at.toLocaleString('en-GB', {
+    timeZone: 'Asia/Kolkata', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit',
+    minute: '2-digit',
+  });
+  t.is(await time.textContent(), text);
+  t.regex((await time.getAttribute('title'))!, /UTC$/);
+  t.true((await page.locator('[data-zone]').textContent())!.includes('Asia/'));
+  t.true((await page.locator('#power .times text').allTextContents()).every((tick) => tick.endsWith(':30')));
+  await close();
+});
+
+test.serial('gaps are drawn as gaps: no line crosses them, and the band lies around the line', async (t) => {
+  const { page, close } = await visit(`/node/${alice.meter}`);
+  const drawn = await page.locator('#power .plane').evaluate((plane: any) => {
+    const box = plane.getBoundingClientRect();
+    const gaps = [...plane.querySelectorAll('.gap')].map((gap: any) => {
+      const { left, right } = gap.getBoundingClientRect();
+      return [(left - box.left) / box.width, (right - box.left) / box.width];
+    });
+    return {
+      gaps, line: plane.querySelector('.line').getAttribute('d'),
+      band: plane.querySelector('.band').getAttribute('d'),
+    };
+  });
+  t.is(drawn.gaps.length, 2);
+  const runs = extents(drawn.line);
+  t.is(runs.length, 2);
+  for (const [left, right] of drawn.gaps) {
+    for (const run of runs) {
+      t.true(run.to <= left * 1000 + 1 || run.from >= right * 1000 - 1, `${run.from} … ${run.to}`);
+    }
+  }
+  const bands = extents(drawn.band);
+  runs.forEach((run, i) => {
+    t.true(bands[i].top < run.top && bands[i].foot > run.foot);
+    t.is(bands[i].from, run.from);
+  });
+  await close();
+});
+
+test.serial('each plot has its table, row for row', async (t) => {
+  const { page, close } = await visit(`/node/${alice.meter}`);
+  for (const id of ['power', 'reach', 'traffic']) {
+    await page.locator(`#${id} summary`).click();
+    t.true(await page.locator(`#${id} table`).isVisible());
+    t.is(await page.locator(`#${id} tbody tr`).count(), await page.locator(`#${id} .hint`).count());
+  }
+  await close();
+});
+
+test.serial('the commons says how many are up, and each node says how it is', async (t) => {
+  const { page, close } = await visit('/');
+  t.is(await page.locator('.lead').textContent(), '2 of 5 nodes are up; 1 down, 1 silent, 1 reporting.');
+  t.deepEqual(await page.locator('.card .state').allTextContents(), [
+    'up', 'up', 'reporting', 'silent', 'down',
+  ]);
+  t.is(await page.locator('.card h3').nth(3).textContent(), NAMES[dan.meter]);
+  t.false((await page.content()).includes('Cost'));
+  await page.getByRole('link', { name: 'bob' }).click();
+  t.is(await page.locator('h1').textContent(), 'bob');
+  t.true(page.url().endsWith(`/node/${bob.meter}`));
+  await close();
+});
+
+test.serial('what is missing is named, with its times', async (t) => {
+  const missing = async (meter: string): Promise<string[]> => {
+    const { page, close } = await visit(`/node/${meter}`, { javaScriptEnabled: false });
+    const texts = await page.locator('.missing li').allTextContents();
+    await close();
+    return texts;
+  };
+  const [latest, older] = await missing(alice.meter);
+  t.is(latest, 'No power at the meter 18 Mar 2027, 07:15 UTC to 18 Mar 2027, 09:15 UTC (2 h). The time counts as unknown.');
+  t.regex(older, /\(9 h\)/);
+  t.regex((await missing(dan.meter))[0], /^Silence since 18 Mar 2027, 02:15 UTC \(14 h/);
+  t.deepEqual(await missing(bob.meter), []);
+});
+
+test.serial('a try-out says so, a price shows a cost, and one young node has its plots', async (t) => {
+  const young = { ...bob, enrolledS: NOW_S - 3600, untilS: NOW_S, intervalS: 60, batchRecords: 5 };
+  const tryOut = await openSite([young], { rate: 10, price: { currency: 'EUR', minorPerKWh: 31 } });
+  const { page, close } = await visit('/', {}, tryOut);
+  t.true((await page.locator('.tryout').textContent())!.includes('10 times as fast'));
+  t.is(await page.locator('.lead').textContent(), 'One node, and it is up.');
+  t.true((await page.locator('.sums').textContent())!.includes('€'));
+  await page.goto(`${tryOut.url}/node/${young.meter}`);
+  t.is(await page.locator('[aria-current="true"]').textContent(), '2 hours');
+  t.true(await page.locator('#power .hint').count() >= 60);
+  await close();
+  await tryOut.close();
+});
+
+test.serial('a ledger without nodes says what will come', async (t) => {
+  const empty = await openSite([]);
+  const { page, complaints, close } = await visit('/', {}, empty);
+  t.regex((await page.locator('main').textContent())!, /No kit is enrolled yet/);
+  t.deepEqual(complaints, []);
+  await close();
+  await empty.close();
+});
+
+async function violations(page: Page): Promise<string[]> {
+  const found = await page.evaluate(() => (globalThis as any).axe.run());
+  return found.violations.map((violation: any) => (
+    `${violation.id}: ${violation.nodes.map((node: any) => node.html).join(' ').slice(0, 300)}`
+  ));
+}
+
+/** Where each run of an SVG path of absolute M, L and H lies, in its own units. */
+function extents(path: string): { from: number; to: number; top: number; foot: number }[] {
+  return path.split('M').slice(1).map((run) => {
+    const steps = [...run.matchAll(/([\d.]+) ([\d.]+)H([\d.]+)/g)].map((step) => step.slice(1).map(Number));
+    const xs = steps.flatMap(([x, , h]) => [x, h]);
+    const ys = steps.map(([, y]) => y);
+    return { from: Math.min(...xs), to: Math.max(...xs), top: Math.min(...ys), foot: Math.max(...ys) };
+  });
+}
+
