@@ -8,10 +8,11 @@ import { LedgerError } from './errors.ts';
 import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
-import type { SignedBatch } from './verify/batch.ts';
-import { checkContinuation, isSignedBy, linksTo, parseBatch } from './verify/batch.ts';
+import type { Before, SignedBatch } from './verify/batch.ts';
+import { checkContinuation, linksTo, parseBatch } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { STATEMENT_Q } from './verify/enrolment.ts';
+import { verifyHss } from './verify/lms.ts';
 
 /** The last batch that a meter had accepted. */
 export interface Accepted {
@@ -86,21 +87,26 @@ export function decideBatch(state: IngestState, bytes: Uint8Array, nowMs: number
   const index = state.indexOf(hash);
   if (index !== undefined) return { kind: 'repeated', meter, hash, index };
   const invalid = (reason: LedgerError): BatchDecision => ({ kind: 'invalid', meter, hash, reason });
-  if (!isSignedBy(batch, meter.publicKey)) {
+  if (!verifyHss(meter.publicKey, batch.message, batch.signature)) {
     return invalid(refusal('signature', 'the meter’s signature', 'one that does not verify'));
   }
   if (meter.revoked) return invalid(refusal('revoked', 'a key in good standing', 'a revoked one'));
   const receivedMs = Math.max(nowMs, state.lastReceivedMs());
   const earlier = state.signedWith(meter.id, batch.q);
   if (earlier !== undefined) return equivocation(meter, batch, { bytes, earlier, receivedMs });
-  if (!linksTo(batch, meter.last)) return { kind: 'not-next', meter, hash };
+  if (!linksTo(batch, meter.last?.hash ?? null)) return { kind: 'not-next', meter, hash };
   try {
-    checkContinuation(batch, meter.last, Math.floor(nowMs / 1000));
+    checkContinuation(batch, beforeOf(meter.last), Math.floor(receivedMs / 1000));
   } catch (error) {
     if (error instanceof LedgerError) return invalid(error);
     throw error;
   }
   return { kind: 'accepted', meter, batch, effects: accept(meter, batch, bytes, receivedMs) };
+}
+
+function beforeOf(last: Accepted | null): Before {
+  if (last === null) return { nextSeq: null, q: STATEMENT_Q, record: null };
+  return { nextSeq: last.lastRecord.lastSeq + 1, q: last.q, record: last.lastRecord };
 }
 
 /** The meter's state once an accepted batch has its index. */

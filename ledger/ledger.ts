@@ -32,6 +32,8 @@ export interface LedgerOptions {
   /** At the first start; a ledger keeps its origin. */
   origin?: string;
   onStep?: OnStep;
+  /** Drops the projections and grows them again. */
+  freshProjections?: boolean;
   /** Told of failures that no caller hears of. */
   onProblem?: (error: unknown) => void;
 }
@@ -62,8 +64,8 @@ interface Item {
 
 /** Opens a ledger's folder for writing; recovers, and catches the projections up. */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
-  const { dir, clock, origin, onStep, onProblem = () => {} } = options;
-  const store = await openStore(dir, { origin, onStep });
+  const { dir, clock, origin, onStep, freshProjections, onProblem = () => {} } = options;
+  const store = await openStore(dir, { origin, onStep, freshProjections });
   const openParts = async (): Promise<{ log: Log; state: LedgerState }> => {
     const { publicDir, temporaryDir, head, keys } = store;
     const seed = keys.logSeed;

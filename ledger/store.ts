@@ -11,7 +11,7 @@
 
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LedgerError } from './errors.ts';
@@ -55,10 +55,18 @@ export interface Keys {
   ageRecipient: string;
 }
 
+export interface StoreOptions {
+  /** At the first start; later it must be the same, or unsaid. */
+  origin?: string;
+  onStep?: OnStep;
+  /** Drops the projections, to be grown again. */
+  freshProjections?: boolean;
+}
+
 /** Opens or makes a ledger folder. Throws LedgerError `ledger-in-use`, `origin-differs`. */
 export async function openStore(
   dir: string,
-  { origin, onStep }: { origin?: string; onStep?: OnStep } = {},
+  { origin, onStep, freshProjections = false }: StoreOptions = {},
 ): Promise<Store> {
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const path = (name: string): string => join(dir, name);
@@ -66,6 +74,9 @@ export async function openStore(
   try {
     const secrets = openDatabase(path('secrets.db'), SECRETS);
     const withheld = openDatabase(path('private.db'), PRIVATE);
+    if (freshProjections) {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(path(`ledger.db${suffix}`), { force: true });
+    }
     const ledgerDb = openDatabase(path('ledger.db'), '');
     // Projections can be grown again: a lost commit costs a catch-up at start.
     ledgerDb.exec('PRAGMA synchronous = NORMAL');
@@ -111,6 +122,23 @@ function openDatabase(path: string, schema: string): DatabaseSync {
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
   db.exec(schema);
   return db;
+}
+
+/** The origin and the log's seed of a ledger that may be serving. Throws LedgerError `no-ledger`. */
+export function readLogKey(dir: string): Pick<Keys, 'origin' | 'logSeed'> {
+  const path = join(dir, 'secrets.db');
+  if (!existsSync(path)) {
+    const hint = 'Start it once with `ledger serve`.';
+    throw new LedgerError({ code: 'no-ledger', message: 'No ledger in this folder', got: dir, hint });
+  }
+  const secrets = new DatabaseSync(path, { readOnly: true });
+  try {
+    const get = secrets.prepare('SELECT value FROM secret WHERE name = ?');
+    const [origin, seed] = ['origin', 'log-seed'].map((name) => get.get(name)!.value as Uint8Array);
+    return { origin: new TextDecoder().decode(origin), logSeed: new Uint8Array(seed) };
+  } finally {
+    secrets.close();
+  }
 }
 
 /** The ledger's own keys, made at its first start and never changed. */

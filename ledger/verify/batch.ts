@@ -18,7 +18,7 @@ import {
 import type { BatchPayload, IntervalRecord, Sink } from '../../firmware/wire.ts';
 import { LedgerError } from '../errors.ts';
 import { equal, sha256 } from '../log/tree.ts';
-import { signatureIndex, verifyHss } from './lms.ts';
+import { signatureIndex } from './lms.ts';
 
 export interface SignedBatch {
   /** SHA-256 of the whole batch as sent. */
@@ -31,11 +31,14 @@ export interface SignedBatch {
   q: number;
 }
 
-/** What the next batch of a meter must continue. */
-export interface LastBatch {
-  hash: Uint8Array;
+/** What a meter's next batch must continue, as far as it is known. */
+export interface Before {
+  /** Null before the first batch: a meter may have counted at the bench. */
+  nextSeq: number | null;
+  /** Index of the last one-time key seen. */
   q: number;
-  lastRecord: IntervalRecord;
+  /** The last record seen; an auditor may not have been shown those between. */
+  record: IntervalRecord | null;
 }
 
 /** Counters that only rise; those claimed by the node are bridged over its restarts by the meter. */
@@ -90,31 +93,26 @@ export function parseMeterSign1(bytes: Uint8Array): MeterSign1 {
   return { meterId: kid, payload, message, signature: proof };
 }
 
-/** True if the meter's key signed the batch. */
-export function isSignedBy(batch: SignedBatch, publicKey: Uint8Array): boolean {
-  return verifyHss(publicKey, batch.message, batch.signature);
-}
 
 /** True if the batch names the last accepted one, or nothing when there is none. */
-export function linksTo(batch: SignedBatch, last: Pick<LastBatch, 'hash'> | null): boolean {
-  const { previous } = batch.payload;
-  return last === null ? previous === null : previous !== null && equal(previous, last.hash);
+export function linksTo({ payload: { previous } }: SignedBatch, last: Uint8Array | null): boolean {
+  return last === null ? previous === null : previous !== null && equal(previous, last);
 }
 
 /**
  * Checks a linked, signed batch against the one before. Throws LedgerError `one-time-key`, `sequence`,
  * `counters`, `record` or `time`.
  */
-export function checkContinuation(batch: SignedBatch, last: LastBatch | null, nowS: number): void {
-  if (last !== null && batch.q <= last.q) {
-    throw refusal('one-time-key', `an index above ${last.q}`, `${batch.q}`);
+export function checkContinuation(batch: SignedBatch, before: Before, receivedS: number): void {
+  if (batch.q <= before.q) {
+    throw refusal('one-time-key', `an index above ${before.q}`, `${batch.q}`);
   }
-  checkSequence(batch.payload, last === null ? null : last.lastRecord.lastSeq + 1);
-  let before = last?.lastRecord;
+  checkSequence(batch.payload, before.nextSeq);
+  let last = before.record;
   for (const record of batch.payload.records) {
-    checkRecord(record, nowS);
-    if (before !== undefined) checkStep(before, record);
-    before = record;
+    checkRecord(record, receivedS);
+    if (last !== null) checkStep(last, record);
+    last = record;
   }
 }
 
@@ -130,7 +128,7 @@ function checkSequence({ records, gaps }: BatchPayload<Uint8Array>, wanted: numb
   if (next !== end + 1) throw refusal('sequence', 'a record after the last gap', 'none');
 }
 
-function checkRecord(record: IntervalRecord, nowS: number): void {
+function checkRecord(record: IntervalRecord, receivedS: number): void {
   const { firstSeq, timeState, unixS, flags, probesMade, probesAnswered } = record;
   const at = `record ${firstSeq}`;
   if (flags > ALL_FLAGS) throw refusal('record', `flags up to ${ALL_FLAGS}`, `${flags}, ${at}`);
@@ -139,7 +137,7 @@ function checkRecord(record: IntervalRecord, nowS: number): void {
     throw refusal('record', `at most ${probesMade} probes answered`, `${probesAnswered}, ${at}`);
   }
   if (timeState !== SYNCHRONISED) return;
-  const latestS = nowS + CLOCK_TOLERANCE_S;
+  const latestS = receivedS + CLOCK_TOLERANCE_S;
   if (unixS < EARLIEST_S || unixS > latestS) {
     throw refusal('time', `between ${EARLIEST_S} and ${latestS}`, `${unixS}, ${at}`);
   }

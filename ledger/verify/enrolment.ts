@@ -59,7 +59,11 @@ export interface Enrolment {
  * from its key. Whether the volunteer was admitted is the caller's to say. Throws LedgerError
  * `malformed-enrolment` or `bad-enrolment`.
  */
-export function verifyEnrolment(bytes: Uint8Array, origin: string): Enrolment {
+export function verifyEnrolment(
+  bytes: Uint8Array,
+  origin: string,
+  verifyMeter = verifyHss,
+): Enrolment {
   if (bytes.length > MAX_ENROLMENT_BYTES) throw malformed('at most 16 KiB', `${bytes.length} bytes`);
   const { volunteerKey, payload, message, signature } = parseVolunteerSign1(bytes);
   const members = decodeMembers(payload);
@@ -83,7 +87,7 @@ export function verifyEnrolment(bytes: Uint8Array, origin: string): Enrolment {
   if (signatureIndex(sign1.signature) !== STATEMENT_Q) {
     throw refuse(`one-time key ${STATEMENT_Q}`, `${signatureIndex(sign1.signature)}`);
   }
-  if (!verifyHss(enrolment.meterKey, sign1.message, sign1.signature)) {
+  if (!verifyMeter(enrolment.meterKey, sign1.message, sign1.signature)) {
     throw refuse('the meter’s signature', 'one that does not verify');
   }
   return enrolment;

@@ -1,0 +1,286 @@
+// What a log's entries claim, judged by the same functions as the ingest's: who admitted whom, whose
+// signature, what follows what. Works from entries and disclosed blobs alone; what is withheld is
+// counted, and what cannot be known without it is not guessed.
+
+import { WireError } from '../../firmware/wire.ts';
+import type { EntryOf } from '../entry.ts';
+import { decodeEntry } from '../entry.ts';
+import { LedgerError } from '../errors.ts';
+import { equal, sha256 } from '../log/tree.ts';
+import { dueBatches } from '../publish.ts';
+import type { PublishedBatch } from '../publish.ts';
+import type { Before, MeterSign1, SignedBatch } from '../verify/batch.ts';
+import { checkContinuation, linksTo, parseBatch, parseMeterSign1 } from '../verify/batch.ts';
+import type { Enrolment } from '../verify/enrolment.ts';
+import { STATEMENT_Q, verifyEnrolment } from '../verify/enrolment.ts';
+import { signatureIndex } from '../verify/lms.ts';
+import type { AuditReport, Finding, NodeReport } from './report.ts';
+
+export interface EntryContext {
+  origin: string;
+  /** A blob's bytes if it is disclosed, by hash. */
+  blob(hash: Uint8Array): Promise<Uint8Array | null>;
+  /** HSS/LMS; an auditor who looks again may remember answers. */
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  findings: Finding[];
+}
+
+export type EntriesReport = Pick<
+  AuditReport,
+  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'nodes'
+> & { referenced: Set<string> };
+
+/** A meter while its entries are read. */
+interface MeterAudit {
+  enrolment: Enrolment;
+  node: NodeReport;
+  batches: PublishedBatch[];
+  absent: Set<number>;
+  lastHash: Uint8Array | null;
+  before: Before;
+}
+
+interface Work extends EntryContext {
+  volunteers: Set<string>;
+  meters: Map<string, MeterAudit>;
+  report: EntriesReport;
+}
+
+/** No batch for this many intervals is a silence: twice the usual hour of quarters, and some. */
+const SILENT_INTERVALS = 10;
+
+/** Reads every entry in order. */
+export async function auditEntries(
+  entries: readonly Uint8Array[],
+  context: EntryContext,
+): Promise<EntriesReport> {
+  const work: Work = {
+    ...context,
+    volunteers: new Set(),
+    meters: new Map(),
+    report: {
+      volunteers: 0,
+      entries: { enrolled: 0, batches: 0, revoked: 0 },
+      blobs: { disclosed: 0, withheld: 0, missing: 0, unreferenced: 0 },
+      equivocations: [],
+      nodes: [],
+      referenced: new Set(),
+    },
+  };
+  let lastMs = 0;
+  for (const [index, bytes] of entries.entries()) {
+    const where = `entry ${index}`;
+    await findingsOf(work, where, async () => {
+      const entry = decodeEntry(bytes);
+      if (entry.receivedMs < lastMs) throw doubt('order', `time from ${lastMs}`, `${entry.receivedMs}`);
+      lastMs = entry.receivedMs;
+      if (entry.type === 'volunteer-admitted') admit(work, entry);
+      else if (entry.type === 'kit-enrolled') await enrol(work, entry);
+      else if (entry.type === 'batch-received') await receive(work, entry, index);
+      else await revoke(work, entry, index);
+    });
+  }
+  for (const meter of work.meters.values()) concludeMeter(work, meter, lastMs);
+  work.report.volunteers = work.volunteers.size;
+  return work.report;
+}
+
+function admit({ volunteers }: Work, { key }: EntryOf<'volunteer-admitted'>): void {
+  if (volunteers.has(hex(key))) throw doubt('admitted-twice', 'a new volunteer', hex(key));
+  volunteers.add(hex(key));
+}
+
+async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<void> {
+  const { volunteers, meters, report, origin, verify } = work;
+  const id = hex(entry.meterId);
+  report.entries.enrolled++;
+  const bytes = await needBlob(work, entry.enrolmentHash);
+  const enrolment = verifyEnrolment(bytes, origin, verify);
+  if (hex(enrolment.meterId) !== id) throw doubt('enrolment', id, hex(enrolment.meterId));
+  if (!volunteers.has(hex(enrolment.volunteerKey))) {
+    throw doubt('enrolment', 'a volunteer admitted before', hex(enrolment.volunteerKey));
+  }
+  if (meters.has(id)) throw doubt('enrolled-twice', 'a new meter', id);
+  const node: NodeReport = {
+    meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
+    batches: 0, disclosed: 0, withheld: 0, missing: [], gaps: [], unexplained: [], silences: [],
+    shown: null,
+  };
+  const before = { nextSeq: null, q: STATEMENT_Q, record: null };
+  const rest = { batches: [], absent: new Set<number>(), lastHash: null, before };
+  meters.set(id, { enrolment, node, ...rest });
+}
+
+async function receive(
+  work: Work,
+  entry: EntryOf<'batch-received'>,
+  index: number,
+): Promise<void> {
+  const { report, meters } = work;
+  report.entries.batches++;
+  const meter = meters.get(hex(entry.meterId));
+  if (meter === undefined) throw doubt('batch', 'an enrolled meter', hex(entry.meterId));
+  const { node, before, lastHash } = meter;
+  if (node.revoked) throw doubt('after-revocation', 'no batch under a revoked key', node.meter);
+  if (before.nextSeq !== null && entry.firstSeq < before.nextSeq) {
+    throw doubt('sequence', `from ${before.nextSeq}`, `${entry.firstSeq}`);
+  }
+  node.batches++;
+  noteSilence(meter, entry.receivedMs);
+  meter.batches.push({ index, receivedMs: entry.receivedMs });
+  meter.lastHash = entry.batchHash;
+  meter.before = { ...before, nextSeq: entry.lastSeq + 1 };
+  const bytes = await readBlob(work, entry.batchHash);
+  if (bytes === null) {
+    meter.absent.add(index);
+    if (before.nextSeq !== null && entry.firstSeq > before.nextSeq) {
+      node.unexplained.push({ firstSeq: before.nextSeq, lastSeq: entry.firstSeq - 1 });
+    }
+    return;
+  }
+  node.disclosed++;
+  report.blobs.disclosed++;
+  const batch = checkBatch(work, { entry, bytes, meter, lastHash, before });
+  showBatch(meter, batch);
+}
+
+/** Everything that a disclosed batch must be. */
+function checkBatch(
+  { verify }: Work,
+  { entry, bytes, meter, lastHash, before }: {
+    entry: EntryOf<'batch-received'>;
+    bytes: Uint8Array;
+    meter: MeterAudit;
+    lastHash: Uint8Array | null;
+    before: Before;
+  },
+): SignedBatch {
+  const batch = parseBatch(bytes);
+  const { payload: { meterId, records } } = batch;
+  if (!equal(meterId, entry.meterId)) throw doubt('batch', hex(entry.meterId), hex(meterId));
+  if (!verify(meter.enrolment.meterKey, batch.message, batch.signature)) {
+    throw doubt('signature', 'the meter’s signature', 'one that does not verify');
+  }
+  const [first, last] = [records[0].firstSeq, records[records.length - 1].lastSeq];
+  if (first !== entry.firstSeq || last !== entry.lastSeq) {
+    throw doubt('sequence', `${entry.firstSeq} to ${entry.lastSeq}`, `${first} to ${last}`);
+  }
+  if (!linksTo(batch, lastHash)) throw doubt('link', 'the hash of the batch before', 'another');
+  checkContinuation(batch, before, Math.floor(entry.receivedMs / 1000));
+  return batch;
+}
+
+function showBatch(meter: MeterAudit, { q, payload: { records, gaps } }: SignedBatch): void {
+  const record = records[records.length - 1];
+  const { energyMicroWh, upS, downS, unknownS, wanInBytes, wanOutBytes, unixS, lastSeq } = record;
+  meter.before = { ...meter.before, q, record };
+  meter.node.gaps.push(...gaps);
+  meter.node.shown = {
+    unixS, seq: lastSeq, kWh: energyMicroWh / 1e9, energyMicroWh, upS, downS, unknownS, wanInBytes,
+    wanOutBytes,
+  };
+}
+
+/** Both messages are the meter's, both under one one-time key, and they differ. */
+async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number): Promise<void> {
+  const { meters, report, verify } = work;
+  report.entries.revoked++;
+  const meter = meters.get(hex(entry.meterId));
+  if (meter === undefined) throw doubt('revocation', 'an enrolled meter', hex(entry.meterId));
+  if (meter.node.revoked) throw doubt('revocation', 'a key in good standing', 'one revoked before');
+  // Revoked, whatever the evidence is worth: later batches are refused, and said to be.
+  meter.node.revoked = true;
+  const signed: MeterSign1[] = [];
+  for (const hash of entry.evidence) signed.push(parseMeterSign1(await needBlob(work, hash)));
+  const [one, other] = signed;
+  const indices = signed.map(({ signature }) => signatureIndex(signature));
+  if (indices[0] === undefined || indices[0] !== indices[1] || equal(one.message, other.message)) {
+    throw doubt('revocation', 'two messages under one one-time key', indices.join(' and '));
+  }
+  for (const { meterId, message, signature } of signed) {
+    const isMeters = equal(meterId, entry.meterId);
+    if (!isMeters || !verify(meter.enrolment.meterKey, message, signature)) {
+      throw doubt('revocation', 'the meter’s own signatures', 'another');
+    }
+  }
+  report.equivocations.push({ meter: meter.node.meter, index, q: indices[0] });
+}
+
+function concludeMeter({ report, findings }: Work, meter: MeterAudit, lastMs: number): void {
+  const { node, enrolment, batches, absent } = meter;
+  const due = dueBatches(enrolment.publish, batches);
+  node.missing = [...absent].filter((index) => due.has(index));
+  node.withheld = absent.size - node.missing.length;
+  report.blobs.withheld += node.withheld;
+  report.blobs.missing += node.missing.length;
+  for (const index of node.missing) {
+    findings.push({ code: 'blob-missing', where: `entry ${index}`, expected: 'a disclosed batch' });
+  }
+  const heardMs = batches.at(-1)?.receivedMs ?? node.enrolledMs;
+  if (!node.revoked && lastMs - heardMs > silentAfterMs(meter)) {
+    node.silences.push({ fromMs: heardMs, toMs: null });
+  }
+  report.nodes.push(node);
+}
+
+function noteSilence(meter: MeterAudit, receivedMs: number): void {
+  const heardMs = meter.batches.at(-1)?.receivedMs ?? meter.node.enrolledMs;
+  if (receivedMs - heardMs > silentAfterMs(meter)) {
+    meter.node.silences.push({ fromMs: heardMs, toMs: receivedMs });
+  }
+}
+
+function silentAfterMs({ enrolment }: MeterAudit): number {
+  return SILENT_INTERVALS * enrolment.intervalS * 1_000;
+}
+
+async function needBlob(work: Work, hash: Uint8Array): Promise<Uint8Array> {
+  const bytes = await readBlob(work, hash);
+  if (bytes === null) {
+    work.report.blobs.missing++;
+    throw doubt('blob-missing', `blob ${hex(hash)}`, 'none');
+  }
+  work.report.blobs.disclosed++;
+  return bytes;
+}
+
+async function readBlob(work: Work, hash: Uint8Array): Promise<Uint8Array | null> {
+  work.report.referenced.add(hex(hash));
+  const bytes = await work.blob(hash);
+  if (bytes !== null && !equal(sha256(bytes), hash)) {
+    throw doubt('blob-differs', `bytes that hash to ${hex(hash)}`, hex(sha256(bytes)));
+  }
+  return bytes;
+}
+
+/** Runs one check; what it throws of the log's making becomes a finding. */
+async function findingsOf(
+  { findings }: Work,
+  where: string,
+  check: () => Promise<void>,
+): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    findings.push(findingOf(error, where));
+  }
+}
+
+/** A refusal as a finding; an auditor's own failure (no network, no memory) is thrown on. */
+function findingOf(error: unknown, where: string): Finding {
+  if (error instanceof LedgerError) {
+    const { code, expected, got } = error;
+    return { code, where, expected, got };
+  }
+  if (error instanceof WireError) return { code: error.code, where, got: error.message };
+  throw error;
+}
+
+function doubt(code: string, expected: string, got: string): LedgerError {
+  return new LedgerError({ code, message: 'Audit', expected, got });
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+

@@ -1,0 +1,124 @@
+// What an audit says: findings (each one fails it), and for each node what its disclosed batches show.
+// Owns the shape of `ledger audit --json` and the lines for people.
+
+/** Something that does not hold. */
+export interface Finding {
+  /** Closed, kebab-case. */
+  code: string;
+  /** A path, or `entry 7`, or a meter's id. */
+  where: string;
+  expected?: string;
+  got?: string;
+}
+
+export interface Span {
+  firstSeq: number;
+  lastSeq: number;
+}
+
+/** Nothing came from a meter between two times of the ledger's clock; the last one may be open. */
+export interface Silence {
+  fromMs: number;
+  /** Null: nothing since. */
+  toMs: number | null;
+}
+
+export interface NodeReport {
+  /** 16 hex digits. */
+  meter: string;
+  enrolledMs: number;
+  assurance: string;
+  revoked: boolean;
+  batches: number;
+  disclosed: number;
+  withheld: number;
+  /** Entry indices of batches that should be public and are not. */
+  missing: number[];
+  /** Declared by the meter in disclosed batches. */
+  gaps: Span[];
+  /** Skipped between two entries; the batch that may declare why is withheld. */
+  unexplained: Span[];
+  silences: Silence[];
+  /** From the last disclosed batch; null if none is. Counters since the meter's first start. */
+  shown: {
+    unixS: number;
+    seq: number;
+    /** Measured. */
+    kWh: number;
+    energyMicroWh: number;
+    upS: number;
+    downS: number;
+    unknownS: number;
+    /** Claimed by the node. */
+    wanInBytes: number;
+    wanOutBytes: number;
+  } | null;
+}
+
+export interface AuditReport {
+  /** No findings, and the key is vouched for by the auditor's policy. */
+  ok: boolean;
+  /** False: audited without a policy; the log is at best consistent with itself. */
+  vouched: boolean;
+  origin: string;
+  size: number;
+  /** Base64. */
+  root: string;
+  cosignedBy: string[];
+  findings: Finding[];
+  volunteers: number;
+  entries: { enrolled: number; batches: number; revoked: number };
+  blobs: { disclosed: number; withheld: number; missing: number; unreferenced: number };
+  equivocations: { meter: string; index: number; q: number }[];
+  nodes: NodeReport[];
+}
+
+/** The report for people. */
+export function formatReport(report: AuditReport): string {
+  const { findings, nodes, blobs, entries } = report;
+  const lines = [
+    `${verdict(report)}: ${report.origin}, ${report.size} entries, root ${report.root}`,
+    `  ${report.volunteers} volunteers, ${entries.enrolled} kits, ${entries.batches} batches: ` +
+      `${blobs.disclosed} disclosed, ${blobs.withheld} withheld, ${blobs.missing} missing`,
+  ];
+  if (report.cosignedBy.length > 0) lines.push(`  cosigned by ${report.cosignedBy.join(', ')}`);
+  for (const { code, where, expected, got } of findings) {
+    const detail = [expected && `expected ${expected}`, got && `got ${got}`].filter(Boolean);
+    lines.push(`  FAILED ${code} (${where})${detail.length > 0 ? `: ${detail.join(', ')}` : ''}`);
+  }
+  for (const { meter, index, q } of report.equivocations) {
+    lines.push(`  equivocation of ${meter} at entry ${index}: two messages under one-time key ${q}`);
+  }
+  lines.push(...nodes.flatMap(nodeLines));
+  return lines.join('\n');
+}
+
+function verdict({ ok, vouched, findings }: AuditReport): string {
+  if (findings.length > 0) return 'AUDIT FAILED';
+  return ok && vouched ? 'audit passed' : 'consistent, key unvouched';
+}
+
+function nodeLines(node: NodeReport): string[] {
+  const { meter, batches, disclosed, withheld, missing, shown, gaps, unexplained } = node;
+  const state = node.revoked ? ', key revoked' : '';
+  const lines = [
+    `  node ${meter}${state}: ${batches} batches, ${disclosed} disclosed, ${withheld} withheld`,
+  ];
+  if (shown !== null) {
+    lines.push(
+      `    measured ${shown.kWh.toFixed(3)} kWh, up ${shown.upS} s, down ${shown.downS} s, ` +
+        `unknown ${shown.unknownS} s; claimed ${shown.wanInBytes} bytes in, ` +
+        `${shown.wanOutBytes} out; until ${new Date(shown.unixS * 1000).toISOString()}`,
+    );
+  }
+  const spans = (list: Span[]): string =>
+    list.map(({ firstSeq, lastSeq }) => `${firstSeq}–${lastSeq}`).join(', ');
+  if (missing.length > 0) lines.push(`    missing: entries ${missing.join(', ')}`);
+  if (gaps.length > 0) lines.push(`    gaps that the meter declares: ${spans(gaps)}`);
+  if (unexplained.length > 0) lines.push(`    skipped, reason withheld: ${spans(unexplained)}`);
+  for (const { fromMs, toMs } of node.silences) {
+    const until = toMs === null ? 'still' : `until ${new Date(toMs).toISOString()}`;
+    lines.push(`    silent from ${new Date(fromMs).toISOString()} ${until}`);
+  }
+  return lines;
+}

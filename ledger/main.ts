@@ -1,0 +1,217 @@
+// `ledger`: the command line of the Commons Ledger. Turns words into calls and whatever they throw into
+// words and an exit status: 0 done, 1 failed, 2 usage. What a command does stands in its own file.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { admitThroughSocket, parseVolunteerKey } from './admin.ts';
+import { audit } from './audit/audit.ts';
+import { formatReport } from './audit/report.ts';
+import type { PublicFiles } from './audit/source.ts';
+import { folderFiles, webFiles } from './audit/source.ts';
+import { parseClock, REAL_CLOCK } from './clock.ts';
+import { describeError, LedgerError } from './errors.ts';
+import { openLedger } from './ledger.ts';
+import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
+import { signingKey } from './log/ed25519.ts';
+import { formatLogPolicy, parsePolicy } from './log/policy.ts';
+import { serveLedger } from './server.ts';
+import { readLogKey } from './store.ts';
+
+const DEFAULT_DIR = 'ledger-data';
+const DEFAULT_PORT = '8750';
+
+/** Runs one command; resolves to the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const status = { code: 0 };
+  const program = new Command('ledger')
+    .description('The Commons Ledger: a public log of what homes measure, and its audit.')
+    .showHelpAfterError('(see ledger --help)')
+    .exitOverride();
+  const commands = [
+    serveCommand(), admitCommand(), auditCommand(status), rebuildCommand(), policyCommand(),
+  ];
+  for (const command of commands) program.addCommand(command.exitOverride());
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return status.code;
+  } catch (error) {
+    return report(error, argv.includes('--json'));
+  }
+}
+
+interface ServeFlags {
+  dir: string;
+  port: string;
+  listenUnix?: string;
+  origin?: string;
+  clock?: string;
+  json?: boolean;
+}
+
+function serveCommand(): Command {
+  return new Command('serve')
+    .description('takes batches, keeps the log, answers questions, shows the page')
+    .option('--dir <DIR>', 'the ledger’s folder, made if new', DEFAULT_DIR)
+    .option('--port <N>', 'TCP port on loopback; 0: the system chooses', DEFAULT_PORT)
+    .option('--listen-unix <PATH>', 'serve on a Unix socket as well')
+    .option('--origin <O>', 'the log’s name, at the first start; it keeps it')
+    .option('--clock <START_MS,REAL_START_MS,RATE>', 'for try-outs: a clock that runs faster')
+    .option('--json', 'say where it listens as one JSON line')
+    .action(async (flags: ServeFlags) => {
+      const port = parsePort(flags.port);
+      const clock = flags.clock === undefined ? REAL_CLOCK : parseClock(flags.clock);
+      const { dir, origin, listenUnix } = flags;
+      const stopped = untilSignal();
+      const ledger = await openLedger({ dir, clock, origin, onProblem: say });
+      try {
+        const server = await serveLedger(ledger, { port, listenUnix, onProblem: say });
+        const { vkey } = ledger.log();
+        sayListening(flags, { port: server.port!, origin: ledger.store.keys.origin, vkey });
+        await stopped;
+        await server.close();
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+function admitCommand(): Command {
+  return new Command('admit')
+    .description('lets a volunteer enrol kits')
+    .argument('<key>', 'the volunteer’s public key: commons-volunteer-ed25519:BASE64')
+    .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
+    .option('--json', 'print one JSON document')
+    .action(async (text: string, { dir, json }: { dir: string; json?: boolean }) => {
+      const key = parseVolunteerKey(text);
+      const { isNew } = await admitHereOrThere(dir, key, text);
+      const human = isNew ? 'Admitted.' : 'Admitted already; nothing changed.';
+      print(json ? JSON.stringify({ isNew }) : human);
+    });
+}
+
+async function admitHereOrThere(
+  dir: string,
+  key: Uint8Array,
+  text: string,
+): Promise<{ isNew: boolean }> {
+  try {
+    const ledger = await openLedger({ dir, clock: REAL_CLOCK, onProblem: say });
+    return await ledger.admit(key).finally(ledger.close);
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'ledger-in-use') throw error;
+    return await admitThroughSocket(join(dir, 'admin.sock'), text);
+  }
+}
+
+interface AuditFlags {
+  policy?: string;
+  json?: boolean;
+}
+
+function auditCommand(status: { code: number }): Command {
+  return new Command('audit')
+    .description('verifies a log from its public files and a policy that you hold')
+    .argument('<source>', 'a URL, a ledger’s folder, or its public folder')
+    .option('--policy <FILE>', 'the keys that you trust (c2sp.org/tlog-policy)')
+    .option('--json', 'print one JSON document')
+    .action(async (source: string, flags: AuditFlags) => {
+      const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
+      const found = await audit(filesOf(source), { policy });
+      print(flags.json ? JSON.stringify(found, undefined, 2) : formatReport(found));
+      status.code = found.ok ? 0 : 1;
+    });
+}
+
+function rebuildCommand(): Command {
+  return new Command('rebuild')
+    .description('grows every projection again, from the log and the private store')
+    .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
+    .option('--json', 'print one JSON document')
+    .action(async ({ dir, json }: { dir: string; json?: boolean }) => {
+      readLogKey(dir);
+      const ledger = await openLedger({ dir, clock: REAL_CLOCK, freshProjections: true });
+      const entries = ledger.log().size();
+      await ledger.close();
+      print(json ? JSON.stringify({ entries }) : `Projections grown again from ${entries} entries.`);
+    });
+}
+
+function policyCommand(): Command {
+  return new Command('policy')
+    .description('prints a tlog-policy file for this ledger’s key: hand it to auditors')
+    .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
+    .action(({ dir }: { dir: string }) => {
+      const { origin, logSeed } = readLogKey(dir);
+      const { publicKey } = signingKey(logSeed);
+      const vkey = formatVkey(verifierKey(origin, SIGNATURE_TYPE.ed25519, publicKey));
+      process.stdout.write(formatLogPolicy(vkey));
+    });
+}
+
+function filesOf(source: string): PublicFiles {
+  if (/^https?:\/\//.test(source)) return webFiles(source);
+  const folders = [join(source, 'public'), source];
+  const dir = folders.find((folder) => existsSync(join(folder, 'checkpoint')));
+  if (dir !== undefined) return folderFiles(dir);
+  const expected = 'a URL, or a folder with a checkpoint';
+  const parts = { code: 'no-log', message: 'No log here', expected, got: source };
+  throw new LedgerError({ ...parts, exitCode: 2 });
+}
+
+function readPolicy(path: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(path));
+  } catch (cause) {
+    const got = (cause as Error).message;
+    const parts = { code: 'no-policy', message: 'The policy cannot be read', got, cause };
+    throw new LedgerError({ ...parts, exitCode: 2 });
+  }
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port < 65_536) return port;
+  const parts = { code: 'bad-port', message: 'Port refused', expected: '0 to 65535', got: text };
+  throw new LedgerError({ ...parts, exitCode: 2 });
+}
+
+function sayListening(
+  { json, listenUnix }: ServeFlags,
+  { port, origin, vkey }: { port: number; origin: string; vkey: string },
+): void {
+  const url = `http://127.0.0.1:${port}/`;
+  if (json) print(JSON.stringify({ type: 'listening', url, port, listenUnix, origin, vkey }));
+  else print(`Ledger ${origin} at ${url}${listenUnix === undefined ? '' : ` and ${listenUnix}`}`);
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve());
+    process.once('SIGINT', () => resolve());
+  });
+}
+
+/** A failure that no caller hears of. */
+function say(error: unknown): void {
+  process.stderr.write(`${describeError(error)}\n`);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function report(error: unknown, json: boolean): number {
+  // Commander has printed its own words; help and version are no failure.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (json) {
+    const parts = error instanceof LedgerError
+      ? error.toJSON()
+      : { code: 'internal', message: String(error) };
+    print(JSON.stringify({ type: 'error', error: parts }));
+  } else say(error);
+  return error instanceof LedgerError ? error.exitCode : 1;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,40 @@
+// Errors over HTTP, as problem+json (RFC 9457). Owns which status each refusal has; a status that is
+// not listed means that the fault is the ledger's own, and its words stay in the ledger's own log.
+
+import type { LedgerError } from './errors.ts';
+
+const STATUS: Record<string, number> = {
+  'malformed-batch': 422,
+  'malformed-enrolment': 422,
+  'malformed-request': 400,
+  'bad-nonce': 400,
+  'bad-enrolment': 422,
+  'bad-seal': 422,
+  'not-admitted': 403,
+  'already-enrolled': 409,
+  'unknown-meter': 404,
+  'not-found': 404,
+  'too-large': 413,
+  'wrong-type': 415,
+  'too-many': 429,
+  'try-later': 503,
+};
+
+/** The response for a refusal, or undefined if the error is not the peer's to read. */
+export function problemOf(error: LedgerError): Response | undefined {
+  const status = STATUS[error.code];
+  return status === undefined ? undefined : problem(status, error);
+}
+
+export function problem(
+  status: number,
+  { code, message: title, expected, got, hint }: Omit<Partial<LedgerError>, 'toJSON'>,
+  headers: Record<string, string> = {},
+): Response {
+  const type = `urn:commons-kit:${code}`;
+  const body = JSON.stringify({ type, title, status, expected, got, hint });
+  return new Response(body, {
+    status,
+    headers: { 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store', ...headers },
+  });
+}
