@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { atWorkbench } from '../bench/workbench.ts';
 import { findKit } from '../campaign/campaign.ts';
 import { createOutput } from '../terminal.ts';
-import { configureKits, documentOf, humanOf, refuseFailures } from './configure-kits.ts';
+import { configureKits, documentOf, humanOf } from './configure-kits.ts';
 
 export function commands(): Command[] {
   return [configureCommand()];
@@ -25,7 +25,9 @@ export function configureCommand(): Command {
         const kits = names.map((name) => findKit(bench.campaign, name));
         const patienceMs = options.wait * 1000;
         const results = await configureKits(kits, bench, output, { dryRun, patienceMs });
-        refuseFailures(results);
+        if (results.length === 1 && results[0].error !== undefined) throw results[0].error;
+        // Of several, those that failed stand in the document beside those that did not.
+        if (results.some(({ error }) => error !== undefined)) process.exitCode = 1;
         output.result(documentOf(results), humanOf(results, { dryRun }));
       });
     });

@@ -53,19 +53,6 @@ export async function configureKits(
   return results;
 }
 
-/** @throws KitError the error itself for one kit, `kits-failed` when some of several failed */
-export function refuseFailures(results: ConfiguredKit[]): void {
-  const failed = results.filter((result) => result.error !== undefined);
-  if (failed.length === 0) return;
-  if (results.length === 1) throw failed[0].error;
-  throw new KitError({
-    code: 'kits-failed',
-    message: `${failed.length} of ${results.length} kits could not be configured`,
-    got: failed.map(({ kit, error }) => `${kit}: ${describeError(error)}`).join('\n'),
-    hint: `Run the command again for ${failed.map(({ kit }) => kit).join(' ')}.`,
-  });
-}
-
 async function configureKit(
   kit: Kit,
   { campaign, secrets, record, connect }: ConfigureDeps,
@@ -82,18 +69,13 @@ async function configureKit(
       connect,
       dryRun,
       patienceMs,
-      report: ({ type, ...event }) => output.event({ type: `configure-${type}`, kit: kit.name, ...event }),
+      report: ({ type, ...event }) =>
+        output.event({ type: `configure-${type}`, kit: kit.name, ...event }),
     });
     if (!dryRun) record.done(kit.name, 'configure', detailOf(kit, outcome));
     return { kit: kit.name, outcome };
   } catch (error) {
     if (!dryRun) record.fail(kit.name, 'configure', error);
-    output.event({
-      type: 'configure-failed',
-      kit: kit.name,
-      error: error instanceof KitError ? error.toJSON() : String(error),
-      text: `${kit.name}: ${describeError(error)}`,
-    });
     return { kit: kit.name, error };
   }
 }
@@ -130,8 +112,8 @@ export function documentOf(results: ConfiguredKit[]): unknown {
 /** The results for people: plans in full when they are only shown. */
 export function humanOf(results: ConfiguredKit[], { dryRun = false } = {}): string {
   return results
-    .map(({ kit, outcome }) => {
-      if (outcome === undefined) return `${kit}: failed`;
+    .map(({ kit, outcome, error }) => {
+      if (outcome === undefined) return `${kit}: ${describeError(error)}`;
       if (dryRun) return printPlan(outcome.plan);
       const { steps } = outcome.plan;
       const seconds = (outcome.elapsedMs / 1000).toFixed(1);

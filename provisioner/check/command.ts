@@ -1,0 +1,78 @@
+// `kit check`: the command line of this folder.
+
+import { Command } from 'commander';
+
+import { atWorkbench } from '../bench/workbench.ts';
+import { findKit } from '../campaign/campaign.ts';
+import { KitError } from '../errors.ts';
+import { createOutput } from '../terminal.ts';
+import { checkKit, verdict, type Check } from './check.ts';
+
+export function commands(): Command[] {
+  return [checkCommand()];
+}
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('prove a kit fit to ship, and say what to do where it is not')
+    .argument('<kit>', 'name of a kit in the campaign')
+    .option('--peer <account>', 'an account on another server to try federation with')
+    .action(async function (this: Command, name: string) {
+      const options = this.optsWithGlobals();
+      const output = createOutput(options);
+      checkPeer(options.peer);
+      await atWorkbench(options, async ({ campaign, secrets, record }) => {
+        const kit = findKit(campaign, name);
+        const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
+        record.start(kit.name, 'check');
+        const checks = await checkKit(kit, {
+          ...{ campaign, record, secrets: opened, now: Date.now, peer: options.peer },
+          report: (text) => output.event({ type: 'check', kit: kit.name, text }),
+        });
+        const { fit, failed, unknown } = verdict(checks);
+        output.result({ kit: kit.name, fit, failed, unknown, checks }, humanOf(kit.name, checks));
+        if (fit) return record.done(kit.name, 'check', { unknown });
+        record.fail(kit.name, 'check', unfit(kit.name, checks));
+        // The document has said it all: an error's words beside it would be a second one.
+        process.exitCode = 1;
+      });
+    });
+}
+
+const signs = { ok: '✓', failed: '✗', unknown: '?' };
+
+/** A line a check, and under those that are not ok what to do. */
+export function humanOf(kit: string, checks: Check[]): string {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  const lines = checks.flatMap(({ name, state, measured, advice }) => [
+    `  ${signs[state]} ${name.padEnd(width)}  ${measured}`,
+    ...(advice === '' ? [] : [`    ${' '.repeat(width)}  → ${advice}`]),
+  ]);
+  const { fit, failed, unknown } = verdict(checks);
+  const unseen = unknown === 0 ? '' : `, ${unknown} could not be seen from here`;
+  const end = fit ? `${kit} is fit to ship${unseen}` : `${kit} is not fit: ${failed} failed${unseen}`;
+  return [...lines, end].join('\n');
+}
+
+function checkPeer(peer: string | undefined): void {
+  if (peer === undefined || /^@[\w.-]+@[a-z0-9.-]+$/i.test(peer)) return;
+  throw new KitError({
+    code: 'peer-invalid',
+    message: 'The peer is not an account',
+    expected: 'an account such as @bob@bob.example',
+    got: peer,
+    hint: 'Name it with both @ signs.',
+    exitCode: 2,
+  });
+}
+
+function unfit(kit: string, checks: Check[]): KitError {
+  const names = checks.filter(({ state }) => state === 'failed').map((check) => check.name);
+  return new KitError({
+    code: 'kit-unfit',
+    message: `${kit} is not fit to ship`,
+    expected: 'every check to hold',
+    got: `failed: ${names.join(', ')}`,
+    hint: 'Do what the checks advise, then check again.',
+  });
+}
