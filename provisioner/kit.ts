@@ -9,8 +9,8 @@ const program = new Command('kit')
   .description('Builds home servers for the fediverse: images, drives, nodes, meters.')
   .option('--json', 'print one JSON document')
   .option('--json-events', 'print one JSON event a line')
-  .option('--campaign FILE', 'the campaign', 'campaign.toml')
-  .option('--identity FILE', "the volunteer's key")
+  .option('--campaign <FILE>', 'the campaign', 'campaign.toml')
+  .option('--identity <FILE>', "the volunteer's key")
   .showHelpAfterError('(see kit --help)')
   .exitOverride();
 
