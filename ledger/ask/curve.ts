@@ -9,15 +9,13 @@
 //             │       ______/  paused                 ran on │ no power│ uptime of the new boot
 //             └───────────────────────────► time
 
-import type { RecordRow } from './schema.ts';
-
 export const COUNTERS = [
   'energyMicroWh', 'upS', 'downS', 'unknownS', 'wanInBytes', 'wanOutBytes',
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 export type Counters = Record<Counter, number>;
 
-/** Counters at a moment; a {@link RecordRow} is one, and so is the moment of enrolment. */
+/** Counters at a moment; a record is one, and so is the moment of enrolment. */
 export interface Mark extends Counters {
   atS: number;
   bootId: number;
@@ -48,23 +46,26 @@ export interface Span {
   endS: number;
 }
 
+/** What a span's own records say of it, beside the counters. */
+export interface Within {
+  /** How much of the span their intervals cover; the rest is only known by the counters. */
+  coveredS: number;
+  minMilliW: number | null;
+  maxMilliW: number | null;
+  diskUsedBytes: number | null;
+}
+
 /**
  * The spans between neighbouring `edgesS`, which rise. `marks` rise in time and reach one mark beyond
- * the edges on both sides where there is one; `records` are those whose power and disk may be shown.
+ * the edges on both sides where there is one; `within` tells what lies in a span that the meter saw.
  */
-export function pointsBetween(marks: Mark[], records: RecordRow[], edgesS: number[]): Point[] {
-  const points: Point[] = [];
-  let at = 0;
-  for (let i = 1; i < edgesS.length; i++) {
-    const span = { startS: edgesS[i - 1], endS: edgesS[i] };
-    while (at < records.length && records[at].atS <= span.startS) at++;
-    const within: RecordRow[] = [];
-    for (let j = at; j < records.length && records[j].startS < span.endS; j++) {
-      if (records[j].atS > records[j].startS) within.push(records[j]);
-    }
-    points.push(pointOf(span, countersAt(marks, span.startS), countersAt(marks, span.endS), within));
-  }
-  return points;
+export function pointsBetween(
+  marks: Mark[], edgesS: number[], within: (span: Span) => Within = () => NOTHING_WITHIN,
+): Point[] {
+  const counters = edgesS.map((edgeS) => countersAt(marks, edgeS));
+  return edgesS.slice(1).map((endS, i) => (
+    pointOf({ startS: edgesS[i], endS }, counters[i], counters[i + 1], within)
+  ));
 }
 
 /** The counters at a moment, as far as the marks on both sides tell; not yet whole. */
@@ -99,7 +100,9 @@ export function meanMilliW(energyMicroWh: number, overS: number): number | null 
 }
 
 /** Seconds that a meter has counted since it was first started. */
-export function meterTimeS({ upS, downS, unknownS }: Counters): number {
+export function meterTimeS(
+  { upS, downS, unknownS }: Pick<Counters, 'upS' | 'downS' | 'unknownS'>,
+): number {
   return upS + downS + unknownS;
 }
 
@@ -116,34 +119,35 @@ function shareRun(before: Mark, after: Mark, atS: number): number {
   return (untilPauseS + Math.max(0, atS - pause.endS)) / ranS;
 }
 
-function pointOf(span: Span, from: Counters, to: Counters, within: RecordRow[]): Point {
+function pointOf(
+  span: Span, from: Counters, to: Counters, within: (span: Span) => Within,
+): Point {
   const rose = riseBetween(from, to);
   const wallS = span.endS - span.startS;
   const upS = Math.min(wallS, rose.upS);
   const downS = Math.min(wallS - upS, rose.downS);
   const ranS = meterTimeS(to) - meterTimeS(from);
-  const covered = within.length > 0 && coveredS(span, within) >= EXTREMES_COVER * ranS;
-  const ifSeen = <T>(value: T): T | null => (ranS > 0 ? value : null);
+  const seen = ranS > 0;
+  const own = seen ? within(span) : NOTHING_WITHIN;
+  const covered = own.coveredS >= EXTREMES_COVER * ranS;
   return {
     ...span, upS, downS, unknownS: wallS - upS - downS,
-    energyMicroWh: ifSeen(rose.energyMicroWh),
-    meanMilliW: ifSeen(meanMilliW(to.energyMicroWh - from.energyMicroWh, ranS)),
-    minMilliW: covered ? Math.min(...within.map((record) => record.minMilliW)) : null,
-    maxMilliW: covered ? Math.max(...within.map((record) => record.maxMilliW)) : null,
-    wanInBytes: ifSeen(rose.wanInBytes),
-    wanOutBytes: ifSeen(rose.wanOutBytes),
-    diskUsedBytes: within.at(-1)?.diskUsedBytes ?? null,
+    energyMicroWh: seen ? rose.energyMicroWh : null,
+    meanMilliW: seen ? meanMilliW(to.energyMicroWh - from.energyMicroWh, ranS) : null,
+    minMilliW: covered ? own.minMilliW : null,
+    maxMilliW: covered ? own.maxMilliW : null,
+    wanInBytes: seen ? rose.wanInBytes : null,
+    wanOutBytes: seen ? rose.wanOutBytes : null,
+    diskUsedBytes: own.diskUsedBytes,
   };
 }
 
+const NOTHING_WITHIN: Within = {
+  coveredS: 0, minMilliW: null, maxMilliW: null, diskUsedBytes: null,
+};
+
 /** Least and most are only told of a span that its own records cover, but for one lost in ten. */
 const EXTREMES_COVER = 0.9;
-
-function coveredS(span: Span, records: RecordRow[]): number {
-  return records.reduce((sum, { startS, atS }) => (
-    sum + Math.max(0, Math.min(atS, span.endS) - Math.max(startS, span.startS))
-  ), 0);
-}
 
 /** What the counters rose by, rounded at both ends so that neighbouring spans add up. */
 export function riseBetween(from: Counters, to: Counters): Counters {

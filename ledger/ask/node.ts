@@ -2,7 +2,7 @@
 // rows and a moment; never takes silence for being up.
 
 import { meterTimeS, pauseBetween } from './curve.ts';
-import type { Point } from './curve.ts';
+import type { Mark, Point } from './curve.ts';
 import type { Reader } from './read.ts';
 import type { MeterRow, RecordRow } from './schema.ts';
 import { readSums, startOfLife } from './series.ts';
@@ -27,8 +27,6 @@ export type NodeState = (typeof STATES)[number];
 
 /** Two hourly batches at the usual 15 minutes: one may be late, two are not there. */
 const SILENT_AFTER_INTERVALS = 8;
-/** A clock set anew moves by less; a meter without power stands still for longer. */
-const PAUSE_TOLERANCE_S = 30;
 /** What a page can show; older ones stay in the log. */
 const MOST_MISSING = 50;
 
@@ -69,7 +67,7 @@ export function readStatus(reader: Reader, meter: MeterRow, nowS: number): NodeS
 
 /** What is missing, latest first: the silence that lasts, times without power, declared gaps. */
 export function readMissing(reader: Reader, meter: MeterRow, nowS: number): Missing[] {
-  const pauses = reader.pauses(meter, PAUSE_TOLERANCE_S, MOST_MISSING).flatMap((pair): Missing[] => {
+  const pauses = reader.pauses(meter, MOST_MISSING).flatMap((pair): Missing[] => {
     const pause = pauseBetween(pair.before, pair.after);
     return pause === null ? [] : [{ kind: 'meter-off', ...pause }];
   });
@@ -115,9 +113,12 @@ function sinceOf(
   if (state === 'silent') return Math.floor(meter.lastReceivedMs! / 1000);
   if (state === 'reporting' || last === null) return null;
   // The state has lasted while the other two durations have not grown.
-  const { upS, downS, unknownS } = last;
-  const same = { up: { downS, unknownS }, down: { upS, unknownS }, unknown: { upS, downS } }[state];
-  return reader.firstOfLatest(meter, same).atS;
+  const others: Record<typeof state, (mark: Mark) => number> = {
+    up: (mark) => mark.downS + mark.unknownS,
+    down: (mark) => mark.upS + mark.unknownS,
+    unknown: (mark) => mark.upS + mark.downS,
+  };
+  return reader.firstOfLatest(meter, last, others[state]).atS;
 }
 
 function lastTwo(records: RecordRow[]): [RecordRow | null, RecordRow | null] {

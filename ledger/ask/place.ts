@@ -7,6 +7,7 @@
 //     atS          r3 − Δuptime  r3 − Δuptime                  as recorded
 
 import type { IntervalRecord } from '../../firmware/wire.ts';
+import { meterTimeS } from './curve.ts';
 import type { RecordRow, TimeSource } from './schema.ts';
 
 /** A record as received, before it has a place. */
@@ -29,7 +30,8 @@ export function placeRecords(
   records.forEach((record, i) => {
     const atS = Math.max(last?.atS ?? 0, Math.min(ends[i].atS, record.receivedS));
     const startS = Math.min(atS, startOf(record, atS, last, intervalS));
-    last = { ...record, atS, startS, timeSource: ends[i].source };
+    const stoodS = last === null ? 0 : atS - last.atS - (meterTimeS(record) - meterTimeS(last));
+    last = { ...record, atS, startS, stoodS: Math.max(0, stoodS), timeSource: ends[i].source };
     placed.push(last);
   });
   return placed;

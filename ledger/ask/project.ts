@@ -3,7 +3,7 @@
 // caller's transaction, so that log and projections never disagree on disk. Keeps no names and no
 // keys, and shows nothing before it is due: rebuilt from the log it comes out the same.
 
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { decodePayload, decodeSign1 } from '../../firmware/wire.ts';
 import type { BatchPayload } from '../../firmware/wire.ts';
 import type { Entry, EntryOf } from '../entry.ts';
@@ -136,34 +136,20 @@ function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void
 
 /** Records whose time the new ones, of the same boot, may tell; the latest of their meter. */
 function looseRecords(db: DatabaseSync, meter: MeterRow, bootId: number): RecordRow[] {
-  const recent = db
-    .prepare(
-      `SELECT ${RECORD_COLUMNS.join(', ')} FROM record
-       WHERE meterRow = ? AND bootId = ? ORDER BY lastSeq DESC LIMIT ${MOST_LOOSE}`,
-    )
-    .all(meter.id, bootId) as unknown as RecordRow[];
-  const settled = recent.findIndex((record) => !isLoose(record));
-  return recent.slice(0, settled === -1 ? undefined : settled).reverse();
+  const recent = statementsOf(db).loose.all(meter.id, meter.id) as unknown as RecordRow[];
+  return recent.filter((record) => isLoose(record) && record.bootId === bootId).reverse();
 }
 
 /** Two full batches: the first acknowledgement sets the clock, so that more never wait. */
 const MOST_LOOSE = 194;
 
 function recordBefore(db: DatabaseSync, meter: MeterRow, seq: number): RecordRow | null {
-  const row = db
-    .prepare(
-      `SELECT ${RECORD_COLUMNS.join(', ')} FROM record
-       WHERE meterRow = ? AND lastSeq < ? ORDER BY lastSeq DESC LIMIT 1`,
-    )
-    .get(meter.id, seq);
+  const row = statementsOf(db).before.get(meter.id, seq);
   return (row as unknown as RecordRow | undefined) ?? null;
 }
 
 function putRecords(db: DatabaseSync, meter: MeterRow, records: RecordRow[]): void {
-  const put = db.prepare(
-    `INSERT OR REPLACE INTO record (meterRow, ${RECORD_COLUMNS.join(', ')})
-     VALUES (?${', ?'.repeat(RECORD_COLUMNS.length)})`,
-  );
+  const { put } = statementsOf(db);
   for (const record of records) {
     put.run(meter.id, ...RECORD_COLUMNS.map((name): SQLInputValue => record[name]));
   }
@@ -190,4 +176,37 @@ function contentError(expected: string, got: string, index: number): LedgerError
 
 function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+interface Statements {
+  loose: StatementSync;
+  before: StatementSync;
+  put: StatementSync;
+}
+
+const prepared = new WeakMap<DatabaseSync, Statements>();
+
+/** What every batch needs, prepared once for each database. */
+function statementsOf(db: DatabaseSync): Statements {
+  const known = prepared.get(db);
+  if (known !== undefined) return known;
+  const columns = RECORD_COLUMNS.join(', ');
+  const statements = {
+    loose: db.prepare(
+      `SELECT ${columns} FROM record WHERE meterRow = ? AND lastSeq > coalesce(
+         (SELECT lastSeq FROM record WHERE meterRow = ? AND timeSource <> 'receipt'
+          ORDER BY lastSeq DESC LIMIT 1), -1)
+       ORDER BY lastSeq DESC LIMIT ${MOST_LOOSE}`,
+    ),
+    before: db.prepare(
+      `SELECT ${columns} FROM record WHERE meterRow = ? AND lastSeq < ?
+       ORDER BY lastSeq DESC LIMIT 1`,
+    ),
+    put: db.prepare(
+      `INSERT OR REPLACE INTO record (meterRow, ${columns})
+       VALUES (?${', ?'.repeat(RECORD_COLUMNS.length)})`,
+    ),
+  };
+  prepared.set(db, statements);
+  return statements;
 }

@@ -9,6 +9,9 @@ import type { Publish } from '../publish.ts';
 /** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
 export const PROJECTION_VERSION = 1;
 
+/** A clock set anew moves by less; a meter without power stands still for longer. */
+export const PAUSE_TOLERANCE_S = 30;
+
 /** Where a record's time comes from. */
 export type TimeSource =
   /** The meter's own clock, set by an acknowledgement. */
@@ -44,6 +47,8 @@ export interface RecordRow extends IntervalRecord {
   startS: number;
   atS: number;
   timeSource: TimeSource;
+  /** How long the meter stood without power between the record before and this one's end. */
+  stoodS: number;
   receivedS: number;
   entryIndex: number;
 }
@@ -57,7 +62,7 @@ export interface GapRow {
 
 /** The columns of `record` after `meterRow`, in order; the names of {@link RecordRow}. */
 export const RECORD_COLUMNS = [
-  'lastSeq', 'firstSeq', 'entryIndex', 'receivedS', 'startS', 'atS', 'timeSource',
+  'lastSeq', 'firstSeq', 'entryIndex', 'receivedS', 'startS', 'atS', 'timeSource', 'stoodS',
   'bootId', 'uptimeS', 'unixS', 'timeState', 'energyMicroWh', 'minMilliW', 'meanMilliW',
   'maxMilliW', 'probesMade', 'probesAnswered', 'upS', 'downS', 'unknownS', 'wanInBytes',
   'wanOutBytes', 'diskUsedBytes', 'flags', 'calibrationId',
@@ -81,6 +86,7 @@ const TABLES = `
     PRIMARY KEY (meterRow, lastSeq)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX recordByTime ON record (meterRow, atS, lastSeq);
+  CREATE INDEX recordAfterPause ON record (meterRow, lastSeq) WHERE stoodS > ${PAUSE_TOLERANCE_S};
   CREATE TABLE gap (
     meterRow INTEGER NOT NULL REFERENCES meter, lastSeq INTEGER NOT NULL,
     firstSeq INTEGER NOT NULL, entryIndex INTEGER NOT NULL,

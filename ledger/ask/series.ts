@@ -3,9 +3,9 @@
 import { edgesOf } from './steps.ts';
 import type { Step } from './steps.ts';
 import { pointsBetween } from './curve.ts';
-import type { Mark, Point } from './curve.ts';
+import type { Point, Span } from './curve.ts';
 import type { Reader } from './read.ts';
-import type { MeterRow, RecordRow } from './schema.ts';
+import type { MeterRow } from './schema.ts';
 
 export interface Window {
   fromS: number;
@@ -19,19 +19,19 @@ export interface Window {
 export function readSeries(
   reader: Reader, meter: MeterRow, options: Window & { step: Step | number; nowS: number },
 ): Point[] {
-  const { fromS, toS } = withinLife(reader, meter, options);
+  const fromS = Math.max(options.fromS, startOfLife(reader, meter));
+  const toS = Math.min(options.toS, options.nowS);
   if (fromS >= toS) return [];
-  const records = reader.records(meter, fromS, toS);
-  const marks = joinMarks(reader.marksAround(meter, [fromS, toS]), records);
   const edges = options.step === 'raw'
-    ? rawEdges(records, fromS, toS)
+    ? rawEdges(reader.intervals(meter, fromS, toS), fromS, toS)
     : edgesOf(fromS, toS, options.step);
-  return pointsBetween(marks, records, edges);
+  const marks = reader.marksAround(meter, edges);
+  return pointsBetween(marks, edges, (span) => reader.within(meter, span));
 }
 
 /** Sums alone, without extremes: reads two marks an edge, however long the window. */
 export function readSums(reader: Reader, meter: MeterRow, edgesS: number[]): Point[] {
-  return pointsBetween(reader.marksAround(meter, edgesS), [], edgesS);
+  return pointsBetween(reader.marksAround(meter, edgesS), edgesS);
 }
 
 /** When the node's account begins: its enrolment, or its first record if that is older. */
@@ -39,27 +39,12 @@ export function startOfLife(reader: Reader, meter: MeterRow): number {
   return reader.marksAround(meter, [])[0].atS;
 }
 
-export function withinLife(
-  reader: Reader, meter: MeterRow, { fromS, toS, nowS }: Window & { nowS: number },
-): Window {
-  return { fromS: Math.max(fromS, startOfLife(reader, meter)), toS: Math.min(toS, nowS) };
-}
-
 /** Each record's own interval, and the spans between them that no record covers alone. */
-function rawEdges(records: RecordRow[], fromS: number, toS: number): number[] {
+function rawEdges(intervals: Span[], fromS: number, toS: number): number[] {
   const edges = new Set([fromS, toS]);
-  for (const { startS, atS } of records) {
+  for (const { startS, endS } of intervals) {
     if (startS > fromS) edges.add(startS);
-    if (atS < toS) edges.add(atS);
+    if (endS < toS) edges.add(endS);
   }
   return [...edges].sort((a, b) => a - b);
-}
-
-function joinMarks(outer: Mark[], records: RecordRow[]): Mark[] {
-  if (records.length === 0) return outer;
-  const [firstS, lastS] = [records[0].atS, records[records.length - 1].atS];
-  return [
-    ...outer.filter((mark) => mark.atS < firstS), ...records,
-    ...outer.filter((mark) => mark.atS > lastS),
-  ];
 }

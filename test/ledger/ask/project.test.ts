@@ -93,6 +93,10 @@ test('with daily publication only each day’s last batch is shown, and the days
   const { total, state } = readStatus(reader, meter, at(80) + 60);
   t.is(total.energyMicroWh, told.find(({ lastSeq }) => lastSeq === shown.at(-1)!.lastSeq)!.energyMicroWh);
   t.is(state, 'reporting');
+  const days = { fromS: at(24), toS: at(72), nowS: at(80) };
+  const [day] = readSeries(reader, meter, { ...days, step: 'day' });
+  t.true(day.energyMicroWh! > 0 && day.minMilliW === null, 'one hour’s extremes are not the day’s');
+  t.true(readSeries(reader, meter, { ...days, step: 'raw' }).some(({ minMilliW }) => minMilliW !== null));
   t.is(meter.batches, Math.ceil(told.length / 4));
 });
 
