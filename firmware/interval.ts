@@ -164,6 +164,12 @@ export function close(running: Running, nextSeq: number): IntervalRecord {
   return record
 }
 
+/** Lets the interval under way begin at `seq`, where the ledger wants more than the meter counted. */
+export function renumber(running: Running, seq: number): void {
+  running.record.firstSeq = seq
+  running.record.lastSeq = seq
+}
+
 export function setFlag(record: IntervalRecord, flag: number): void {
   if (Math.floor(record.flags / flag) % 2 === 0) record.flags += flag
 }

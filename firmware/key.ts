@@ -1,0 +1,122 @@
+// The meter's signing key: made in the meter, from its own randomness and the bench's, and never
+// told to anybody. Keeps the layer of inner nodes as it grows, so that a power cut costs one
+// subtree's work, and regrows one subtree at a time to sign.
+//
+// Owns when a subtree is grown and which index signs. The index is durable before it is used: the
+// store sees to that. It never prints, exports or copies a secret.
+
+export interface Bytes {
+  [index: number]: number
+  readonly length: number
+}
+
+/** The arithmetic of one key (lms.ts), its secret closed over. */
+export interface Tree {
+  n: number
+  subtrees: number
+  growSubtree(index: number): Promise<Bytes>
+  growTop(layer: Bytes): Promise<Bytes>
+  publicKey(top: Bytes): Buffer
+  sign(message: Buffer, q: number, C: Buffer, subtree: Bytes, top: Bytes): Promise<Buffer>
+}
+
+/** What must survive (journal.ts). */
+export interface KeyStore {
+  takeSignature(): Promise<number>
+  readNode(index: number): Promise<Buffer | null>
+  keepNode(index: number, node: Bytes): Promise<void>
+}
+
+export interface KeyParts {
+  store: KeyStore
+  random(size: number): Buffer
+  /** Told as the key grows: subtrees done, of how many. */
+  progress(done: number, of: number): void
+}
+
+/** HKDF-SHA-256 (RFC 5869) with 32 bytes of output. */
+export type Derive = (key: Buffer, info: string, salt: Buffer) => Buffer
+
+/** Leaves of a subtree. */
+const SUBTREE_LEAVES = 32
+const I_BYTES = 16
+const SEED_BYTES = 24
+
+/** A new secret: 32 fresh bytes of the meter's own, mixed with the bench's. */
+export function makeSecret(
+  random: (size: number) => Buffer,
+  derive: Derive,
+  benchEntropy: Buffer,
+): { I: Buffer; seed: Buffer } {
+  const own = random(32)
+  return {
+    I: derive(own, 'commons-kit/lms-i', benchEntropy).slice(0, I_BYTES),
+    seed: derive(own, 'commons-kit/lms-seed', benchEntropy).slice(0, SEED_BYTES),
+  }
+}
+
+/** Grows what is not kept yet of the key, and gives a signer. */
+export async function openSigner(tree: Tree, parts: KeyParts): Promise<Signer> {
+  const { n, subtrees } = tree
+  const layer = Buffer.alloc(subtrees * n)
+  for (let i = 0; i < subtrees; i++) {
+    let root: Bytes | null = await parts.store.readNode(i)
+    if (root === null) {
+      root = rootOf(await tree.growSubtree(i), n)
+      await parts.store.keepNode(i, root)
+    }
+    copy(layer, i * n, root, n)
+    parts.progress(i + 1, subtrees)
+  }
+  return new Signer(tree, parts, await tree.growTop(layer))
+}
+
+export class Signer {
+  readonly publicKey: Buffer
+  private tree: Tree
+  private parts: KeyParts
+  private top: Bytes
+  /** The subtree grown last, for as long as its leaves are signed with. */
+  private subtree: Bytes | null = null
+  private subtreeIndex = -1
+
+  constructor(tree: Tree, parts: KeyParts, top: Bytes) {
+    this.tree = tree
+    this.parts = parts
+    this.top = top
+    this.publicKey = tree.publicKey(top)
+  }
+
+  /** Signs with the next index, which is spent even if the signing fails. */
+  async sign(message: Buffer): Promise<Buffer> {
+    const q = await this.parts.store.takeSignature()
+    return await this.signAt(message, q, this.parts.random(this.tree.n))
+  }
+
+  /**
+   * Signs with an index that the caller has bound to this very message for good, and a randomizer
+   * that depends on nothing else: the same bytes come out each time.
+   */
+  async signAt(message: Buffer, q: number, C: Buffer): Promise<Buffer> {
+    const index = Math.floor(q / SUBTREE_LEAVES)
+    let subtree = this.subtree
+    if (subtree === null || index !== this.subtreeIndex) {
+      this.subtree = null
+      subtree = await this.tree.growSubtree(index)
+      this.subtree = subtree
+      this.subtreeIndex = index
+    }
+    return await this.tree.sign(message, q, C, subtree, this.top)
+  }
+}
+
+/** Node 1 of a heap-ordered tree. */
+function rootOf(nodes: Bytes, n: number): Buffer {
+  const root = Buffer.alloc(n)
+  for (let i = 0; i < n; i++) root[i] = nodes[n + i]
+  return root
+}
+
+function copy(to: Buffer, at: number, from: Bytes, length: number): void {
+  for (let i = 0; i < length; i++) to[at + i] = from[i]
+}

@@ -1,0 +1,485 @@
+// The meter: wires the parts together and keeps them going. Five fibers: measuring once a second,
+// probing the node, reporting to the ledger, the screen, the button. Each catches what it throws,
+// shows and counts it, and goes on; nothing here panics.
+import * as ds from '@devicescript/core'
+import { Clock } from './clock'
+import {
+  PinBus,
+  ServiceBus,
+  connectTo,
+  findBus,
+  getSetting,
+  hashInto,
+  hkdf,
+  hmacSha256,
+  pause,
+  random,
+  sha256,
+} from './edge'
+import type { Bus } from './edge'
+import { Fram } from './fram'
+import { Http } from './http'
+import { Ina226 } from './ina226'
+import { REACH, addProbe, addSecond, close, renumber, resume, setFlag } from './interval'
+import type { Running } from './interval'
+import { RING_PAGE_BYTES, RING_START, crc32, openJournal } from './journal'
+import type { Journal, StoredKey } from './journal'
+import { makeSecret, openSigner } from './key'
+import type { Signer, Tree } from './key'
+import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet, subtreeCount } from './lms'
+import { probe } from './probe'
+import { OUTCOME, Reporter, backOffMs, enrolPayload, signedMessage, signedPart } from './report'
+import { openRing } from './ring'
+import type { Ring } from './ring'
+import { PAGES, Ssd1306, draw } from './screen'
+import { readPairing } from './settings'
+import type { Pairing } from './settings'
+import { FLAG } from './wire'
+import type { IntervalRecord } from './wire'
+
+const FRAM_ADDRESS = 0x50
+/** LMS_SHA256_M24_H5 and H10, LMOTS_SHA256_N24_W4 (RFC 9858). */
+const LMS_H5 = 0x0a
+const LMS_H10 = 0x0b
+const LMOTS_W4 = 0x07
+const LONG_PRESS_MS = 1000
+const PROBE_TIMEOUT_MS = 5000
+const REPORT_TIMEOUT_MS = 12000
+/** A console line holds about 290 characters. */
+const ENROL_LINE_DIGITS = 200
+/** Attempts at once when the ledger wants another sequence number. */
+const REBUILDS = 2
+
+/** All that the fibers share. */
+interface Meter {
+  bus: Bus
+  journal: Journal
+  ring: Ring
+  http: Http
+  clock: Clock
+  running: Running
+  /** Closed records that are not in the ring yet. */
+  unsaved: IntervalRecord[]
+  milliW: number
+  reach: number
+  ackedAtMs: number
+  meterId: string
+  page: number
+  notice: string
+  fault: boolean
+  faults: number
+  /** Close the interval and report, as soon as may be. */
+  reportWanted: boolean
+  /** The interval is closed: report. */
+  reportNow: boolean
+}
+
+async function main(): Promise<void> {
+  const bus = await findBus([new PinBus(), new ServiceBus()], FRAM_ADDRESS)
+  const meter = await openMeter(bus)
+  console.log('boot ' + meter.journal.bootId)
+  runScreen.start(meter)
+  runButton.start(meter)
+  const pairing = await waitForPairing(meter)
+  await resumeCounters(meter, pairing)
+  keepRunning.start(meter, 'measure', async () => await measure(meter, pairing))
+  keepRunning.start(meter, 'probe', async () => await probeNode(meter, pairing))
+  await keepRunning(meter, 'report', async () => await report(meter, pairing))
+}
+
+async function openMeter(bus: Bus): Promise<Meter> {
+  const fram = new Fram(bus)
+  const journal = await openJournal(fram)
+  const pages = (fram.sizeBytes - RING_START) / RING_PAGE_BYTES
+  const read = async (address: number, length: number) => await fram.read(address, length)
+  const write = async (address: number, bytes: Buffer) => await fram.write(address, bytes)
+  const ring = await openRing(
+    { read: read, write: write, crc32: crc32, pause: pause },
+    { start: RING_START, pageBytes: RING_PAGE_BYTES, pages: pages },
+  )
+  const millis = () => ds.millis()
+  const floorUnixS = journal.running === null ? 0 : journal.running.record.unixS
+  return {
+    bus: bus,
+    journal: journal,
+    ring: ring,
+    http: new Http({ connect: connectTo, millis: millis, pause: async () => await ds.sleep(10) }),
+    clock: new Clock(millis, floorUnixS),
+    running: resume(null, null, journal.bootId, 0).running,
+    unsaved: [],
+    milliW: -1,
+    reach: REACH.unknown,
+    ackedAtMs: -1,
+    meterId: '',
+    page: 0,
+    notice: '',
+    fault: false,
+    faults: 0,
+    reportWanted: false,
+    reportNow: false,
+  }
+}
+
+/** Runs `work` for ever; what it throws is shown and counted, and it starts again a little later. */
+async function keepRunning(meter: Meter, name: string, work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await work()
+    } catch (error) {
+      const message = (error as Error).message
+      meter.faults++
+      meter.fault = true
+      meter.notice = name + ': ' + message
+      console.log('fault ' + meter.faults + ' ' + name + ': ' + message)
+    }
+    await ds.sleep(5000)
+  }
+}
+
+async function waitForPairing(meter: Meter): Promise<Pairing> {
+  for (;;) {
+    try {
+      const pairing = await readPairing(getSetting)
+      if (pairing !== null) {
+        meter.notice = ''
+        meter.fault = false
+        return pairing
+      }
+      meter.notice = 'not paired'
+    } catch (error) {
+      meter.notice = (error as Error).message
+      meter.fault = true
+      console.log('fault settings: ' + meter.notice)
+    }
+    await ds.sleep(5000)
+  }
+}
+
+// ---------------------------------------------------------------- measuring
+
+async function resumeCounters(meter: Meter, pairing: Pairing): Promise<void> {
+  const { journal, ring } = meter
+  const kept = await ring.readFrom(ring.lastSeq, 1)
+  const last = ring.lastSeq > 0 && kept.length > 0 ? kept[0] : null
+  const id = pairing.calibration.id
+  const resumed = resume(journal.running, last, journal.bootId, id)
+  meter.running = resumed.running
+  if (resumed.cutRecord !== null) meter.unsaved.push(resumed.cutRecord)
+  if (journal.link.nextSeq > meter.running.record.firstSeq)
+    renumber(meter.running, journal.link.nextSeq)
+}
+
+async function measure(meter: Meter, pairing: Pairing): Promise<void> {
+  const sensor = new Ina226(meter.bus, pairing.calibration)
+  const intervalS = pairing.intervalS
+  const { running } = meter
+  // The first reading speaks for the time since boot.
+  let lastMs = running.record.uptimeS === 0 ? 0 : ds.millis()
+  let nextMs = ds.millis()
+  let startS = running.record.uptimeS
+  for (;;) {
+    let microW = -1
+    let overRange = false
+    let waiting = false
+    try {
+      const reading = await sensor.read()
+      waiting = reading === null && ds.millis() - lastMs < 4000
+      if (reading !== null) {
+        microW = reading.microW
+        overRange = reading.overRange
+      }
+    } catch (error) {
+      microW = -1
+    }
+    const nowMs = ds.millis()
+    if (!waiting) {
+      addSecond(running, {
+        elapsedMs: nowMs - lastMs,
+        microW: microW,
+        overRange: overRange,
+        reach: meter.reach,
+        unixS: meter.clock.unixS(),
+        timeState: meter.clock.state(),
+      })
+      lastMs = nowMs
+      meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
+    }
+    const due = running.record.uptimeS - startS >= intervalS
+    if (due || (meter.reportWanted && running.record.uptimeS > startS)) {
+      meter.unsaved.push(close(running, meter.journal.link.nextSeq))
+      if (meter.unsaved.length > 8) meter.unsaved.shift()
+      startS = running.record.uptimeS
+    }
+    await saveCounters(meter)
+    nextMs = Math.max(nextMs + 1000, ds.millis())
+    await ds.sleep(Math.max(1, nextMs - ds.millis()))
+  }
+}
+
+/** Records first: a cut between the two leaves a record whose counters are the newer ones. */
+async function saveCounters(meter: Meter): Promise<void> {
+  const { journal, ring } = meter
+  while (meter.unsaved.length > 0) {
+    const outstanding = journal.outstanding
+    const batchLastSeq = outstanding === null ? 0 : outstanding.lastSeq
+    const throughSeq = journal.link.nextSeq - 1
+    await ring.append(meter.unsaved[0], { throughSeq: throughSeq, batchLastSeq: batchLastSeq })
+    meter.unsaved.shift()
+    if (meter.reportWanted) {
+      meter.reportWanted = false
+      meter.reportNow = true
+    }
+  }
+  await journal.saveRunning(meter.running)
+}
+
+async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
+  const get = async (url: string) => {
+    const response = await meter.http.request({
+      method: 'GET',
+      url: url,
+      headers: [],
+      body: null,
+      timeoutMs: PROBE_TIMEOUT_MS,
+      maxBodyBytes: 1024,
+    })
+    return response.status === 200 ? response.body : null
+  }
+  for (;;) {
+    const startMs = ds.millis()
+    const found = await probe({ get: get }, pairing.node)
+    addProbe(meter.running, found.answered, found.counters)
+    const reach = found.answered ? REACH.up : REACH.down
+    if (meter.reach !== REACH.unknown && reach !== meter.reach) meter.reportWanted = true
+    meter.reach = reach
+    await ds.sleep(Math.max(100, pairing.probeS * 1000 - (ds.millis() - startMs)))
+  }
+}
+
+// ---------------------------------------------------------------- key and reports
+
+async function report(meter: Meter, pairing: Pairing): Promise<void> {
+  const signer = await pairedSigner(meter, pairing)
+  const meterId = sha256(signer.publicKey).slice(0, 8)
+  meter.meterId = meterId.toString('hex')
+  if (meter.journal.link.lastHash === null) await printEnrolment(meter, pairing, signer, meterId)
+  const reporter = reporterOf(meter, pairing, signer, meterId)
+  let failures = 0
+  let dueMs = meter.journal.outstanding === null ? ds.millis() + pairing.batchS * 1000 : ds.millis()
+  for (;;) {
+    while (ds.millis() < dueMs && !meter.reportNow) await ds.sleep(500)
+    meter.reportNow = false
+    if (await reportAll(meter, reporter)) {
+      failures = 0
+      dueMs = ds.millis() + pairing.batchS * 1000
+    } else {
+      failures++
+      const mostS = Math.min(pairing.batchS, 3600)
+      dueMs = ds.millis() + backOffMs(failures, mostS, random(1)[0] / 255)
+    }
+  }
+}
+
+/** Whether the ledger has all that the ring has, or took what could be sent. */
+async function reportAll(meter: Meter, reporter: Reporter): Promise<boolean> {
+  let rebuilds = 0
+  for (;;) {
+    const attempt = await reporter.attempt()
+    const { link } = meter.journal
+    if (attempt.clockStep) setFlag(meter.running.record, FLAG.clockStep)
+    if (link.nextSeq > meter.running.record.firstSeq) renumber(meter.running, link.nextSeq)
+    if (attempt.outcome === OUTCOME.nothing) return true
+    if (attempt.outcome === OUTCOME.accepted) {
+      meter.ackedAtMs = ds.millis()
+      meter.notice = ''
+      meter.fault = false
+      console.log('accepted ' + (link.nextSeq - 1) + ' entry ' + link.entryIndex)
+      if (meter.ring.lastSeq < link.nextSeq) return true
+    } else if (attempt.outcome === OUTCOME.notNext && rebuilds < REBUILDS) {
+      rebuilds++
+    } else {
+      meter.notice = reasonOf(attempt.outcome)
+      console.log('unsent ' + attempt.outcome)
+      return false
+    }
+  }
+}
+
+function reasonOf(outcome: number): string {
+  if (outcome === OUTCOME.silent) return 'ledger is silent'
+  if (outcome === OUTCOME.tryLater) return 'ledger: try later'
+  if (outcome === OUTCOME.invalid) return 'ledger refuses batch'
+  return 'ledger: out of step'
+}
+
+function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buffer): Reporter {
+  const post = async (url: string, headers: string[], body: Buffer) =>
+    await meter.http.request({
+      method: 'POST',
+      url: url,
+      headers: headers,
+      body: body,
+      timeoutMs: REPORT_TIMEOUT_MS,
+      maxBodyBytes: 1024,
+    })
+  return new Reporter(
+    {
+      store: meter.journal,
+      readRecords: async (fromSeq, limit) => await meter.ring.readFrom(fromSeq, limit),
+      sign: async message => await signer.sign(message),
+      post: post,
+      digest: sha256,
+      hmac: hmacSha256,
+      random: random,
+      synchronise: (unixS, sentMs) => meter.clock.synchronise(unixS, sentMs),
+    },
+    {
+      meterId: meterId,
+      origin: pairing.origin,
+      pairKey: pairing.pairKey,
+      firmwareHash: pairing.firmwareHash,
+      urls: ['http://' + pairing.node + '/commons', pairing.ledger],
+    },
+  )
+}
+
+/** The signer of this pairing's key, which is made and grown if it has to be. */
+async function pairedSigner(meter: Meter, pairing: Pairing): Promise<Signer> {
+  const { journal } = meter
+  const mark = journal.pairing
+  const paired = mark !== null && mark.nonce.toString('hex') === pairing.nonce.toString('hex')
+  if (journal.key === null || (mark !== null && !paired)) await makeKey(meter, pairing)
+  return await signerOf(meter, journal.key)
+}
+
+/** A new key is a new meter to the ledger: what it reports begins with the interval under way. */
+async function makeKey(meter: Meter, pairing: Pairing): Promise<void> {
+  const { journal } = meter
+  const secret = makeSecret(random, hkdf, pairing.entropy)
+  const number = journal.key === null ? 1 : journal.key.number + 1
+  await journal.keepKey({ number: number, height: pairing.height, I: secret.I, seed: secret.seed })
+  const nextSeq = journal.pairing === null ? journal.link.nextSeq : meter.running.record.firstSeq
+  await journal.accept({ lastHash: null, nextSeq: nextSeq, entryIndex: 0, ackedUnixS: 0 })
+}
+
+async function signerOf(meter: Meter, key: StoredKey): Promise<Signer> {
+  const notice = meter.notice
+  const signer = await openSigner(treeOf(key), {
+    store: meter.journal,
+    random: random,
+    progress: (done, of) => {
+      meter.notice = 'making key ' + done + '/' + of
+    },
+  })
+  meter.notice = notice
+  return signer
+}
+
+function treeOf(key: StoredKey): Tree {
+  const set = parameterSet(key.height === 5 ? LMS_H5 : LMS_H10, LMOTS_W4)
+  const secret = { set: set, I: key.I, seed: key.seed }
+  const rt = { hash: hashInto, alloc: (size: number) => Buffer.alloc(size), pause: pause }
+  return {
+    n: set.n,
+    subtrees: subtreeCount(set),
+    growSubtree: async index => await growSubtree(rt, secret, index),
+    growTop: async layer => await growTop(rt, secret, layer),
+    publicKey: top => hssPublicKey(rt, secret, top) as Buffer,
+    sign: async (message, q, C, subtree, top) => {
+      const parts = { q: q, C: C, subtree: subtree, top: top }
+      return (await hssSign(rt, secret, message, parts)) as Buffer
+    },
+  }
+}
+
+/**
+ * Prints the enrolment statement for the bench, in lines `enrol I/N HEX`. Index 0 signs this
+ * statement and no other, ever: its hash is durable before, and a different one needs a new key.
+ */
+async function printEnrolment(
+  meter: Meter,
+  pairing: Pairing,
+  signer: Signer,
+  meterId: Buffer,
+): Promise<void> {
+  const { journal } = meter
+  const payload = enrolPayload({
+    origin: pairing.origin,
+    publicKey: signer.publicKey,
+    nonce: pairing.nonce,
+    firmwareHash: pairing.firmwareHash,
+  })
+  const message = signedPart(meterId, payload)
+  const statementHash = sha256(message)
+  if (journal.nextSignature === 0) {
+    await journal.keepPairing({ nonce: pairing.nonce, statementHash: statementHash })
+    await journal.takeSignature()
+  }
+  const mark = journal.pairing
+  if (mark === null || mark.statementHash.toString('hex') !== statementHash.toString('hex')) {
+    await makeKey(meter, pairing)
+    throw new Error('statement changed, new key')
+  }
+  const C = hkdf(journal.key.seed, 'commons-kit/enrol-c', pairing.nonce).slice(0, 24)
+  const signature = await signer.signAt(message, 0, C)
+  const digits = signedMessage(meterId, payload, signature).toString('hex')
+  const lines = Math.ceil(digits.length / ENROL_LINE_DIGITS)
+  for (let i = 0; i < lines; i++) {
+    const part = digits.slice(i * ENROL_LINE_DIGITS, (i + 1) * ENROL_LINE_DIGITS)
+    console.log('enrol ' + (i + 1) + '/' + lines + ' ' + part)
+    await ds.sleep(5)
+  }
+}
+
+// ---------------------------------------------------------------- face and button
+
+async function runScreen(meter: Meter): Promise<void> {
+  const chip = new Ssd1306(meter.bus)
+  for (;;) {
+    try {
+      await chip.show(draw(faceOf(meter), meter.page))
+    } catch (error) {
+      // A meter without a screen measures all the same; one that comes back is set up again.
+      await ds.sleep(10000)
+    }
+    await ds.sleep(1000)
+  }
+}
+
+function faceOf(meter: Meter) {
+  const { record } = meter.running
+  return {
+    milliW: meter.milliW,
+    todayMicroWh: record.energyMicroWh - meter.running.dayStartMicroWh,
+    uptimeS: record.uptimeS,
+    wanInBytes: record.wanInBytes,
+    wanOutBytes: record.wanOutBytes,
+    diskUsedBytes: record.diskUsedBytes,
+    reach: meter.reach,
+    probesMade: record.probesMade,
+    probesAnswered: record.probesAnswered,
+    waiting: Math.max(0, meter.ring.lastSeq + 1 - meter.journal.link.nextSeq),
+    ackedAgoS: meter.ackedAtMs < 0 ? -1 : Math.floor((ds.millis() - meter.ackedAtMs) / 1000),
+    unixS: meter.clock.state() === 0 ? 0 : meter.clock.unixS(),
+    meterId: meter.meterId,
+    notice: meter.notice,
+    fault: meter.fault,
+  }
+}
+
+/** Short: the next page. Long: report now. */
+async function runButton(meter: Meter): Promise<void> {
+  const button = new ds.Button()
+  let downMs = -1
+  button.down.subscribe(() => {
+    downMs = ds.millis()
+  })
+  button.up.subscribe(() => {
+    if (downMs < 0) return
+    if (ds.millis() - downMs >= LONG_PRESS_MS) meter.reportWanted = true
+    else meter.page = (meter.page + 1) % PAGES
+    downMs = -1
+  })
+}
+
+await main()

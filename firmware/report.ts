@@ -1,0 +1,291 @@
+// Reports to the ledger: builds a batch of what it lacks, signs it, keeps it whole, posts it through
+// the node's relay or directly, and believes nothing but a reply that carries the pairing key's tag
+// over this very batch and this attempt's nonce. An untagged answer changes nothing.
+//
+// Owns the order of these steps. The bytes are those of wire.ts; what must survive is in the journal
+// before a byte is sent. It never decides when to report.
+import {
+  ALG,
+  REPLY,
+  decodeMac0,
+  decodeReply,
+  encodeEnrol,
+  encodeHeader,
+  encodeMacStructure,
+  encodePayload,
+  encodeSigStructure,
+  encodeSign1,
+} from './wire.js'
+import type { Gap, IntervalRecord, Reply } from './wire.js'
+
+export interface Link {
+  lastHash: Buffer | null
+  nextSeq: number
+  entryIndex: number
+  ackedUnixS: number
+}
+
+export interface Outstanding {
+  lengthBytes: number
+  firstSeq: number
+  lastSeq: number
+  hash: Buffer
+}
+
+/** What must survive (journal.ts). */
+export interface ReportStore {
+  link: Link
+  outstanding: Outstanding | null
+  keepBatch(batch: Buffer, about: Outstanding): Promise<void>
+  readBatch(): Promise<Buffer>
+  dropBatch(): Promise<void>
+  accept(link: Link): Promise<void>
+}
+
+export interface ReportParts {
+  store: ReportStore
+  readRecords(fromSeq: number, limit: number): Promise<IntervalRecord[]>
+  /** Signs with a fresh index, durable before it is used. */
+  sign(message: Buffer): Promise<Buffer>
+  /** Posts `body`; throws if no answer came whole. */
+  post(url: string, headers: string[], body: Buffer): Promise<Posted>
+  digest(bytes: Buffer): Buffer
+  hmac(key: Buffer, bytes: Buffer): Buffer
+  random(size: number): Buffer
+  /** Takes the time of a reply whose request went out at `sentMs`; true if a known time jumped. */
+  synchronise(unixS: number, sentMs: number): boolean
+}
+
+export interface Posted {
+  body: Buffer
+  sentMs: number
+}
+
+export interface Reporting {
+  meterId: Buffer
+  origin: string
+  pairKey: Buffer
+  firmwareHash: Buffer
+  /** Where to post, in the order of trying. */
+  urls: string[]
+}
+
+/** How an attempt ended. */
+export const OUTCOME = {
+  /** There is nothing to report. */
+  nothing: 0,
+  accepted: 1,
+  /** The ledger wants another sequence number, and the journal now starts there: try at once. */
+  notNext: 2,
+  /** The ledger will not have this batch: it was dropped. */
+  invalid: 3,
+  /** The ledger asks to come later. */
+  tryLater: 4,
+  /** No authentic reply came. */
+  silent: 5,
+}
+
+export interface Attempt {
+  outcome: number
+  /** A known time jumped. */
+  clockStep: boolean
+}
+
+/** A day of quarters of an hour would be 96: this many stand in memory at once instead. */
+const BATCH_RECORDS = 24
+/** Base record, deltas, hashes and gaps; a signature of 1,504 bytes joins them in 3,072. */
+const PAYLOAD_BYTES = 1500
+const STORED_BYTES = 3072
+const HEADER_BYTES = 24
+const NONCE_BYTES = 16
+const MAX_GAPS = 16
+
+export class Reporter {
+  private parts: ReportParts
+  private about: Reporting
+
+  constructor(parts: ReportParts, about: Reporting) {
+    this.parts = parts
+    this.about = about
+  }
+
+  /** Builds a batch if none is outstanding, and tries each address once until a reply is authentic. */
+  async attempt(): Promise<Attempt> {
+    const store = this.parts.store
+    if (store.outstanding === null && !(await this.build()))
+      return { outcome: OUTCOME.nothing, clockStep: false }
+    const batch = await store.readBatch()
+    for (let i = 0; i < this.about.urls.length; i++) {
+      const nonce = this.parts.random(NONCE_BYTES)
+      const posted = await this.post(this.about.urls[i], nonce, batch)
+      const reply = posted === null ? null : this.open(posted.body, nonce)
+      if (posted !== null && reply !== null) {
+        const clockStep = this.parts.synchronise(reply.unixS, posted.sentMs)
+        return { outcome: await this.act(reply), clockStep }
+      }
+    }
+    return { outcome: OUTCOME.silent, clockStep: false }
+  }
+
+  /** Whether there was something to build a batch of. Kept whole before this returns. */
+  private async build(): Promise<boolean> {
+    const { store } = this.parts
+    const nextSeq = store.link.nextSeq
+    const records = await this.parts.readRecords(nextSeq, BATCH_RECORDS)
+    if (records.length === 0) return false
+    const lastSeq = records[records.length - 1].lastSeq
+    const payload = this.payloadOf(records, gapsOf(records, nextSeq))
+    const batch = await this.signed(payload)
+    const hash = this.parts.digest(batch)
+    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq: nextSeq, lastSeq, hash })
+    return true
+  }
+
+  private payloadOf(records: IntervalRecord[], gaps: Gap[]): Buffer {
+    const out = { bytes: Buffer.alloc(PAYLOAD_BYTES), at: 0 }
+    encodePayload(out, {
+      meterId: this.about.meterId,
+      records,
+      previous: this.parts.store.link.lastHash,
+      firmwareHash: this.about.firmwareHash,
+      gaps,
+    })
+    return out.bytes.slice(0, out.at)
+  }
+
+  private async signed(payload: Buffer): Promise<Buffer> {
+    const header = headerOf(this.about.meterId)
+    const signature = await this.parts.sign(covered(header, payload))
+    return sealed(header, payload, signature)
+  }
+
+  /** The answer, whatever its status; null if there was none. */
+  private async post(url: string, nonce: Buffer, batch: Buffer): Promise<Posted | null> {
+    const headers = ['Content-Type: application/cose', 'Commons-Nonce: ' + nonce.toString('hex')]
+    try {
+      return await this.parts.post(url + '/v1/batches', headers, batch)
+    } catch (error) {
+      return null
+    }
+  }
+
+  /** The reply in `body` if its tag, addressee, batch and nonce are right; null for anything else. */
+  private open(body: Buffer, nonce: Buffer): Reply<Buffer> | null {
+    const { outstanding } = this.parts.store
+    if (outstanding === null) return null
+    try {
+      const envelope = decodeMac0(body)
+      const out = { bytes: Buffer.alloc(body.length + 32), at: 0 }
+      encodeMacStructure(out, envelope.header, envelope.payload)
+      const tag = this.parts.hmac(this.about.pairKey, out.bytes.slice(0, out.at))
+      // Tag first, and whole: what an answer without the key says is not even decoded.
+      if (!equalConstant(tag, envelope.proof) || envelope.alg !== ALG.hmac256) return null
+      const reply = decodeReply(envelope.payload)
+      const mine =
+        reply.origin === this.about.origin &&
+        equalConstant(reply.meterId, this.about.meterId) &&
+        equalConstant(reply.batchHash, outstanding.hash) &&
+        equalConstant(reply.nonce, nonce)
+      return mine ? reply : null
+    } catch (error) {
+      return null
+    }
+  }
+
+  private async act(reply: Reply<Buffer>): Promise<number> {
+    const { store } = this.parts
+    const link = {
+      lastHash: reply.lastHash,
+      nextSeq: reply.nextSeq,
+      entryIndex: reply.entryIndex,
+      ackedUnixS: reply.unixS,
+    }
+    if (reply.kind === REPLY.accepted || reply.kind === REPLY.repeated) {
+      await store.accept(link)
+      return OUTCOME.accepted
+    }
+    if (reply.kind === REPLY.notNext) {
+      link.entryIndex = store.link.entryIndex
+      link.ackedUnixS = store.link.ackedUnixS
+      await store.accept(link)
+      return OUTCOME.notNext
+    }
+    if (reply.kind === REPLY.invalid) {
+      await store.dropBatch()
+      return OUTCOME.invalid
+    }
+    return OUTCOME.tryLater
+  }
+}
+
+export interface Enrolment {
+  origin: string
+  publicKey: Buffer
+  nonce: Buffer
+  firmwareHash: Buffer
+}
+
+/** The enrolment statement's payload. */
+export function enrolPayload(enrolment: Enrolment): Buffer {
+  const out = { bytes: Buffer.alloc(320), at: 0 }
+  encodeEnrol(out, enrolment)
+  return out.bytes.slice(0, out.at)
+}
+
+/** What a signature by the meter covers. */
+export function signedPart(meterId: Buffer, payload: Buffer): Buffer {
+  return covered(headerOf(meterId), payload)
+}
+
+/** The COSE_Sign1 of a payload and the signature over {@link signedPart}. */
+export function signedMessage(meterId: Buffer, payload: Buffer, signature: Buffer): Buffer {
+  return sealed(headerOf(meterId), payload, signature)
+}
+
+/**
+ * How long to wait after `failures` attempts in a row without success: 30 s, doubled each time up to
+ * `mostS`, of which a random half is left out, so that meters do not come back all at once.
+ */
+export function backOffMs(failures: number, mostS: number, random: number): number {
+  let seconds = 30
+  for (let i = 1; i < failures && seconds < mostS; i++) seconds *= 2
+  return Math.round(Math.min(seconds, mostS) * (500 + 500 * random))
+}
+
+/** What is missing between the sequence number wanted and the records at hand. */
+export function gapsOf(records: IntervalRecord[], nextSeq: number): Gap[] {
+  const gaps: Gap[] = []
+  let seq = nextSeq
+  records.forEach(record => {
+    if (record.firstSeq > seq && gaps.length < MAX_GAPS)
+      gaps.push({ firstSeq: seq, lastSeq: record.firstSeq - 1 })
+    seq = record.lastSeq + 1
+  })
+  return gaps
+}
+
+function headerOf(meterId: Buffer): Buffer {
+  const out = { bytes: Buffer.alloc(HEADER_BYTES), at: 0 }
+  encodeHeader(out, ALG.hssLms, meterId)
+  return out.bytes.slice(0, out.at)
+}
+
+function covered(header: Buffer, payload: Buffer): Buffer {
+  const out = { bytes: Buffer.alloc(payload.length + header.length + 32), at: 0 }
+  encodeSigStructure(out, header, payload)
+  return out.bytes.slice(0, out.at)
+}
+
+function sealed(header: Buffer, payload: Buffer, signature: Buffer): Buffer {
+  const out = { bytes: Buffer.alloc(STORED_BYTES), at: 0 }
+  encodeSign1(out, header, payload, signature)
+  return out.bytes.slice(0, out.at)
+}
+
+/** Compares all of both: how long it takes says nothing about where they differ. */
+function equalConstant(a: Buffer, b: Buffer): boolean {
+  if (a.length !== b.length) return false
+  let difference = 0
+  for (let i = 0; i < a.length; i++) difference |= a[i] ^ b[i]
+  return difference === 0
+}
