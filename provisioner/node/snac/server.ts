@@ -102,15 +102,17 @@ export function repairKey(userFolder: string): string {
 chmod 0660 ${userFolder}/key.json`;
 }
 
-/**
- * As snac keeps it: `NONCE:SHA1(NONCE:USER:PASSWORD)` (snac2 2.75, hash_password). The nonce
- * follows from the passphrase, so that the same plan is made every time.
- */
+/** The nonce follows from the passphrase, so that the same plan is made every time. */
 export function passwordHash(owner: string, passphrase: Secret): Secret {
-  const hex = (algorithm: string, text: string) =>
-    createHash(algorithm).update(text).digest('hex');
-  const nonce = hex('sha256', `commons-kit ${owner} ${passphrase.reveal()}`).slice(0, 8);
-  return new Secret(`${nonce}:${hex('sha1', `${nonce}:${owner}:${passphrase.reveal()}`)}`);
+  const seed = `commons-kit ${owner} ${passphrase.reveal()}`;
+  const nonce = createHash('sha256').update(seed).digest('hex').slice(0, 8);
+  return new Secret(snacHash(nonce, owner, passphrase.reveal()));
+}
+
+/** As snac2 2.75 keeps a password: NONCE:SHA1(NONCE:USER:PASSWORD), its hash_password(). */
+export function snacHash(nonce: string, user: string, password: string): string {
+  const digest = createHash('sha1').update(`${nonce}:${user}:${password}`).digest('hex');
+  return `${nonce}:${digest}`;
 }
 
 /** Restarts snac and waits until it listens: systemd calls it started before that (FACTS). */
