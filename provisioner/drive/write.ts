@@ -49,8 +49,8 @@ export async function writeDrive(job: WriteJob): Promise<WriteOutcome> {
     return {
       writtenBytes: verifiedBytes,
       verifiedBytes,
-      writeSeconds: (writtenMs - startedMs) / 1000,
-      verifySeconds: (performance.now() - writtenMs) / 1000,
+      writeSeconds: seconds(writtenMs - startedMs),
+      verifySeconds: seconds(performance.now() - writtenMs),
     };
   } catch (error) {
     // An unproven drive must not boot. If it cannot even be cleared, the first failure says why.
@@ -182,4 +182,8 @@ function counter(job: WriteJob, phase: 'write' | 'verify', totalBytes: number) {
 
 function sumBytes(extents: Extent[]): number {
   return extents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms) / 1000;
 }
