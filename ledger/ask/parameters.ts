@@ -7,8 +7,8 @@ import type { Step } from './steps.ts';
 
 /** A year of hours, and a few more: 3 MB of JSON. */
 export const MAX_POINTS = 10_000;
-/** A year of 15-minute records, and a few more: 5 MB of CSV. */
-export const MAX_RECORDS = 40_000;
+/** A hundred days of 15-minute records: 2 MB of CSV, a tenth of a second of the ledger’s time. */
+export const MAX_RECORDS = 10_000;
 export const MAX_NODES = 100;
 const DEFAULT_NODES = 50;
 const DAY_S = 86_400;

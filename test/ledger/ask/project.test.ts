@@ -42,6 +42,19 @@ test('totals are the meter’s own counters, through outages, reboots and late d
   }
 });
 
+test('a window that ends within a record still shows it, up to there', (t) => {
+  const reader = createReader(settle([alice]));
+  const meter = reader.meter(alice.meter)!;
+  const window = { fromS: at(2) + 300, toS: at(2) + 700, nowS: at(72) };
+  for (const step of ['raw', 'hour'] as const) {
+    const points = readSeries(reader, meter, { ...window, step });
+    t.is(points.length, 1);
+    t.like(points[0], { startS: window.fromS, endS: window.toS, upS: 400 });
+    const { minMilliW, meanMilliW, maxMilliW, diskUsedBytes } = points[0];
+    t.true(minMilliW! <= meanMilliW! && meanMilliW! <= maxMilliW! && diskUsedBytes! > 0);
+  }
+});
+
 test('records of a boot that did not yet know the time find their true place', (t) => {
   const db = settle([alice]);
   const reader = createReader(db);
