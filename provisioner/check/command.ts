@@ -2,10 +2,10 @@
 
 import { Command } from 'commander';
 
-import { atWorkbench } from '../bench/workbench.ts';
-import { findKit } from '../campaign/campaign.ts';
+import { atWorkbench, type Workbench } from '../bench/workbench.ts';
+import { findKit, type Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
-import { createOutput } from '../terminal.ts';
+import { createOutput, type Output } from '../terminal.ts';
 import { checkKit, verdict, type Check } from './check.ts';
 
 export function commands(): Command[] {
@@ -21,22 +21,32 @@ export function checkCommand(): Command {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
       checkPeer(options.peer);
-      await atWorkbench(options, async ({ campaign, secrets, record }) => {
-        const kit = findKit(campaign, name);
-        const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
-        record.start(kit.name, 'check');
-        const checks = await checkKit(kit, {
-          ...{ campaign, record, secrets: opened, now: Date.now, peer: options.peer },
-          report: (text) => output.event({ type: 'check', kit: kit.name, text }),
-        });
-        const { fit, failed, unknown } = verdict(checks);
+      await atWorkbench(options, async (bench) => {
+        const kit = findKit(bench.campaign, name);
+        const { fit, failed, unknown, checks } = await checkAtBench(bench, kit, { options, output });
         output.result({ kit: kit.name, fit, failed, unknown, checks }, humanOf(kit.name, checks));
-        if (fit) return record.done(kit.name, 'check', { unknown });
-        record.fail(kit.name, 'check', unfit(kit.name, checks));
         // The document has said it all: an error's words beside it would be a second one.
-        process.exitCode = 1;
+        if (!fit) process.exitCode = 1;
       });
     });
+}
+
+/** `kit check` once the bench is open: the checks, recorded. */
+export async function checkAtBench(
+  { campaign, secrets, record }: Workbench,
+  kit: Kit,
+  { options, output }: { options: { peer?: string }; output: Output },
+): Promise<ReturnType<typeof verdict> & { checks: Check[] }> {
+  const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
+  record.start(kit.name, 'check');
+  const checks = await checkKit(kit, {
+    ...{ campaign, record, secrets: opened, now: Date.now, peer: options.peer },
+    report: (text) => output.event({ type: 'check', kit: kit.name, text }),
+  });
+  const outcome = verdict(checks);
+  if (outcome.fit) record.done(kit.name, 'check', { unknown: outcome.unknown });
+  else record.fail(kit.name, 'check', unfit(kit.name, checks));
+  return { ...outcome, checks };
 }
 
 const signs = { ok: '✓', failed: '✗', unknown: '?' };
@@ -66,7 +76,7 @@ function checkPeer(peer: string | undefined): void {
   });
 }
 
-function unfit(kit: string, checks: Check[]): KitError {
+export function unfit(kit: string, checks: Check[]): KitError {
   const names = checks.filter(({ state }) => state === 'failed').map((check) => check.name);
   return new KitError({
     code: 'kit-unfit',

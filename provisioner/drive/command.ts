@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { Command } from 'commander';
 
-import { atWorkbench } from '../bench/workbench.ts';
+import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import { findKit, type Campaign } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output } from '../terminal.ts';
@@ -14,6 +14,9 @@ import { flashKits } from './flash.ts';
 import type { FlashJob, FlashProgress, FlashResult } from './job.ts';
 import { listBlockDevices } from './lsblk.ts';
 import { parseSize, sizeText } from './size.ts';
+
+/** What a file that stands for a drive grows to: room for a root file system to grow into. */
+export const defaultFileBytes = 2 ** 32;
 
 export function commands(): Command[] {
   return [drivesCommand(), flashCommand()];
@@ -36,16 +39,19 @@ export function flashCommand(): Command {
     .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
     .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
     .option('--images <dir>', "where the campaign's image lies (default: images, beside it)")
-    .option('--size <size>', 'how large a file that stands for a drive becomes', parseSize, 2 ** 32)
+    .option('--size <size>', 'how large a file that stands for a drive becomes', parseSize, defaultFileBytes)
     .option('--yes', 'erase without asking')
     .action(async function (this: Command, names: string[]) {
-      const options = this.optsWithGlobals<FlashOptions>();
+      const options = this.optsWithGlobals<FlashCommandOptions>();
       const output = createOutput(options);
       const stop = new AbortController();
       const onSignal = () => stop.abort();
       process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       try {
-        const results = await flash(names, { options, output, signal: stop.signal });
+        const results = await atWorkbench(options, (bench) => {
+          const jobs = pairUp(bench.campaign, names, options.drive);
+          return flashAtBench(bench, jobs, { options, output, signal: stop.signal });
+        });
         output.result({ drives: results }, results.map(resultText).join('\n'));
       } finally {
         process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
@@ -53,32 +59,34 @@ export function flashCommand(): Command {
     });
 }
 
-interface FlashOptions {
-  campaign?: string;
-  identity?: string;
+interface FlashCommandOptions extends FlashOptions, WorkbenchOptions {
+  drive: string[];
+}
+
+export interface FlashOptions {
   json?: boolean;
   jsonEvents?: boolean;
-  drive: string[];
   image?: string;
   images?: string;
+  /** Bytes that a file standing for a drive grows to. */
   size: number;
   yes?: boolean;
 }
 
-async function flash(
-  names: string[],
+/** `kit flash` once the bench is open. @throws KitError those of {@link flashKits} */
+export async function flashAtBench(
+  { campaign, secrets, record }: Workbench,
+  jobs: FlashJob[],
   { options, output, signal }: { options: FlashOptions; output: Output; signal: AbortSignal },
 ): Promise<FlashResult[]> {
-  return atWorkbench(options, async ({ campaign, secrets, record }) => {
-    const interactive = process.stdin.isTTY === true && !options.json && !options.jsonEvents;
-    const asking = { interactive, input: process.stdin, output: process.stderr };
-    return flashKits(pairUp(campaign, names, options.drive), {
-      ...{ campaign, secrets, record, listBlockDevices, signal },
-      image: imagePath(campaign, options),
-      fileSizeBytes: options.size,
-      confirm: (plans) => confirmErasure(plans, { yes: options.yes === true, ...asking }),
-      onProgress: progressTo(output),
-    });
+  const interactive = process.stdin.isTTY === true && !options.json && !options.jsonEvents;
+  const asking = { interactive, input: process.stdin, output: process.stderr };
+  return flashKits(jobs, {
+    ...{ campaign, secrets, record, listBlockDevices, signal },
+    image: imagePath(campaign, options),
+    fileSizeBytes: options.size,
+    confirm: (plans) => confirmErasure(plans, { yes: options.yes === true, ...asking }),
+    onProgress: progressTo(output),
   });
 }
 
