@@ -75,7 +75,7 @@ export class Http {
     sentMs: number,
     endMs: number,
   ): Promise<Response> {
-    let bytes = Buffer.alloc(0)
+    let bytes: Buffer = Buffer.alloc(0)
     let bodyAt = 0
     let head: Head | null = null
     for (;;) {
