@@ -1,0 +1,208 @@
+// Reporting against a small ledger in the test: what is believed, what is sent again, and what
+// changes nothing.
+import test from 'ava';
+import { createHash, createHmac } from 'node:crypto';
+import '../helpers/firmware.ts';
+import type { Attempt, Link, Outstanding, ReportStore } from '../../firmware/report.ts';
+import type { IntervalRecord } from '../../firmware/wire.ts';
+
+const { OUTCOME, Reporter, backOffMs, gapsOf } = await import('../../firmware/report.ts');
+const wire = await import('../../firmware/wire.ts');
+
+const meterId = Buffer.from('0102030405060708', 'hex');
+const pairKey = Buffer.alloc(32, 0x5a);
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
+const hmac = (key: Buffer, bytes: Buffer) => createHmac('sha256', key).update(bytes).digest();
+
+class Store implements ReportStore {
+  link: Link = { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 };
+  outstanding: Outstanding | null = null;
+  batch: Buffer = Buffer.alloc(0);
+  async keepBatch(batch: Buffer, about: Outstanding) {
+    this.batch = Buffer.from(batch);
+    this.outstanding = about;
+  }
+  async readBatch() {
+    return Buffer.from(this.batch);
+  }
+  async dropBatch() {
+    this.outstanding = null;
+  }
+  async accept(link: Link) {
+    this.link = link;
+    this.outstanding = null;
+  }
+}
+
+interface Answer {
+  kind?: number;
+  nextSeq?: number;
+  lastHash?: Buffer | null;
+  /** Bends the reply before it is sent. */
+  bend?: (body: Buffer) => Buffer;
+  key?: Buffer;
+  nonce?: Buffer;
+  origin?: string;
+  batchHash?: Buffer;
+}
+
+/** A reporter with records 1 … `count`, whose posts `answers` replies to, one by one. */
+function scene(count: number, answers: (Answer | 'silence')[]) {
+  const store = new Store();
+  const posted: { url: string; nonce: string; batch: Buffer }[] = [];
+  const state = { signatures: 0, steps: 0 };
+  const reporter = new Reporter(
+    {
+      store,
+      readRecords: async (fromSeq, limit) =>
+        Array.from({ length: count }, (_, i) => recordAt(i + 1))
+          .filter((record) => record.lastSeq >= fromSeq)
+          .slice(0, limit),
+      sign: async (message) => Buffer.concat([Buffer.of(++state.signatures), sha256(message)]),
+      digest: sha256,
+      hmac,
+      random: (size) => Buffer.alloc(size, posted.length + 1),
+      synchronise: () => state.steps++ > 1000,
+      post: async (url, headers, batch) => {
+        const nonce = headers[1].slice('Commons-Nonce: '.length);
+        posted.push({ url, nonce, batch: Buffer.from(batch) });
+        const answer = answers.shift();
+        if (answer === undefined || answer === 'silence') throw new Error('http: time is up');
+        return { body: replyTo(answer, nonce, batch), sentMs: 0 };
+      },
+    },
+    { meterId, origin: 'ledger.test/commons', pairKey, firmwareHash: Buffer.alloc(32), urls: ['R', 'L'] },
+  );
+  return { store, posted, reporter, state };
+}
+
+function recordAt(seq: number): IntervalRecord {
+  const record = wire.emptyRecord();
+  record.firstSeq = record.lastSeq = seq;
+  record.energyMicroWh = seq * 1000;
+  return record;
+}
+
+function replyTo(answer: Answer, nonce: string, batch: Buffer): Buffer {
+  const payload = wire.decodePayload(wire.decodeSign1(batch).payload);
+  const last = payload.records[payload.records.length - 1].lastSeq;
+  const out = { bytes: Buffer.alloc(600), at: 0 };
+  wire.encodeReply(out, {
+    kind: answer.kind ?? wire.REPLY.accepted,
+    origin: answer.origin ?? 'ledger.test/commons',
+    meterId,
+    batchHash: answer.batchHash ?? sha256(batch),
+    nonce: answer.nonce ?? Buffer.from(nonce, 'hex'),
+    entryIndex: 7,
+    nextSeq: answer.nextSeq ?? last + 1,
+    lastHash: answer.lastHash === undefined ? sha256(batch) : answer.lastHash,
+    unixS: 1_795_000_000,
+  });
+  const reply = Buffer.from(out.bytes.subarray(0, out.at));
+  const header = Buffer.from('a10105', 'hex');
+  const covered = { bytes: Buffer.alloc(700), at: 0 };
+  wire.encodeMacStructure(covered, header, reply);
+  const tag = hmac(answer.key ?? pairKey, covered.bytes.subarray(0, covered.at));
+  const mac = { bytes: Buffer.alloc(700), at: 0 };
+  wire.encodeMac0(mac, header, reply, tag);
+  const body = Buffer.from(mac.bytes.subarray(0, mac.at));
+  return answer.bend ? answer.bend(body) : body;
+}
+
+const outcomeOf = (attempt: Attempt) => attempt.outcome;
+
+test('accepted: the link moves on, the next batch names this one', async (t) => {
+  const { store, posted, reporter } = scene(30, [{}, {}]);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  t.is(posted[0].url, 'R/v1/batches');
+  const first = posted[0].batch;
+  t.deepEqual(store.link, { lastHash: sha256(first), nextSeq: 25, entryIndex: 7, ackedUnixS: 1_795_000_000 });
+  t.is(store.outstanding, null);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  const second = wire.decodePayload(wire.decodeSign1(posted[1].batch).payload);
+  t.deepEqual(second.previous, sha256(first));
+  t.is(second.records[0].firstSeq, 25);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.nothing);
+});
+
+test('silence: the same bytes again, by both addresses, with a fresh nonce, signed once', async (t) => {
+  const { posted, reporter, state } = scene(3, ['silence', 'silence', 'silence', { kind: 1 }]);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.silent);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  t.deepEqual(posted.map(({ url }) => url), ['R', 'L', 'R', 'L'].map((url) => `${url}/v1/batches`));
+  for (const { batch } of posted) t.deepEqual(batch, posted[0].batch);
+  t.is(new Set(posted.map(({ nonce }) => nonce)).size, 4);
+  t.is(state.signatures, 1);
+});
+
+test('forged, replayed, misaddressed or cut replies change nothing', async (t) => {
+  const wrong: Record<string, Answer> = {
+    'another key': { key: Buffer.alloc(32, 1) },
+    'another nonce': { nonce: Buffer.alloc(16, 0xee) },
+    'another origin': { origin: 'ledger.example/commons' },
+    'another batch': { batchHash: Buffer.alloc(32) },
+    'untagged problem': { bend: () => Buffer.from('{"type":"about:blank","status":404}') },
+    empty: { bend: () => Buffer.alloc(0) },
+    'byte after': { bend: (body) => Buffer.concat([body, Buffer.of(0)]) },
+  };
+  for (const [name, answer] of Object.entries(wrong)) {
+    const { store, reporter, state } = scene(3, [answer, answer]);
+    t.is(outcomeOf(await reporter.attempt()), OUTCOME.silent, name);
+    t.is(store.link.nextSeq, 1, name);
+    t.truthy(store.outstanding, name);
+    t.is(state.steps, 0, name);
+  }
+});
+
+test('a reply with any one bit wrong changes nothing', async (t) => {
+  const { reporter, store } = scene(1, [{}]);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  t.is(store.link.nextSeq, 2);
+  const sample = replyTo({}, '00'.repeat(16), (await batchOf(1)) as Buffer);
+  for (let bit = 0; bit < sample.length * 8; bit++) {
+    const flip = (body: Buffer) => {
+      body[bit >> 3] ^= 1 << (bit & 7);
+      return body;
+    };
+    const one = scene(1, [{ bend: flip }]);
+    t.is(outcomeOf(await one.reporter.attempt()), OUTCOME.silent, `bit ${bit}`);
+    t.is(one.store.link.nextSeq, 1);
+  }
+});
+
+async function batchOf(count: number): Promise<Buffer> {
+  const { posted, reporter } = scene(count, [{}]);
+  await reporter.attempt();
+  return posted[0].batch;
+}
+
+test('not the continuation: built anew from what is wanted; gaps declared where nothing is', async (t) => {
+  const lastHash = Buffer.alloc(32, 9);
+  const { posted, reporter, store } = scene(30, [{ kind: 2, nextSeq: 10, lastHash }, {}]);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.notNext);
+  t.is(store.link.nextSeq, 10);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  const payload = wire.decodePayload(wire.decodeSign1(posted[1].batch).payload);
+  t.is(payload.records[0].firstSeq, 10);
+  t.deepEqual(payload.previous, lastHash);
+  t.deepEqual(gapsOf([recordAt(5), recordAt(6), recordAt(9)], 3), [
+    { firstSeq: 3, lastSeq: 4 },
+    { firstSeq: 7, lastSeq: 8 },
+  ]);
+});
+
+test('invalid: dropped and signed anew; try later: kept', async (t) => {
+  const { reporter, store, state } = scene(3, [{ kind: 4 }, { kind: 3 }, {}]);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.tryLater);
+  t.truthy(store.outstanding);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.invalid);
+  t.is(store.outstanding, null);
+  t.is(store.link.nextSeq, 1);
+  t.is(outcomeOf(await reporter.attempt()), OUTCOME.accepted);
+  t.is(state.signatures, 2);
+});
+
+test('waits double up to the batch period, less a random half', (t) => {
+  t.deepEqual([1, 2, 3, 4, 9].map((n) => backOffMs(n, 300, 1)), [30, 60, 120, 240, 300].map((s) => s * 1000));
+  t.is(backOffMs(1, 300, 0), 15_000);
+});
