@@ -83,6 +83,9 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
   const onTheWay = new Map<number, Promise<void>>();
   project(store, log);
+  /** A write failed, and what is in memory may not be on the disk. */
+  let isBroken = false;
+  let mending: Promise<void> | undefined;
 
   const pool = createPool<Item>({
     async commit(items) {
@@ -96,10 +99,21 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     },
     async onFailure(error) {
       onProblem(error);
-      ({ log, state } = await openParts());
-      next = log.size();
+      isBroken = true;
+      // While the disk stays full this fails too; whoever comes next tries again.
+      await mend().catch(onProblem);
     },
   });
+  const mend = async (): Promise<void> => {
+    mending ??= openParts().then((parts) => {
+      ({ log, state } = parts);
+      next = log.size();
+      isBroken = false;
+    }).finally(() => {
+      mending = undefined;
+    });
+    await mending;
+  };
   /** Takes the next index; the caller has changed the state as the entry says. */
   const append = async (effects: Effects): Promise<number> => {
     const index = next++;
@@ -116,6 +130,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     log: () => log,
     state: () => state,
     async submitBatch(bytes) {
+      if (isBroken) await mend();
       const decision = decideBatch(state, bytes, clock.nowMs());
       if (decision.kind === 'repeated') await onTheWay.get(decision.index);
       if (decision.kind === 'accepted') {
@@ -131,6 +146,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     async enrol(bytes, sealed) {
       const enrolment = verifyEnrolment(bytes, store.keys.origin);
       const secrets = await unseal(sealed, enrolment.sealedHash, store.keys.ageIdentity);
+      if (isBroken) await mend();
       const knownIndex = store.indexOf(enrolment.hash);
       const nowMs = clock.nowMs();
       const decision = decideEnrolment(state, { enrolment, bytes, knownIndex, nowMs });
@@ -144,6 +160,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       return { index: await append(decision.effects), isNew: true, meterId };
     },
     async admit(key) {
+      if (isBroken) await mend();
       if (state.isAdmitted(key)) return { isNew: false };
       const receivedMs = Math.max(clock.nowMs(), state.lastReceivedMs());
       state.admit(key);

@@ -17,7 +17,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { LedgerError } from './errors.ts';
 import type { SignedBlob } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
-import { writeDurably } from './log/durable.ts';
+import { allWritten, writeDurably } from './log/durable.ts';
 import type { HeadStore } from './log/head.ts';
 import { openHead } from './log/head.ts';
 
@@ -231,7 +231,7 @@ function blobs(
       return hash && bytes ? { hash, bytes } : undefined;
     },
     async disclose(hashes, fresh) {
-      await Promise.all(hashes.map(async (hash) => {
+      await allWritten(hashes.map(async (hash) => {
         if (existsSync(publicPath(hash))) return;
         const bytes = fresh.find((one) => Buffer.compare(one.hash, hash) === 0)?.bytes ?? blob(hash);
         // Erased: the entry stands, and the audit will call it missing, which it is.

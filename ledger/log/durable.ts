@@ -45,6 +45,16 @@ export async function writeDurably(
   await onStep(`durable ${name}`);
 }
 
+/**
+ * Waits until every write has ended, well or not, before it says that one failed: whoever cleans up
+ * after a failure must not meet a write that is still on its way.
+ */
+export async function allWritten(writes: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(writes);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
 /** Makes a folder and those above it; each new name is durable in the folder that holds it. */
 export async function makeDirDurably(dir: string): Promise<void> {
   const first = await mkdir(dir, { recursive: true });

@@ -86,6 +86,7 @@ export function checkInclusion(
   leaf: { index: number; hash: Hash },
 ): boolean {
   if (!(Number.isSafeInteger(leaf.index) && 0 <= leaf.index && leaf.index < head.size)) return false;
+  if (leaf.hash.length !== HASH_BYTES) return false;
   let fn = leaf.index;
   let sn = head.size - 1;
   let r = leaf.hash;
@@ -102,11 +103,13 @@ export function checkInclusion(
   return sn === 0 && equal(r, head.root);
 }
 
-/** Checks PROOF by RFC 9162 § 2.1.4.2; an old size of 0 is consistent with anything. */
+/**
+ * Checks PROOF by RFC 9162 § 2.1.4.2. There is no proof from an empty tree: it says nothing about
+ * what follows it.
+ */
 export function checkConsistency(proof: readonly Hash[], old: TreeHead, head: TreeHead): boolean {
-  if (!(0 <= old.size && old.size <= head.size)) return false;
+  if (!(0 < old.size && old.size <= head.size)) return false;
   if (old.size === head.size) return proof.length === 0 && equal(old.root, head.root);
-  if (old.size === 0) return proof.length === 0 && equal(old.root, EMPTY_ROOT);
   if (proof.length === 0) return false;
   const path = isPowerOfTwo(old.size) ? [old.root, ...proof] : proof;
   let [fn, sn] = [old.size - 1, head.size - 1];

@@ -14,7 +14,7 @@ import { LedgerError } from '../errors.ts';
 import { formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { OnStep } from './durable.ts';
-import { writeDurably } from './durable.ts';
+import { allWritten, writeDurably } from './durable.ts';
 import type { HeadStore } from './head.ts';
 import { signingKey } from './ed25519.ts';
 import { formatNote, formatVkey, openNote, SIGNATURE_TYPE, signNote, verifierKey } from './note.ts';
@@ -84,7 +84,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       if (!usable) throw new Error('an append before this one failed: the log must be opened again');
       usable = false;
       const grown = grow(edge, entries);
-      await Promise.all(grown.tiles.map(({ tile, bytes }) => write(tilePath(tile), bytes)));
+      await allWritten(grown.tiles.map(({ tile, bytes }) => write(tilePath(tile), bytes)));
       const next = sign(grown.edge.size, rootOf(grown.edge));
       head.swap(edge.size, { size: grown.edge.size, note: next });
       await onStep?.('swapped head');
