@@ -22,8 +22,13 @@ export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promis
   if (!asking.interactive) throw needed(plans);
   asking.output.write(`${planText(plans)}\n`);
   const lines = createInterface({ input: asking.input, output: asking.output });
+  // Without this, a question that nobody will answer (Ctrl-D, Ctrl-C) would wait for ever.
+  const hungUp = new AbortController();
+  lines.once('close', () => hungUp.abort());
+  const { signal } = hungUp;
   try {
-    const answer = await lines.question('Erase and write these? Type yes: ');
+    const question = lines.question('Erase and write these? Type yes: ', { signal });
+    const answer = await question.catch(() => '');
     if (answer.trim().toLowerCase() !== 'yes') throw refused(answer);
   } finally {
     lines.close();
