@@ -90,6 +90,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const pool = createPool<Item>({
     async commit(items) {
       await commit(store, log, items);
+      for (const { index } of items) state.arrived(index);
       try {
         project(store, log);
       } catch (error) {
@@ -118,6 +119,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const append = async (effects: Effects): Promise<number> => {
     const index = next++;
     state.dated(effects.entry.receivedMs);
+    state.onTheWay(index, effects.keep);
     const committed = pool.add({ index, effects });
     onTheWay.set(index, committed);
     await committed.finally(() => onTheWay.delete(index));
@@ -147,7 +149,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const enrolment = verifyEnrolment(bytes, store.keys.origin);
       const secrets = await unseal(sealed, enrolment.sealedHash, store.keys.ageIdentity);
       if (isBroken) await mend();
-      const knownIndex = store.indexOf(enrolment.hash);
+      const knownIndex = state.indexOf(enrolment.hash);
       const nowMs = clock.nowMs();
       const decision = decideEnrolment(state, { enrolment, bytes, knownIndex, nowMs });
       const { meterId } = enrolment;

@@ -5,7 +5,8 @@
 import type { Entry } from './entry.ts';
 import { decodeEntry } from './entry.ts';
 import { LedgerError } from './errors.ts';
-import type { Accepted, IngestState, MeterState } from './ingest.ts';
+import { equal } from './log/tree.ts';
+import type { Accepted, IngestState, MeterState, SignedBlob } from './ingest.ts';
 import type { Log } from './log/writer.ts';
 import type { Store } from './store.ts';
 import { parseBatch } from './verify/batch.ts';
@@ -19,6 +20,9 @@ export interface LedgerState extends IngestState {
   revoke(id: Uint8Array): void;
   accept(id: Uint8Array, accepted: Accepted): void;
   dated(receivedMs: number): void;
+  /** Blobs of entry `index`, on their way to the store until {@link arrived}. */
+  onTheWay(index: number, blobs: readonly SignedBlob[]): void;
+  arrived(index: number): void;
 }
 
 /** Entries read at a time while starting. */
@@ -55,14 +59,25 @@ export function readState(store: Store, log: Log): LedgerState {
 function emptyState(store: Store): LedgerState {
   const volunteers = new Set<string>();
   const meters = new Map<string, MeterState>();
+  const travelling = new Map<number, readonly SignedBlob[]>();
+  const find = (
+    test: (blob: SignedBlob) => boolean,
+  ): { index: number; blob: SignedBlob } | undefined => {
+    for (const [index, blobs] of travelling) {
+      const blob = blobs.find(test);
+      if (blob !== undefined) return { index, blob };
+    }
+    return undefined;
+  };
   let lastReceivedMs = 0;
   const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
   return {
     meter,
     meters: () => meters.values(),
     isAdmitted: (key) => volunteers.has(hex(key)),
-    indexOf: store.indexOf,
-    signedWith: store.signedWith,
+    indexOf: (hash) => find((blob) => equal(blob.hash, hash))?.index ?? store.indexOf(hash),
+    signedWith: (id, q) =>
+      find((blob) => blob.q === q && equal(blob.meterId, id))?.blob ?? store.signedWith(id, q),
     lastReceivedMs: () => lastReceivedMs,
     admit: (key) => void volunteers.add(hex(key)),
     enrol(enrolment) {
@@ -72,6 +87,8 @@ function emptyState(store: Store): LedgerState {
     revoke: (id) => void (meter(id)!.revoked = true),
     accept: (id, accepted) => void (meter(id)!.last = accepted),
     dated: (receivedMs) => void (lastReceivedMs = receivedMs),
+    onTheWay: (index, blobs) => void travelling.set(index, blobs),
+    arrived: (index) => void travelling.delete(index),
   };
 }
 
