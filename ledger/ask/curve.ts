@@ -56,8 +56,9 @@ export interface Within {
 }
 
 /**
- * The spans between neighbouring `edgesS`, which rise. `marks` rise in time and reach one mark beyond
- * the edges on both sides where there is one; `within` tells what lies in a span that the meter saw.
+ * The spans between neighbouring `edgesS`, which rise. `marks` rise in time and reach one mark
+ * beyond the edges on both sides where there is one; `within` tells what lies in a span that the
+ * meter saw.
  */
 export function pointsBetween(
   marks: Mark[], edgesS: number[], within: (span: Span) => Within = () => NOTHING_WITHIN,

@@ -1,5 +1,5 @@
-// The JSON that the ledger answers with: names of members, units, and which quantity is measured and
-// which is claimed. openapi.ts describes the same documents. Pure.
+// The JSON that the ledger answers with: names of members, units, and which quantity is measured
+// and which is claimed. openapi.ts describes the same documents. Pure.
 
 import type { Point } from './curve.ts';
 import type { Missing, NodeStatus } from './node.ts';

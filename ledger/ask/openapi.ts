@@ -3,7 +3,7 @@
 
 import { PUBLISH_NAMES } from './documents.ts';
 import { STATES } from './node.ts';
-import { MAX_NODES, MAX_POINTS, MAX_RECORDS } from './parameters.ts';
+import { DEFAULT_NODES, MAX_NODES, MAX_POINTS, MAX_RECORDS } from './parameters.ts';
 import { STEPS } from './steps.ts';
 
 type Schema = Record<string, unknown>;
@@ -20,9 +20,13 @@ export function openApi(origin: string): Schema {
     paths: {
       '/v1/nodes': get('Nodes', json(NODES), [
         query('after', { type: 'string', pattern: ID }, 'the last id of the page before'),
-        query('limit', { type: 'integer', minimum: 1, maximum: MAX_NODES, default: 50 }, 'page size'),
+        query('limit', {
+          type: 'integer', minimum: 1, maximum: MAX_NODES, default: DEFAULT_NODES,
+        }, 'page size'),
       ]),
-      '/v1/nodes/{id}': get('One node, and what is missing of it', json(NODE_WITH_MISSING), [NODE_ID]),
+      '/v1/nodes/{id}': get(
+        'One node, and what is missing of it', json(NODE_WITH_MISSING), [NODE_ID],
+      ),
       '/v1/nodes/{id}/series': get(
         `What a node did, step by step; at most ${MAX_POINTS} points`, json(SERIES),
         [NODE_ID, ...WINDOW, query('step', { enum: STEPS, default: 'hour' },
@@ -132,7 +136,8 @@ function text(type: string): Schema {
 }
 
 function get(summary: string, content: Schema, parameters: Schema[]): Schema {
-  const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+  const schema = { $ref: '#/components/schemas/Problem' };
+  const problem = { 'application/problem+json': { schema } };
   return {
     get: {
       summary, parameters,

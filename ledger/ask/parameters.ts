@@ -10,7 +10,7 @@ export const MAX_POINTS = 10_000;
 /** A hundred days of 15-minute records: 2 MB of CSV, a tenth of a second of the ledger’s time. */
 export const MAX_RECORDS = 10_000;
 export const MAX_NODES = 100;
-const DEFAULT_NODES = 50;
+export const DEFAULT_NODES = 50;
 const DAY_S = 86_400;
 
 export interface SeriesQuery {
@@ -106,8 +106,8 @@ function allow(query: URLSearchParams, names: string[]): void {
 }
 
 function queryError(expected: string, got: string): LedgerError {
-  const code = 'malformed-query';
-  return new LedgerError({ code, message: 'The question was not understood', expected, got: clip(got) });
+  const parts = { code: 'malformed-query', message: 'The question was not understood' };
+  return new LedgerError({ ...parts, expected, got: clip(got) });
 }
 
 function clip(text: string): string {

@@ -18,8 +18,8 @@ export interface Unplaced extends IntervalRecord {
 
 /**
  * Gives each record its interval and says where its time comes from. `records` rise in sequence;
- * `before` is the record placed before them. Times never run backwards, nor past the batch's receipt,
- * whatever the meter's clock says: what is drawn later as one line must be one.
+ * `before` is the record placed before them. Times never run backwards, nor past the batch's
+ * receipt, whatever the meter's clock says: what is drawn later as one line must be one.
  */
 export function placeRecords(
   records: Unplaced[], before: RecordRow | null, intervalS: number,

@@ -37,8 +37,8 @@ export interface Applied {
 }
 
 /**
- * Adds one entry. Idempotent by index. Throws LedgerError `projection-order` for an index beyond the
- * next one, and `projection-content` for an entry that no verified log can hold.
+ * Adds one entry. Idempotent by index. Throws LedgerError `projection-order` for an index beyond
+ * the next one, and `projection-content` for an entry that no verified log can hold.
  */
 export function applyEntry(db: DatabaseSync, applied: Applied): void {
   const expected = nextIndex(db);
@@ -58,7 +58,9 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   db.prepare('UPDATE projection SET nextIndex = ?').run(applied.index + 1);
 }
 
-function admitVolunteer(db: DatabaseSync, index: number, entry: EntryOf<'volunteer-admitted'>): void {
+function admitVolunteer(
+  db: DatabaseSync, index: number, entry: EntryOf<'volunteer-admitted'>,
+): void {
   db.prepare('INSERT OR IGNORE INTO volunteer (key, entryIndex, admittedMs) VALUES (?, ?, ?)')
     .run(hexOf(entry.key), index, entry.receivedMs);
 }
@@ -80,7 +82,8 @@ function enrolKit(
 function receiveBatch(db: DatabaseSync, applied: Applied, entry: EntryOf<'batch-received'>): void {
   const meter = meterOf(db, entry.meterId, applied.index);
   db.prepare(
-    'UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ? WHERE id = ?',
+    `UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ?
+     WHERE id = ?`,
   ).run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
   const batch = { index: applied.index, receivedMs: entry.receivedMs, blob: applied.blob };
   if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
@@ -94,8 +97,8 @@ function revokeKey(db: DatabaseSync, entry: EntryOf<'key-revoked'>): void {
 
 // ---------------------------------------------------------------- publication
 //
-// What ../publish.ts says is due is projected, and nothing else: with hourly or daily publication the
-// last batch of each hour or day; all others stay withheld, and so do their records.
+// What ../publish.ts says is due is projected, and nothing else: with hourly or daily publication
+// the last batch of each hour or day; all others stay withheld, and so do their records.
 
 interface HeldBatch {
   index: number;
@@ -111,8 +114,9 @@ function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
   if (held !== undefined && closesBucket(meter.publish, held, batch)) {
     publishBatch(db, meter, held);
   }
-  db.prepare('INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)')
-    .run(meter.id, batch.index, batch.receivedMs, batch.blob);
+  db.prepare(
+    'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
+  ).run(meter.id, batch.index, batch.receivedMs, batch.blob);
 }
 
 function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
@@ -129,8 +133,9 @@ function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void
   const before = recordBefore(db, meter, (loose[0] ?? fresh[0]).lastSeq);
   putRecords(db, meter, placeRecords([...loose, ...fresh], before, meter.intervalS));
   for (const gap of payload.gaps) {
-    db.prepare('INSERT OR IGNORE INTO gap (meterRow, lastSeq, firstSeq, entryIndex) VALUES (?, ?, ?, ?)')
-      .run(meter.id, gap.lastSeq, gap.firstSeq, batch.index);
+    db.prepare(
+      'INSERT OR IGNORE INTO gap (meterRow, lastSeq, firstSeq, entryIndex) VALUES (?, ?, ?, ?)',
+    ).run(meter.id, gap.lastSeq, gap.firstSeq, batch.index);
   }
 }
 

@@ -28,7 +28,9 @@ export interface Reader {
   /** Neighbouring records between which the meter had no power, latest first. */
   pauses(meter: MeterRow, limit: number): { before: Mark; after: Mark }[];
   /** Where the neighbours of these sequence numbers place them in time. */
-  around(meter: MeterRow, firstSeq: number, lastSeq: number): { startS: number; endS: number | null };
+  around(
+    meter: MeterRow, firstSeq: number, lastSeq: number,
+  ): { startS: number; endS: number | null };
   /** The log entry that the projections want next: changes with every answer that may change. */
   nextIndex(): number;
 }
@@ -132,7 +134,8 @@ function prepareAll(db: DatabaseSync) {
     markFromSeq: ofMeter(MARK, 'AND lastSeq >= ? ORDER BY lastSeq LIMIT 1'),
     startAfterSeq: ofMeter('startS', 'AND lastSeq > ? ORDER BY lastSeq LIMIT 1'),
     gaps: db.prepare(
-      'SELECT firstSeq, lastSeq, entryIndex FROM gap WHERE meterRow = ? ORDER BY lastSeq DESC LIMIT ?',
+      `SELECT firstSeq, lastSeq, entryIndex FROM gap
+       WHERE meterRow = ? ORDER BY lastSeq DESC LIMIT ?`,
     ),
     pauses: ofMeter(MARK, `AND stoodS > ${PAUSE_TOLERANCE_S} ORDER BY lastSeq DESC LIMIT ?`),
   };

@@ -15,6 +15,7 @@ import { readMissing, readStatus } from './node.ts';
 import { openApi } from './openapi.ts';
 import * as parameters from './parameters.ts';
 import { createReader } from './read.ts';
+import type { Reader } from './read.ts';
 import type { MeterRow } from './schema.ts';
 import { readSeries } from './series.ts';
 
@@ -69,23 +70,13 @@ export function askRoutes(deps: AskDeps): Hono {
 
   app.get('/v1/nodes/:id/series', (c) => {
     const window = parameters.parseSeriesQuery(queryOf(c), nowS());
-    const meter = findMeter(c);
-    if (window.step === 'raw') {
-      // Each record may bring a span of its own and one before it.
-      const most = 2 * reader.countRecords(meter, window.fromS, window.toS);
-      parameters.checkCount('points', most, parameters.MAX_POINTS);
-    }
-    return c.json(seriesDocument(
-      meter, window, readSeries(reader, meter, { ...window, nowS: nowS() }),
-    ));
+    return c.json(seriesOf(reader, findMeter(c), { ...window, nowS: nowS() }));
   });
 
   app.get('/v1/nodes/:id/records.csv', (c) => {
-    const { fromS, toS } = parameters.parseRecordsQuery(queryOf(c), nowS());
+    const window = parameters.parseRecordsQuery(queryOf(c), nowS());
     const meter = findMeter(c);
-    const count = reader.countRecords(meter, fromS, toS);
-    parameters.checkCount('records', count, parameters.MAX_RECORDS);
-    return c.body(recordsCsv(reader.records(meter, fromS, toS)), 200, {
+    return c.body(csvOf(reader, meter, window), 200, {
       'Content-Type': 'text/csv; charset=utf-8; header=present',
       'Content-Disposition': `attachment; filename="${meter.meter}.csv"`,
     });
@@ -102,6 +93,25 @@ export function askRoutes(deps: AskDeps): Hono {
     return c.json(openApi(deps.origin));
   });
   return app;
+}
+
+function seriesOf(
+  reader: Reader, meter: MeterRow, query: parameters.SeriesQuery & { nowS: number },
+): Record<string, unknown> {
+  if (query.step === 'raw') {
+    // Each record may bring a span of its own and one before it.
+    const most = 2 * reader.countRecords(meter, query.fromS, query.toS);
+    parameters.checkCount('points', most, parameters.MAX_POINTS);
+  }
+  return seriesDocument(meter, query, readSeries(reader, meter, query));
+}
+
+function csvOf(
+  reader: Reader, meter: MeterRow, { fromS, toS }: { fromS: number; toS: number },
+): string {
+  const count = reader.countRecords(meter, fromS, toS);
+  parameters.checkCount('records', count, parameters.MAX_RECORDS);
+  return recordsCsv(reader.records(meter, fromS, toS));
 }
 
 /** A co-op of a thousand homes: 3 MB of text. */

@@ -11,7 +11,9 @@ const DAY_S = 86_400;
  * last span are therefore shorter where the window does not start or end on a step, and the sums of
  * the spans are the window's own.
  */
-export function edgesOf(fromS: number, toS: number, step: 'hour' | 'day' | 'month' | number): number[] {
+export function edgesOf(
+  fromS: number, toS: number, step: 'hour' | 'day' | 'month' | number,
+): number[] {
   const edges = [fromS];
   let at = stepStart(fromS, step);
   for (;;) {

@@ -9,15 +9,17 @@ import type { MeterRow } from '../ask/schema.ts';
 import { readSums, startOfLife } from '../ask/series.ts';
 import { edgesOf, stepStart } from '../ask/steps.ts';
 import { energyFigure, strokeOf } from './figures.ts';
+import type { EnergyBar } from './figures.ts';
 import { bytes, countOf, duration, energy, percent, time, UNKNOWN, watts } from './format.ts';
 import type { Html } from './format.ts';
-import { sourceMark } from './layout.ts';
 import { sparkline } from './plot.ts';
-import { FEWER_BARS, plotWindow } from './scale.ts';
-import type { PlotWindow } from './scale.ts';
 import { costOf, moneyText } from './price.ts';
 import type { Price } from './price.ts';
+import { FEWER_BARS, plotWindow } from './scale.ts';
+import type { PlotWindow } from './scale.ts';
 import { statePill, unreportedS, upShare } from './state.ts';
+import { fact, tiles } from './tile.ts';
+import type { Tile } from './tile.ts';
 
 const DAY_S = 86_400;
 /** Cards on one page; the sums are always of all. */
@@ -95,24 +97,44 @@ function sums(reader: Reader, glances: Glance[], options: CommonsOptions): Html 
     return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
   };
   const power = powers.length === 0 ? null : powers.reduce((sum, part) => sum + part, 0);
-  const traffic = totalOf((day) => day.wanInBytes === null ? null : day.wanInBytes + day.wanOutBytes!);
-  return html`<dl class="sums">
-<div><dt>Nodes up</dt><dd>${countUp(glances)} of ${glances.length}</dd><dd class="small">${sourceMark('measured')} by their latest records</dd></div>
-<div><dt>Power now</dt><dd>${watts(power)}</dd><dd class="small">${sourceMark('measured')} ${countOf(powers.length, 'node')} with a recent record</dd></div>
-<div><dt>Energy, 24 h</dt><dd>${energy(totalOf((day) => day.energyMicroWh))}</dd><dd class="small">${sourceMark('measured')} at the nodes’ supply leads</dd></div>
-<div><dt>Traffic, 24 h</dt><dd>${bytes(traffic)}</dd><dd class="small">${sourceMark('claimed')} in and out</dd></div>
-${options.price === undefined ? '' : cost(reader, glances, options.nowS, options.price)}
-</dl>`;
+  const dayEnergy = totalOf((day) => day.energyMicroWh);
+  return tiles([
+    {
+      label: 'Nodes up', value: `${countUp(glances)} of ${glances.length}`, source: 'measured',
+      note: 'by their latest records',
+    },
+    {
+      label: 'Power now', value: watts(power), source: 'measured',
+      note: `${countOf(powers.length, 'node')} with a recent record`,
+    },
+    {
+      label: 'Energy, 24 h', value: energy(dayEnergy), source: 'measured',
+      note: 'at the nodes’ supply leads',
+    },
+    {
+      label: 'Traffic, 24 h', value: bytes(totalOf(trafficOf)), source: 'claimed',
+      note: 'in and out',
+    },
+    ...(options.price === undefined ? [] : [cost(reader, glances, options.nowS, options.price)]),
+  ]);
 }
 
-function cost(reader: Reader, glances: Glance[], nowS: number, price: Price): Html {
+function trafficOf({ wanInBytes, wanOutBytes }: Point): number | null {
+  return wanInBytes === null || wanOutBytes === null ? null : wanInBytes + wanOutBytes;
+}
+
+function cost(reader: Reader, glances: Glance[], nowS: number, price: Price): Tile {
   const monthS = stepStart(nowS, 'month');
   const parts = glances.map(({ meter }) => {
     const [month] = readSums(reader, meter, [Math.min(monthS, nowS - 1), nowS]);
-    return { energyMicroWh: month.energyMicroWh ?? 0, efficiencyPermille: meter.supplyEfficiencyPermille };
+    const { supplyEfficiencyPermille: efficiencyPermille } = meter;
+    return { energyMicroWh: month.energyMicroWh ?? 0, efficiencyPermille };
   });
-  return html`<div><dt>Cost, this month</dt><dd>${moneyText(costOf(parts, price), price)}</dd>
-<dd class="small">${sourceMark('measured')} at ${moneyText(price.minorPerKWh, price)} per kWh, supplies’ losses included</dd></div>`;
+  const each = moneyText(price.minorPerKWh, price);
+  return {
+    label: 'Cost, this month', value: moneyText(costOf(parts, price), price), source: 'measured',
+    note: `at ${each} per kWh, supplies’ losses included`,
+  };
 }
 
 function commonsWindow(reader: Reader, meters: MeterRow[], nowS: number): PlotWindow {
@@ -122,7 +144,9 @@ function commonsWindow(reader: Reader, meters: MeterRow[], nowS: number): PlotWi
   return plotWindow(name, { nowS, lifeS, intervalS, bars: FEWER_BARS });
 }
 
-function energyBars(reader: Reader, meters: MeterRow[], { fromS, toS, coarse }: PlotWindow) {
+function energyBars(
+  reader: Reader, meters: MeterRow[], { fromS, toS, coarse }: PlotWindow,
+): EnergyBar[] {
   const edges = edgesOf(fromS, toS, coarse);
   const series = meters.map((meter) => readSums(reader, meter, edges));
   return series[0].map(({ startS, endS }, i) => {
@@ -133,19 +157,27 @@ function energyBars(reader: Reader, meters: MeterRow[], { fromS, toS, coarse }: 
 }
 
 function card({ meter, name, status, day, hours }: Glance): Html {
-  const traffic = day.wanInBytes === null ? null : day.wanInBytes + day.wanOutBytes!;
   const share = upShare(day, status);
-  const missingS = day.unknownS - unreportedS(day, status);
+  const power = status.powerMilliW;
   return html`<li class="card">
 <h3><a href="/node/${meter.meter}">${name}</a></h3>${statePill(status)}
 ${sparkline(hours.map(strokeOf), { startS: hours[0].startS, endS: day.endS })}
 <dl>
-<div><dt>${status.powerMilliW === null ? 'Mean' : 'Power'}</dt><dd>${watts(status.powerMilliW ?? day.meanMilliW)}</dd></div>
-<div><dt>Energy</dt><dd>${energy(day.energyMicroWh)}</dd></div>
-<div><dt>Up</dt><dd>${share === null ? UNKNOWN : percent(share)}</dd></div>
-<div><dt>Traffic</dt><dd class="claimed">${bytes(traffic)}</dd></div>
+${fact(power === null ? 'Mean' : 'Power', watts(power ?? day.meanMilliW))}
+${fact('Energy', energy(day.energyMicroWh))}
+${fact('Up', share === null ? UNKNOWN : percent(share))}
+${fact('Traffic', html`<span class="claimed">${bytes(trafficOf(day))}</span>`)}
 </dl>
-${status.state === 'reporting' && status.publishedUntilS !== null ? html`<p class="small">published to ${time(status.publishedUntilS)}</p>` : ''}
-${missingS * 20 > day.endS - day.startS ? html`<p class="small">nothing known of ${duration(missingS)}</p>` : ''}
+${cardNote(status, day)}
 </li>`;
+}
+
+/** Why a card's figures are not the whole day's, if they are not. */
+function cardNote(status: NodeStatus, day: Point): Html | '' {
+  const missingS = day.unknownS - unreportedS(day, status);
+  if (missingS * 20 > day.endS - day.startS) {
+    return html`<p class="small">nothing known of ${duration(missingS)}</p>`;
+  }
+  if (status.state !== 'reporting' || status.publishedUntilS === null) return '';
+  return html`<p class="small">published to ${time(status.publishedUntilS)}</p>`;
 }

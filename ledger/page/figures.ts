@@ -1,8 +1,10 @@
-// The three figures of a node, and the commons' one: points in, a captioned plot with its table out.
+// The three figures of a node, and the commons' one: points in, a captioned plot and its table out.
 
 import { html } from 'hono/html';
 import type { Point } from '../ask/curve.ts';
-import { bytes, clockText, dayText, duration, energy, monthText, percent, utcText, watts } from './format.ts';
+import {
+  bytes, clockText, dayText, duration, energy, monthText, percent, utcText, watts,
+} from './format.ts';
 import type { Html } from './format.ts';
 import { sourceMark } from './layout.ts';
 import { barLayer, gapLayer, gapsOf, hintLayer, plotFrame, strokeLayer } from './plot.ts';
@@ -17,11 +19,12 @@ export function powerFigure(window: PlotWindow, points: Point[]): Html {
   const total = sumOf(points, (point) => point.energyMicroWh);
   const summary = total === null
     ? 'Nothing is known of this time.'
-    : `${energy(total)} in all. The line is the mean of each step, the band reaches from least to most.`;
+    : `${energy(total)} in all. The line is the mean of each step, the band reaches from least to`
+      + ' most.';
   const frame = plotFrame(axes, [
     gapLayer(axes, gapsOf(points, ({ meanMilliW }) => meanMilliW !== null)),
     strokeLayer(axes, points.map(strokeOf)),
-    hintLayer(axes, points.map((point) => ({ ...point, text: `${spanText(point)}: ${powerText(point)}` }))),
+    hintLayer(axes, hintsOf(points, powerText)),
   ], { label: `Power over time. ${summary}` });
   return figure({ id: 'power', title: 'Power', source: 'measured', summary }, frame, tableOf(
     'Power', ['Mean', 'Least', 'Most', 'Energy'], points.map((point) => ({
@@ -46,11 +49,14 @@ export function reachFigure(window: PlotWindow, points: Point[]): Html {
   const frame = plotFrame(axes, [
     gapLayer(axes, points.filter((point) => point.unknownS * 50 > point.endS - point.startS)),
     barLayer(axes, parts.map((part) => ({ ...part, low: 0, high: part.up })), 'up'),
-    barLayer(axes, parts.map((part) => ({ ...part, low: part.up, high: part.up + part.down })), 'down'),
-    hintLayer(axes, points.map((point) => ({ ...point, text: `${spanText(point)}: ${reachText(point)}` }))),
+    barLayer(axes, parts.map((part) => (
+      { ...part, low: part.up, high: part.up + part.down }
+    )), 'down'),
+    hintLayer(axes, hintsOf(points, reachText)),
   ], { label: `Reachability over time. ${summary}`, low: true });
   const key = html`<ul class="key"><li class="up">up</li><li class="down">down</li></ul>`;
-  return figure({ id: 'reach', title: 'Reachable', source: 'measured', summary, key }, frame, tableOf(
+  const caption: Caption = { id: 'reach', title: 'Reachable', source: 'measured', summary, key };
+  return figure(caption, frame, tableOf(
     'Reachability', ['Up', 'Down', 'Unknown'], points.map((point) => ({
       ...point, cells: [point.upS, point.downS, point.unknownS].map(duration),
     })),
@@ -69,15 +75,21 @@ export function trafficFigure(window: PlotWindow, points: Point[]): Html {
     .map((name) => sumOf(points, (point) => point[name]));
   const summary = wanIn === null
     ? 'Nothing is known of this time.'
-    : `${bytes(wanIn)} in, ${bytes(wanOut)} out, beyond the home network; bars ${perStep(window.coarse)}.`;
+    : `${bytes(wanIn)} in, ${bytes(wanOut)} out, beyond the home network;`
+      + ` bars ${perStep(window.coarse)}.`;
   const frame = plotFrame(axes, [
     gapLayer(axes, gapsOf(points, ({ wanInBytes }) => wanInBytes !== null)),
-    barLayer(axes, points.map((point) => ({ ...point, low: 0, high: point.wanInBytes ?? 0 })), 'in'),
-    barLayer(axes, points.map((point) => ({ ...point, low: -(point.wanOutBytes ?? 0), high: 0 })), 'out'),
-    hintLayer(axes, points.map((point) => ({ ...point, text: `${spanText(point)}: ${trafficText(point)}` }))),
+    barLayer(axes, points.map((point) => (
+      { ...point, low: 0, high: point.wanInBytes ?? 0 }
+    )), 'in'),
+    barLayer(axes, points.map((point) => (
+      { ...point, low: -(point.wanOutBytes ?? 0), high: 0 }
+    )), 'out'),
+    hintLayer(axes, hintsOf(points, trafficText)),
   ], { label: `Traffic over time. ${summary}` });
   const key = html`<ul class="key"><li class="in">in</li><li class="out">out</li></ul>`;
-  return figure({ id: 'traffic', title: 'Traffic', source: 'claimed', summary, key }, frame, tableOf(
+  const caption: Caption = { id: 'traffic', title: 'Traffic', source: 'claimed', summary, key };
+  return figure(caption, frame, tableOf(
     'Traffic', ['In', 'Out'], points.map((point) => ({
       ...point, cells: [bytes(point.wanInBytes), bytes(point.wanOutBytes)],
     })),
@@ -98,12 +110,16 @@ export function energyFigure(window: PlotWindow, bars: EnergyBar[]): Html {
     : `${energy(total)} since ${utcText(window.fromS)}; bars ${perStep(window.coarse)}.`;
   const frame = plotFrame(axes, [
     gapLayer(axes, gapsOf(bars, ({ energyMicroWh }) => energyMicroWh !== null)),
-    barLayer(axes, bars.map((bar) => ({ ...bar, low: 0, high: bar.energyMicroWh ?? 0 })), 'energy'),
-    hintLayer(axes, bars.map((bar) => ({ ...bar, text: `${spanText(bar)}: ${energy(bar.energyMicroWh)}` }))),
+    barLayer(axes, bars.map((bar) => (
+      { ...bar, low: 0, high: bar.energyMicroWh ?? 0 }
+    )), 'energy'),
+    hintLayer(axes, hintsOf(bars, (bar) => energy(bar.energyMicroWh))),
   ], { label: `Energy of all nodes over time. ${summary}` });
   return figure(
     { id: 'energy', title: 'Energy of all nodes', source: 'measured', summary }, frame,
-    tableOf('Energy', ['Energy'], bars.map((bar) => ({ ...bar, cells: [energy(bar.energyMicroWh)] }))),
+    tableOf('Energy', ['Energy'], bars.map((bar) => (
+      { ...bar, cells: [energy(bar.energyMicroWh)] }
+    ))),
   );
 }
 
@@ -124,7 +140,8 @@ interface Caption {
 
 function figure(caption: Caption, frame: Html, table: Html): Html {
   return html`<figure class="plot" id="${caption.id}">
-<figcaption><h2>${caption.title} ${sourceMark(caption.source)}</h2><p>${caption.summary}</p>${caption.key ?? ''}</figcaption>
+<figcaption><h2>${caption.title} ${sourceMark(caption.source)}</h2>
+<p>${caption.summary}</p>${caption.key ?? ''}</figcaption>
 ${frame}
 ${table}
 </figure>`;
@@ -139,12 +156,22 @@ function axesOf(window: PlotWindow, values: number[], text: (value: number) => s
 
 /** The figure as a table, newest first, for those who read or copy rather than look. */
 function tableOf(what: string, columns: string[], rows: (Box & { cells: string[] })[]): Html {
+  const heads = ['From (UTC)', ...columns].map((head) => html`<th scope="col">${head}</th>`);
+  const lines = rows.toReversed().map(({ startS, cells }) => html`
+<tr><th scope="row">${dayText(startS)}, ${clockText(startS)}</th>
+${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`);
   return html`<details><summary>${what} as a table</summary>
 <div class="scroll" role="region" aria-label="${what} as a table" tabindex="0"><table>
-<thead><tr><th scope="col">From (UTC)</th>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
-<tbody>${rows.toReversed().map((row) =>
-    html`<tr><th scope="row">${dayText(row.startS)}, ${clockText(row.startS)}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
+<thead><tr>${heads}</tr></thead><tbody>${lines}</tbody>
 </table></div></details>`;
+}
+
+function hintsOf<P extends Box>(
+  points: P[], say: (point: P) => string,
+): (Box & { text: string })[] {
+  return points.map((point) => (
+    { startS: point.startS, endS: point.endS, text: `${spanText(point)}: ${say(point)}` }
+  ));
 }
 
 function powerText(point: Point): string {

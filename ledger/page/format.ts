@@ -1,5 +1,5 @@
-// Quantities as people read them: units, three figures that matter, times in UTC. Pure; the optional
-// page script turns the times into the reader's zone, nothing else does.
+// Quantities as people read them: units, three figures that matter, times in UTC. Pure; the
+// optional page script turns the times into the reader's zone, nothing else does.
 
 import { html } from 'hono/html';
 import { isoOf } from '../ask/parameters.ts';

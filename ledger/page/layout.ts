@@ -44,7 +44,8 @@ export function layout(frame: PageFrame, main: Html): Html {
 <a class="skip" href="#main">Skip to content</a>
 ${plotPatterns()}
 <header class="top">
-<a class="home" href="/"><img src="/page/mark.svg" alt="" width="28" height="28"><span>Commons Ledger</span></a>
+<a class="home" href="/"><img src="/page/mark.svg" alt="" width="28" height="28">
+<span>Commons Ledger</span></a>
 <nav aria-label="Pages"><ul>
 <li>${navLink(frame.place, 'commons', '/', 'Commons')}</li>
 <li>${navLink(frame.place, 'audit', '/audit', 'Audit')}</li>
@@ -59,9 +60,11 @@ ${main}
 <dl class="legend">
 <div><dt>${sourceMark('measured')}</dt><dd>by the meter itself, and signed by it</dd></div>
 <div><dt>${sourceMark('claimed')}</dt><dd>told to the meter by the node</dd></div>
-<div><dt><svg class="swatch" aria-hidden="true"><rect width="100%" height="100%" fill="url(#hatch)"/></svg><span>hatched</span></dt><dd>nothing is known: no data is not zero, and never “up”</dd></div>
+<div><dt><svg class="swatch" aria-hidden="true">
+<rect width="100%" height="100%" fill="url(#hatch)"/></svg><span>hatched</span></dt><dd>nothing is known: no data is not zero, and never “up”</dd></div>
 </dl>
-<p><span class="origin">${frame.origin}</span> · from ${countOf(frame.entries, 'log entry', 'log entries')} ·
+<p><span class="origin">${frame.origin}</span> ·
+from ${countOf(frame.entries, 'log entry', 'log entries')} ·
 made ${timeAgo(frame.nowS, frame.nowS)} · <span data-zone>times in UTC</span></p>
 </footer>
 </body>

@@ -8,12 +8,14 @@ import type { Reader } from '../ask/read.ts';
 import type { MeterRow } from '../ask/schema.ts';
 import { readSeries, startOfLife } from '../ask/series.ts';
 import { powerFigure, reachFigure, trafficFigure } from './figures.ts';
-import { bytes, countOf, duration, energy, percent, time, timeAgo, UNKNOWN, watts } from './format.ts';
+import {
+  bytes, countOf, duration, energy, percent, time, timeAgo, UNKNOWN, watts,
+} from './format.ts';
 import type { Html } from './format.ts';
-import { sourceMark } from './layout.ts';
 import { defaultWindow, plotWindow, resolutionS, WINDOWS } from './scale.ts';
 import type { WindowName } from './scale.ts';
 import { stateMeaning, statePill, unreportedS, upShare } from './state.ts';
+import { fact, tiles } from './tile.ts';
 
 export interface NodeOptions {
   nowS: number;
@@ -32,10 +34,10 @@ export function nodePage(reader: Reader, meter: MeterRow, options: NodeOptions):
   const status = readStatus(reader, meter, nowS);
   const [fine, coarse] = [read(window.fine), read(window.coarse)];
   return html`<div class="title"><h1>${options.name}</h1>${statePill(status)}</div>
-<p class="lead">${stateMeaning(status.state)}${status.sinceS === null ? '' : html` Since ${timeAgo(status.sinceS, nowS)}.`}</p>
+<p class="lead">${stateMeaning(status.state)}
+${status.sinceS === null ? '' : html`Since ${timeAgo(status.sinceS, nowS)}.`}</p>
 ${nodeSums(status)}
-<nav class="windows" aria-label="Time shown"><ul>${Object.entries(WINDOWS).map(([key, { text }]) =>
-    html`<li><a href="?window=${key}"${key === name ? html` aria-current="true"` : ''}>${text}</a></li>`)}</ul></nav>
+${windowLinks(name)}
 ${fine.length === 0 ? html`<p>There is nothing to plot yet.</p>` : html`
 ${powerFigure(window, fine)}
 ${reachFigure(window, coarse)}
@@ -49,13 +51,38 @@ ${ledgerSection(meter, status, nowS)}
 function nodeSums(status: NodeStatus): Html {
   const { total } = status;
   const share = upShare(total, status);
-  return html`<dl class="sums">
-<div><dt>Power now</dt><dd>${watts(status.powerMilliW)}</dd><dd class="small">${sourceMark('measured')} mean of the latest record</dd></div>
-<div><dt>Energy</dt><dd>${energy(total.energyMicroWh)}</dd><dd class="small">${sourceMark('measured')} since enrolment</dd></div>
-<div><dt>Up</dt><dd>${share === null ? UNKNOWN : percent(share)}</dd><dd class="small">${sourceMark('measured')} down ${duration(total.downS)}, unknown ${duration(total.unknownS - unreportedS(total, status))}</dd></div>
-<div><dt>Traffic</dt><dd>${bytes(total.wanInBytes === null ? null : total.wanInBytes + total.wanOutBytes!)}</dd><dd class="small">${sourceMark('claimed')} ${bytes(total.wanInBytes)} in, ${bytes(total.wanOutBytes)} out</dd></div>
-<div><dt>Disk used</dt><dd>${bytes(status.diskUsedBytes)}</dd><dd class="small">${sourceMark('claimed')} in the latest record</dd></div>
-</dl>`;
+  const unknownS = total.unknownS - unreportedS(total, status);
+  const [wanIn, wanOut] = [total.wanInBytes, total.wanOutBytes];
+  return tiles([
+    {
+      label: 'Power now', value: watts(status.powerMilliW), source: 'measured',
+      note: 'mean of the latest record',
+    },
+    {
+      label: 'Energy', value: energy(total.energyMicroWh), source: 'measured',
+      note: 'since enrolment',
+    },
+    {
+      label: 'Up', value: share === null ? UNKNOWN : percent(share), source: 'measured',
+      note: `down ${duration(total.downS)}, unknown ${duration(unknownS)}`,
+    },
+    {
+      label: 'Traffic', source: 'claimed', note: `${bytes(wanIn)} in, ${bytes(wanOut)} out`,
+      value: bytes(wanIn === null || wanOut === null ? null : wanIn + wanOut),
+    },
+    {
+      label: 'Disk used', value: bytes(status.diskUsedBytes), source: 'claimed',
+      note: 'in the latest record',
+    },
+  ]);
+}
+
+function windowLinks(shown: WindowName): Html {
+  const links = Object.entries(WINDOWS).map(([name, { text }]) => {
+    const current = name === shown ? html` aria-current="true"` : '';
+    return html`<li><a href="?window=${name}"${current}>${text}</a></li>`;
+  });
+  return html`<nav class="windows" aria-label="Time shown"><ul>${links}</ul></nav>`;
 }
 
 function missingSection(
@@ -64,51 +91,63 @@ function missingSection(
 ): Html {
   const items = missing.map((one) => missingItem(one, nowS));
   if (meter.missingBatches > 0) {
-    items.unshift(html`<li><strong>Unpublished.</strong> ${countOf(meter.missingBatches, 'batch', 'batches')} that should stand in public could not be read.</li>`);
+    const count = countOf(meter.missingBatches, 'batch', 'batches');
+    items.unshift(html`<li><strong>Unpublished.</strong> ${count} that should stand in public
+could not be read.</li>`);
   }
-  return html`<section aria-labelledby="missing"><h2 id="missing">What is missing</h2>
-${items.length === 0
+  const list = items.length === 0
     ? html`<p>Nothing since the account began, ${time(lifeS)}.</p>`
-    : html`<ul class="missing">${items}</ul>`}
-${publishNote(meter, status)}
+    : html`<ul class="missing">${items}</ul>`;
+  const until = status.publishedUntilS;
+  return html`<section aria-labelledby="missing"><h2 id="missing">What is missing</h2>
+${list}
+<p class="small">${PUBLICATION[PUBLISH_NAMES[meter.publish]]}
+${until === null ? '' : html`Figures reach to ${time(until)}.`}</p>
 </section>`;
 }
+
+const PUBLICATION: Record<(typeof PUBLISH_NAMES)[number], string> = {
+  nothing: 'The owner publishes no figures: the log only shows that batches came.',
+  batch: 'The owner publishes every batch.',
+  hour: 'The owner publishes the last batch of each hour; sums are exact all the same.',
+  day: 'The owner publishes the last batch of each day; sums are exact all the same.',
+};
 
 function missingItem({ kind, startS, endS, gap }: Missing, nowS: number): Html {
   const span = endS === null
     ? html`since ${timeAgo(startS, nowS)}`
     : html`${time(startS)} to ${time(endS)} (${duration(endS - startS)})`;
   if (kind === 'silence') {
-    return html`<li><strong>Silence</strong> ${span}. Nothing has come; the time counts as unknown.</li>`;
+    return html`<li><strong>Silence</strong> ${span}.
+Nothing has come; the time counts as unknown.</li>`;
   }
   if (kind === 'meter-off') {
-    return html`<li><strong>No power at the meter</strong> ${span}. The time counts as unknown.</li>`;
+    return html`<li><strong>No power at the meter</strong> ${span}.
+The time counts as unknown.</li>`;
   }
-  return html`<li><strong>Records ${gap!.firstSeq} to ${gap!.lastSeq}</strong>, which the meter says it lost, ${span}. Their energy and traffic are in the sums.</li>`;
+  return html`<li><strong>Records ${gap!.firstSeq} to ${gap!.lastSeq}</strong>,
+which the meter says it lost, ${span}. Their energy and traffic are in the sums.</li>`;
 }
 
-function publishNote(meter: MeterRow, status: NodeStatus): Html {
-  const until = status.publishedUntilS === null ? '' : html` Figures reach to ${time(status.publishedUntilS)}.`;
-  switch (PUBLISH_NAMES[meter.publish]) {
-    case 'nothing': return html`<p class="small">The owner publishes no figures: the log only shows that batches came.</p>`;
-    case 'batch': return html`<p class="small">The owner publishes every batch.${until}</p>`;
-    case 'hour': return html`<p class="small">The owner publishes the last batch of each hour; sums are exact all the same.${until}</p>`;
-    default: return html`<p class="small">The owner publishes the last batch of each day; sums are exact all the same.${until}</p>`;
-  }
-}
-
-function ledgerSection(meter: MeterRow, status: NodeStatus, nowS: number): Html {
-  const lastS = meter.lastReceivedMs === null ? null : Math.floor(meter.lastReceivedMs / 1000);
+function ledgerSection(meter: MeterRow, { publishedUntilS }: NodeStatus, nowS: number): Html {
+  const { lastReceivedMs, lastIndex, meter: id } = meter;
+  const acked = lastReceivedMs === null
+    ? 'never'
+    : timeAgo(Math.floor(lastReceivedMs / 1000), nowS);
+  const entry = lastIndex === null ? 'none' : `№ ${lastIndex}, to record ${meter.lastSeq}`;
+  const enrolled = time(Math.floor(meter.enrolledMs / 1000));
   return html`<section aria-labelledby="ledger"><h2 id="ledger">In the ledger</h2>
 <dl class="facts">
-<div><dt>Batches</dt><dd>${meter.batches.toLocaleString('en')}</dd></div>
-<div><dt>Last acknowledged</dt><dd>${lastS === null ? 'never' : timeAgo(lastS, nowS)}</dd></div>
-<div><dt>Its entry</dt><dd>${meter.lastIndex === null ? 'none' : html`№ ${meter.lastIndex}, to record ${meter.lastSeq}`}</dd></div>
-<div><dt>Figures until</dt><dd>${status.publishedUntilS === null ? 'none' : time(status.publishedUntilS)}</dd></div>
-<div><dt>Enrolled</dt><dd>№ ${meter.enrolledIndex}, ${time(Math.floor(meter.enrolledMs / 1000))}</dd></div>
-<div><dt>Meter</dt><dd><code>${meter.meter}</code>, ${meter.assurance}</dd></div>
-<div><dt>One record each</dt><dd>${duration(meter.intervalS)}</dd></div>
+${fact('Batches', meter.batches.toLocaleString('en'))}
+${fact('Last acknowledged', acked)}
+${fact('Its entry', entry)}
+${fact('Figures until', publishedUntilS === null ? 'none' : time(publishedUntilS))}
+${fact('Enrolled', html`№ ${meter.enrolledIndex}, ${enrolled}`)}
+${fact('Meter', html`<code>${id}</code>, ${meter.assurance}`)}
+${fact('One record each', duration(meter.intervalS))}
 </dl>
-<p class="small">The same as data: <a href="/v1/nodes/${meter.meter}">JSON</a>, <a href="/v1/nodes/${meter.meter}/records.csv">the last day’s records as CSV</a>. <a href="/audit">Check it yourself.</a></p>
+<p class="small">The same as data: <a href="/v1/nodes/${id}">JSON</a>,
+<a href="/v1/nodes/${id}/records.csv">the last day’s records as CSV</a>.
+<a href="/audit">Check it yourself.</a></p>
 </section>`;
 }

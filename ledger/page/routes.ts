@@ -21,6 +21,7 @@ import { nodePage } from './node.ts';
 import type { Price } from './price.ts';
 import { WINDOWS } from './scale.ts';
 import type { WindowName } from './scale.ts';
+import { fact } from './tile.ts';
 
 export interface PageDeps extends AskDeps {
   /** Seconds of the ledger's clock to a real one; 1 but in a try-out. */
@@ -99,6 +100,6 @@ function windowOf(text: string | undefined): WindowName | null {
 
 function errorPage(error: LedgerError): Html {
   return html`<h1>${error.message}</h1>
-<dl class="facts"><div><dt>Expected</dt><dd>${error.expected}</dd></div><div><dt>Got</dt><dd>${error.got}</dd></div></dl>
+<dl class="facts">${fact('Expected', error.expected ?? '')}${fact('Got', error.got ?? '')}</dl>
 <p><a href="/">To the commons</a></p>`;
 }

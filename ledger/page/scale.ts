@@ -19,6 +19,7 @@ export type PlotStep = number | 'month';
 
 /** Steps that people count in. */
 const LADDER_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
+const TICKS_S = [...LADDER_S, 172_800, 345_600, 604_800, 1_209_600];
 /** What a phone's width can tell apart. */
 const MOST_BARS = 62;
 /** A bar a day, for a month. */
@@ -67,7 +68,7 @@ export function perStep(step: PlotStep): string {
   return step === size ? `per ${unit}` : `per ${step / size} ${unit}s`;
 }
 
-/** 0 and up to five round values of which the last is not below `max`: 1, 2 or 5 times 10^n apart. */
+/** 0 and up to five round values, the last not below `max`: 1, 2 or 5 times 10^n apart. */
 export function valueTicks(max: number, most = 4): number[] {
   const rough = Math.max(max, 1e-9) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -86,13 +87,12 @@ export interface TimeTick {
 /** Round moments within a window, in UTC. */
 export function timeTicks(fromS: number, toS: number): TimeTick[] {
   const spanS = toS - fromS;
-  const stepS = [...LADDER_S, 172_800, 345_600, 604_800, 1_209_600].find((s) => spanS / s <= MOST_TICKS);
+  const stepS = TICKS_S.find((candidateS) => spanS / candidateS <= MOST_TICKS);
   const inner = edgesOf(fromS, toS, stepS ?? 'month').slice(1, -1);
   if (fromS === stepStart(fromS, stepS ?? 'month')) inner.unshift(fromS);
   const clock = spanS <= 2 * 86_400;
-  return inner.map((atS) => ({
-    atS, clock, text: clock ? clockText(atS) : stepS === undefined ? monthText(atS) : dayText(atS),
-  }));
+  const say = clock ? clockText : stepS === undefined ? monthText : dayText;
+  return inner.map((atS) => ({ atS, clock, text: say(atS) }));
 }
 
 function stepFor(spanS: number, most: number, leastS: number): PlotStep {
