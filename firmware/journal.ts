@@ -416,8 +416,10 @@ const CRC_NIBBLES = [
 function putNumber(bytes: Buffer, at: number, size: number, value: number): void {
   let rest = value
   for (let i = size - 1; i >= 0; i--) {
-    bytes[at + i] = rest % 256
-    rest = Math.floor(rest / 256)
+    // Not rest % 256: the meter's machine takes remainders of the low 32 bits, as signed.
+    const next = Math.floor(rest / 256)
+    bytes[at + i] = rest - next * 256
+    rest = next
   }
 }
 

@@ -193,6 +193,7 @@ export async function lmsSign(
   const { set } = secret
   const { n, p, h } = set
   const { q, C } = signing
+  await rt.pause()
   const signature = rt.alloc(signatureBytes(set))
   putU32(signature, 0, q)
   putU32(signature, 4, set.otsType)
@@ -209,6 +210,7 @@ export async function lmsSign(
     node = Math.floor(node / 2)
     at += n
   }
+  await rt.pause()
   return signature
 }
 

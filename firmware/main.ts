@@ -331,6 +331,7 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
       digest: sha256,
       hmac: hmacSha256,
       random: random,
+      pause: pause,
       synchronise: (unixS, sentMs) => meter.clock.synchronise(unixS, sentMs),
     },
     {
@@ -423,6 +424,7 @@ async function printEnrolment(
   const C = hkdf(journal.key.seed, 'commons-kit/enrol-c', pairing.nonce).slice(0, 24)
   const signature = await signer.signAt(message, 0, C)
   const digits = signedMessage(meterId, payload, signature).toString('hex')
+  await pause()
   const lines = Math.ceil(digits.length / ENROL_LINE_DIGITS)
   for (let i = 0; i < lines; i++) {
     const part = digits.slice(i * ENROL_LINE_DIGITS, (i + 1) * ENROL_LINE_DIGITS)
@@ -437,7 +439,9 @@ async function runScreen(meter: Meter): Promise<void> {
   const chip = new Ssd1306(meter.bus)
   for (;;) {
     try {
-      await chip.show(draw(faceOf(meter), meter.page))
+      const picture = draw(faceOf(meter), meter.page)
+      await pause()
+      await chip.show(picture)
     } catch (error) {
       // A meter without a screen measures all the same; one that comes back is set up again.
       await ds.sleep(10000)

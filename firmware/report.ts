@@ -52,6 +52,8 @@ export interface ReportParts {
   digest(bytes: Buffer): Buffer
   hmac(key: Buffer, bytes: Buffer): Buffer
   random(size: number): Buffer
+  /** Awaited between steps: encoding 24 records takes half the machine steps there may be at once. */
+  pause(): Promise<void>
   /** Takes the time of a reply whose request went out at `sentMs`; true if a known time jumped. */
   synchronise(unixS: number, sentMs: number): boolean
 }
@@ -134,8 +136,11 @@ export class Reporter {
     const records = await this.parts.readRecords(nextSeq, BATCH_RECORDS)
     if (records.length === 0) return false
     const lastSeq = records[records.length - 1].lastSeq
+    await this.parts.pause()
     const payload = this.payloadOf(records, gapsOf(records, nextSeq))
+    await this.parts.pause()
     const batch = await this.signed(payload)
+    await this.parts.pause()
     const hash = this.parts.digest(batch)
     await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq: nextSeq, lastSeq, hash })
     return true
@@ -156,6 +161,7 @@ export class Reporter {
   private async signed(payload: Buffer): Promise<Buffer> {
     const header = headerOf(this.about.meterId)
     const signature = await this.parts.sign(covered(header, payload))
+    await this.parts.pause()
     return sealed(header, payload, signature)
   }
 

@@ -566,8 +566,11 @@ function putHead(out: Sink, major: number, value: number): void {
   putByte(out, major * 32 + info)
   let divisor = 1
   for (let i = 1; i < size; i++) divisor *= 256
+  let rest = value
   for (let i = 0; i < size; i++) {
-    putByte(out, Math.floor(value / divisor) % 256)
+    const digit = Math.floor(rest / divisor)
+    putByte(out, digit)
+    rest -= digit * divisor
     divisor /= 256
   }
 }
@@ -607,8 +610,10 @@ function fixShortHead(out: Sink, start: number): void {
 function putVarint(out: Sink, value: number): void {
   let rest = value
   while (rest >= 128) {
-    putByte(out, 128 + (rest % 128))
-    rest = Math.floor(rest / 128)
+    // Not rest % 128: the meter's machine takes remainders of the low 32 bits, as signed.
+    const next = Math.floor(rest / 128)
+    putByte(out, 128 + (rest - next * 128))
+    rest = next
   }
   putByte(out, rest)
 }

@@ -62,6 +62,7 @@ function scene(count: number, answers: (Answer | 'silence')[]) {
       digest: sha256,
       hmac,
       random: (size) => Buffer.alloc(size, posted.length + 1),
+      pause: async () => {},
       synchronise: () => state.steps++ > 1000,
       post: async (url, headers, batch) => {
         const nonce = headers[1].slice('Commons-Nonce: '.length);

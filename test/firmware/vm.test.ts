@@ -1,0 +1,149 @@
+// The meter's arithmetic in the meter's own machine: the same vector files as on Node. One program
+// is built, run once, and prints what it found; what it prints is compared here.
+import test from 'ava';
+import { readFileSync } from 'node:fs';
+import { buildProgram, runProgram } from '../helpers/devs.ts';
+import { verifyLms } from '../helpers/lms-verify.ts';
+
+const wire = read('wire.json') as {
+  payloads: { name: string; hex: string }[];
+  refused: { name: string; hex: string; code: string }[];
+};
+const lms = read('lms.json') as { cases: { name: string; [key: string]: string }[] };
+const secrets = read('lms-secrets.json') as { secrets: { case: string; [key: string]: unknown }[] };
+/** SHA-256, n = 24: the meter's own hash and node size, at a tree that grows in a second. */
+const RFC_9858_A1 = 'RFC 9858 A.1 (SHA-256/192)';
+
+const PROGRAM = `
+import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from './lms'
+import { crc32, openJournal } from './journal'
+import { openRing } from './ring'
+import { hashInto, pause } from './edge'
+import { FIELDS, decodePayload, emptyRecord, encodePayload } from './wire'
+import { parseCounters } from './probe'
+import { INVALID, PAYLOADS, SECRET } from './vectors'
+
+async function main() {
+  await payloads()
+  await signatures()
+  await memory()
+  console.log('end')
+}
+
+async function payloads() {
+  const out = { bytes: Buffer.alloc(4096), at: 0 }
+  for (let i = 0; i < PAYLOADS.length; i++) {
+    out.at = 0
+    encodePayload(out, decodePayload(Buffer.from(PAYLOADS[i], 'hex')))
+    const back = out.bytes.slice(0, out.at).toString('hex')
+    console.log('payload ' + i + ' ' + (back === PAYLOADS[i] ? 'same' : 'differs'))
+    await pause()
+  }
+  for (let i = 0; i < INVALID.length; i++) {
+    let code = 'none'
+    try {
+      decodePayload(Buffer.from(INVALID[i], 'hex'))
+    } catch (error) {
+      code = (error as any).code
+    }
+    console.log('refused ' + i + ' ' + code)
+    await pause()
+  }
+}
+
+async function signatures() {
+  const set = parameterSet(SECRET.lmsType, SECRET.otsType)
+  const secret = { set: set, I: Buffer.from(SECRET.I, 'hex'), seed: Buffer.from(SECRET.seed, 'hex') }
+  const rt = { hash: hashInto, alloc: (size: number) => Buffer.alloc(size), pause: pause }
+  const subtree = (await growSubtree(rt, secret, 0)) as Buffer
+  const top = await growTop(rt, secret, subtree.slice(set.n, 2 * set.n))
+  console.log('key ' + (hssPublicKey(rt, secret, top) as Buffer).toString('hex'))
+  const parts = { q: SECRET.q, C: Buffer.from(SECRET.C, 'hex'), subtree: subtree, top: top }
+  const message = Buffer.from(SECRET.message, 'hex')
+  print('signature', (await hssSign(rt, secret, message, parts)) as Buffer)
+  const own = { set: parameterSet(0x0a, 0x07), I: secret.I, seed: secret.seed }
+  const leaves = (await growSubtree(rt, own, 0)) as Buffer
+  const root = await growTop(rt, own, leaves.slice(24, 48))
+  console.log('own-key ' + (hssPublicKey(rt, own, root) as Buffer).toString('hex'))
+  const mine = { q: 31, C: Buffer.alloc(24), subtree: leaves, top: root }
+  print('own-signature', (await hssSign(rt, own, message, mine)) as Buffer)
+}
+
+function print(name: string, bytes: Buffer) {
+  const digits = bytes.toString('hex')
+  for (let at = 0; at < digits.length; at += 200) console.log(name + ' ' + digits.slice(at, at + 200))
+}
+
+async function memory() {
+  const bytes = Buffer.alloc(14336)
+  const read = async (address: number, length: number) => bytes.slice(address, address + length)
+  const write = async (address: number, part: Buffer) => bytes.set(part, address)
+  const journal = await openJournal({ read: read, write: write })
+  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
+  await journal.takeSignature()
+  const parts = { read: read, write: write, crc32: crc32, pause: pause }
+  const place = { start: 0x1800, pageBytes: 512, pages: 6 }
+  const ring = await openRing(parts, place)
+  for (let seq = 1; seq <= 700; seq++) {
+    const record = emptyRecord()
+    record.firstSeq = seq
+    record.lastSeq = seq
+    record.energyMicroWh = seq * 1000003
+    record.maxMilliW = (seq * 31) % 900
+    await ring.append(record, { throughSeq: 0, batchLastSeq: 0 })
+    await pause()
+  }
+  const again = await openRing(parts, place)
+  let next = 1
+  let count = 0
+  while (next <= again.lastSeq) {
+    const records = await again.readFrom(next, 20)
+    if (records.length === 0 || records[0].firstSeq !== next) break
+    const last = records[records.length - 1]
+    if (last.energyMicroWh !== last.lastSeq * 1000003) break
+    next = last.lastSeq + 1
+    count += records.length
+  }
+  const reopened = await openJournal({ read: read, write: write })
+  console.log('ring ' + (next - 1) + ' merged ' + (count < 700))
+  console.log('journal boot ' + reopened.bootId + ' next ' + reopened.nextSignature)
+  const json = '{"v":1,"boot":"00112233445566778899aabbccddeeff","wan_in_bytes":2251799813685247,' +
+    '"wan_out_bytes":0,"disk_used_bytes":5}'
+  console.log('claims ' + (parseCounters(Buffer.from(json)).wanInBytes === 2251799813685247))
+  console.log('fields ' + FIELDS.length)
+}
+
+await main()
+`;
+
+test.serial('the vectors come out in the machine as on Node', async (t) => {
+  const a1 = lms.cases.find(({ name }) => name === RFC_9858_A1);
+  const secret = secrets.secrets.find((one) => one.case === RFC_9858_A1);
+  if (!a1 || !secret) return t.fail('no RFC 9858 A.1');
+  const C = a1.signature.slice(2 * 12, 2 * (12 + 24));
+  const vectors = [
+    `export const PAYLOADS: string[] = ${JSON.stringify(wire.payloads.map(({ hex }) => hex))}`,
+    `export const INVALID: string[] = ${JSON.stringify(wire.refused.map(({ hex }) => hex))}`,
+    `export const SECRET = ${JSON.stringify({ ...secret, C, message: a1.message })}`,
+  ].join('\n');
+  const lines = await runProgram(
+    await buildProgram({ 'main.ts': PROGRAM, 'vectors.ts': vectors }),
+  );
+  const said = (name: string) =>
+    lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+
+  t.deepEqual(said('payload'), wire.payloads.map((_, i) => `${i} same`));
+  t.deepEqual(said('refused'), wire.refused.map(({ code }, i) => `${i} ${code}`));
+  t.is(said('key')[0], a1.publicKey);
+  t.is(said('signature').join(''), a1.signature);
+  const key = Buffer.from(said('own-key')[0], 'hex').subarray(4);
+  const own = Buffer.from(said('own-signature').join(''), 'hex').subarray(4);
+  t.true(verifyLms(key, Buffer.from(a1.message, 'hex'), own));
+  t.is(said('ring')[0], '700 merged true');
+  t.is(said('journal')[0], 'boot 2 next 1');
+  t.is(said('claims')[0], 'true');
+});
+
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8'));
+}
