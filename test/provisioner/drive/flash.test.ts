@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import test, { type ExecutionContext } from 'ava';
 
@@ -13,6 +14,7 @@ import { makeBench, type TestBench } from '../../helpers/bench.ts';
 import { fillSeeded, makeTinyImage, tinyImage, type TinyImage } from '../../helpers/tiny-image.ts';
 
 const mib = 1 << 20;
+const deadly = fileURLToPath(new URL('../../helpers/flash-and-die.ts', import.meta.url));
 
 interface Scene extends TestBench {
   image: TinyImage;
@@ -215,6 +217,20 @@ test('stopped at any moment, the drive does not boot, and flashing again mends i
   await flashKits(s.jobs(drive), s.deps);
   t.true(readFileSync(drive).subarray(0, mib).equals(s.image.raw.subarray(0, mib)));
 });
+
+for (const moment of ['opened', 'started', 'prepare', 'write', 'flush', 'verify', 'done']) {
+  test(`killed when ${moment}, the next flash goes through`, withScene, async (t, s) => {
+    const drive = join(s.dir, 'alice.img');
+    const args = [deadly, s.dir, s.image.path, drive, moment];
+    const { signal } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+    t.is(signal, 'SIGKILL');
+    // Until everything was written, nothing boots. (While it is read back, all is there.)
+    if (['write', 'flush'].includes(moment)) assertDead(t, drive);
+    await flashKits(s.jobs(drive), s.deps);
+    t.true(readFileSync(drive).subarray(0, mib).equals(s.image.raw.subarray(0, mib)));
+    t.is(s.record.latest('alice', 'flash')?.status, 'done');
+  });
+}
 
 test('what the drive does not keep is found by reading back', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
