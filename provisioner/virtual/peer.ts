@@ -73,7 +73,7 @@ async function writeTree(options: PeerOptions): Promise<void> {
   };
   await put('/etc/resolv.conf', `nameserver ${options.nameserver}\n`);
   await put('/etc/hosts', '127.0.0.1 localhost\n');
-  await put('/usr/local/share/ca-certificates/commons-kit.crt', options.caCertificatePem);
+  await put('/usr/local/share/ca-certificates/campaign.crt', options.caCertificatePem);
   await put(certificatePath, tls.certificatePem);
   await put(certificateKeyPath, tls.keyPem, 0o600);
   await put(nginxConfig, nginxConfiguration(domain, address));

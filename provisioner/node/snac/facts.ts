@@ -19,6 +19,8 @@ export interface SnacFacts {
   files: FileStates;
   stamps: Stamps;
   units: UnitStates;
+  /** The campaign's authority is in the bundle that snac and nginx read. */
+  caTrusted: boolean;
   firewallLoaded: boolean;
   /** Debian's welcome page, which would take the domain's requests. */
   welcomePage: boolean;
@@ -34,15 +36,19 @@ export const units = {
   upgrades: 'apt-daily-upgrade.timer',
 };
 
+/** The first boot writes the same file. */
+export const caPath = '/usr/local/share/ca-certificates/campaign.crt';
 export const welcomePagePath = '/etc/nginx/sites-enabled/default';
 
 const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk'];
 
-/** @param paths of the files that the plan would write */
-export function snacFacts(paths: string[]): FactsOf<SnacFacts> {
+/** @param paths of the files that the plan would write @param caCertificate PEM */
+export function snacFacts(paths: string[], caCertificate: string): FactsOf<SnacFacts> {
   return {
     missingPrograms: {
-      script: `for name in ${programs.join(' ')}; do command -v $name >/dev/null || echo $name; done`,
+      script: `for name in ${programs.join(' ')}; do
+  command -v $name >/dev/null || echo $name
+done`,
       parse: (text) => text.split('\n').filter((name) => name !== ''),
     },
     hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
@@ -51,6 +57,10 @@ export function snacFacts(paths: string[]): FactsOf<SnacFacts> {
     files: fileStates(paths),
     stamps,
     units: unitStates(Object.values(units)),
+    caTrusted: {
+      script: `tr -d '\\n' </etc/ssl/certs/ca-certificates.crt | grep -qF ${pemBody(caCertificate)}`,
+      parse: (_, exitCode) => exitCode === 0,
+    },
     firewallLoaded: { script: 'nft list table inet commons', parse: firewallLoaded },
     welcomePage: {
       script: `[ -e ${welcomePagePath} ] || [ -L ${welcomePagePath} ]`,
@@ -59,6 +69,11 @@ export function snacFacts(paths: string[]): FactsOf<SnacFacts> {
     server: serverJson,
     users: snacUsers,
   };
+}
+
+/** Base64 alone: safe as a word of the shell, and as it stands in a bundle without its line ends. */
+function pemBody(pem: string): string {
+  return pem.replace(/-----[A-Z ]+-----|[^A-Za-z0-9+/=]/g, '');
 }
 
 /** resolv.conf(5) takes three; nginx cannot use addresses bound to an interface (`%`). */

@@ -9,14 +9,17 @@ import { enableCommand, unitAmiss } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
 import { countersFiles } from './counters.ts';
 import type { SnacDesired } from './desired.ts';
-import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
+import { caPath, snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { firewallPath, firewallRules } from './firewall.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
 import { ownerCommand, passwordHash, restartCommand, serverFile, serverSettings } from './server.ts';
 
 export const snac: NodeKind<SnacDesired, SnacFacts> = {
   name: 'snac',
-  facts: (desired) => snacFacts(Object.values(files(desired, [])).flat().map(({ path }) => path)),
+  facts(desired) {
+    const paths = Object.values(files(desired, [])).flat().map(({ path }) => path);
+    return snacFacts(paths, desired.caCertificate);
+  },
   plan(desired, facts) {
     const missing = facts.missingPrograms;
     if (missing.length > 0) throw programsMissing(desired.hostname, missing);
@@ -45,7 +48,7 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
   });
   return {
     names: [file('/etc/hostname', `${hostname}\n`), file('/etc/hosts', hosts(hostname, domain))],
-    trust: [file('/usr/local/share/ca-certificates/commons-kit.crt', desired.caCertificate)],
+    trust: [file(caPath, desired.caCertificate)],
     firewall: [file(firewallPath, firewallRules(), '0755')],
     certificate: [
       file(certificatePath, desired.certificate),
@@ -77,20 +80,22 @@ function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[
   return [...written, { name: `Take the host name ${desired.hostname}`, because, command }];
 }
 
-/** snac verifies other servers' TLS: this is its one way of trusting the campaign (FACTS). */
+/**
+ * snac verifies other servers' TLS: this is its one way of trusting the campaign (FACTS). The first
+ * boot has done it already, unless the authority was made anew since: going through all of Debian's
+ * authorities again takes a minute on an emulated node.
+ */
 function trust(ours: FileWrite[], facts: SnacFacts): Step[] {
+  const written = writeFiles('Write the campaign’s certificate authority', ours, facts.files);
+  if (facts.caTrusted) return written;
   return [
-    ...writeFiles('Write the campaign’s certificate authority', ours, facts.files),
-    ...effect(
-      {
-        id: 'ca',
-        name: 'Trust the campaign’s certificate authority',
-        dependsOn: ours,
-        command: 'update-ca-certificates >/dev/null',
-        timeoutS: 300,
-      },
-      facts.stamps,
-    ),
+    ...written,
+    {
+      name: 'Trust the campaign’s certificate authority',
+      because: 'it is not among the trusted ones',
+      command: 'update-ca-certificates >/dev/null',
+      timeoutS: 300,
+    },
   ];
 }
 

@@ -16,7 +16,7 @@ test('reads what sha256sum and stat say, and takes nothing else', (t) => {
 });
 
 test('writes what differs, saying how', (t) => {
-  const why = (changes: Partial<typeof state> | undefined) =>
+  const why = (changes: Partial<typeof state> | undefined): string | undefined =>
     writeFiles('Write', [file], changes ? { '/etc/a': { ...state, ...changes } } : {})[0]?.because;
   t.is(why({}), undefined);
   t.is(why(undefined), '/etc/a is missing');

@@ -3,24 +3,23 @@ import test from 'ava';
 import { FactError } from '../../../../provisioner/node/fact.ts';
 import { unitAmiss, unitStates } from '../../../../provisioner/node/operation/units.ts';
 
-const text = `Id=nginx.service
+const text = `enabled nginx.service
+enabled snac2.service
+Id=nginx.service
 ActiveState=active
-UnitFileState=enabled
 
 Id=snac2.service
 ActiveState=failed
-UnitFileState=enabled
 
-Id=nobody.service
-ActiveState=inactive
-UnitFileState=`;
+Id=nftables.service
+ActiveState=active`;
 
-test('tells what keeps a unit from running', (t) => {
+test('tells what keeps a unit from running, now or after a reboot', (t) => {
   const states = unitStates([]).parse(text, 0);
   t.is(unitAmiss('nginx.service', states), undefined);
   t.is(unitAmiss('snac2.service', states), 'snac2.service is failed');
-  t.is(unitAmiss('nobody.service', states), 'nobody.service is not there');
-  t.is(unitAmiss('other.service', states), 'other.service is not there');
+  t.is(unitAmiss('nftables.service', states), 'nftables.service is not started at boot');
+  t.is(unitAmiss('other.service', states), 'other.service is unknown');
 });
 
 test('a systemd that does not answer is no fact', (t) => {

@@ -17,7 +17,7 @@ interface Case {
   error?: string;
 }
 
-const facts = snacFacts(['/etc/a']) as unknown as Record<string, Fact<unknown>>;
+const facts = snacFacts(['/etc/a'], 'an authority') as unknown as Record<string, Fact<unknown>>;
 const folder = new URL('../cases/facts/', import.meta.url);
 
 for (const file of readdirSync(folder)) {

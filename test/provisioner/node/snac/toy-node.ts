@@ -28,15 +28,23 @@ export function freshFacts(): SnacFacts {
     files: {},
     stamps: {},
     units: {
-      [units.nginx]: { enabled: 'enabled', active: 'active' },
-      [units.snac]: { enabled: 'enabled', active: 'active' },
-      [units.firewall]: { enabled: 'disabled', active: 'inactive' },
-      [units.counters]: { enabled: '', active: 'inactive' },
-      [units.upgrades]: { enabled: 'enabled', active: 'active' },
+      [units.nginx]: { enabled: true, active: 'active' },
+      [units.snac]: { enabled: true, active: 'active' },
+      [units.firewall]: { enabled: false, active: 'inactive' },
+      [units.counters]: { enabled: false, active: 'inactive' },
+      [units.upgrades]: { enabled: true, active: 'active' },
     },
+    caTrusted: false,
     firewallLoaded: false,
     welcomePage: true,
-    server: { host: 'localhost', prefix: '/social', address: '127.0.0.1', port: 8001, layout: 2.7, protocol: 'https' },
+    server: {
+      host: 'localhost',
+      prefix: '/social',
+      address: '127.0.0.1',
+      port: 8001,
+      layout: 2.7,
+      protocol: 'https',
+    },
     users: {},
   };
 }
@@ -51,10 +59,11 @@ export function afterSteps(before: SnacFacts, steps: Step[]): SnacFacts {
     const stamp = /echo (\w+) >\S+\/\.new\nmv -f \S+\/\.new \S+\/(\S+)/.exec(command);
     if (stamp) facts.stamps[stamp[2]] = stamp[1];
     for (const [, unit] of command.matchAll(/systemctl (?:re)?(?:start|load-or-restart) (\S+)/g)) {
-      facts.units[unit] = { enabled: 'enabled', active: 'active' };
+      facts.units[unit] = { enabled: true, active: 'active' };
     }
     const timezone = /ln -sfn (\S+) /.exec(command);
     if (timezone) facts.localtime = timezone[1];
+    if (command.includes('update-ca-certificates')) facts.caTrusted = true;
     if (command.includes('nft -f')) facts.firewallLoaded = true;
     if (command.includes('sites-enabled/default')) facts.welcomePage = false;
     if (command.includes('/proc/sys/kernel/hostname')) facts.hostname = desired.hostname;
