@@ -339,7 +339,7 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
       origin: pairing.origin,
       pairKey: pairing.pairKey,
       firmwareHash: pairing.firmwareHash,
-      urls: ['http://' + pairing.node + '/commons', pairing.ledger],
+      urls: ['http://' + pairing.node.split(':')[0] + '/commons', pairing.ledger],
     },
   )
 }

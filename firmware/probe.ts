@@ -22,15 +22,16 @@ export interface ProbeParts {
   get(url: string): Promise<Buffer | null>
 }
 
-const PORT = 8010
+/** Where a node serves its counters, unless its name says another port. */
+const PORT = ':8010'
 /** 2^51: what a record's amounts stay below. */
 const TOO_LARGE = 2251799813685248
 
-/** One probe of `node`, a name or an address. */
+/** One probe of `node`: a name or an address, and a port if it is not the usual one. */
 export async function probe(parts: ProbeParts, node: string): Promise<Probe> {
   let body: Buffer | null = null
   try {
-    body = await parts.get('http://' + node + ':' + PORT + '/counters')
+    body = await parts.get('http://' + node + (node.indexOf(':') < 0 ? PORT : '') + '/counters')
   } catch (error) {
     return { answered: false, counters: null }
   }
