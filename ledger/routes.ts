@@ -57,7 +57,8 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
 
   const { ledgerDb: db, keys: { origin } } = ledger.store;
   // Names are private until their owners can say otherwise.
-  const deps = { db, origin, now: ledger.clock.nowMs, names: () => null };
+  const now = (): number => ledger.clock.nowMs();
+  const deps = { db, origin, now, names: () => null };
   const { vkey } = ledger.log();
   const checkpoint = (): string => new TextDecoder().decode(ledger.log().checkpoint());
   // Pages first: the questions' headers are for the questions.
