@@ -103,7 +103,7 @@ function openDatabase(path: string): DatabaseSync {
       message: `The bench's record could not be opened`,
       expected: `a database that kit made, or none, at ${path}`,
       got: cause instanceof Error ? cause.message : String(cause),
-      hint: 'Look at the file and the folder’s permissions; put a bad record aside, do not mend it.',
+      hint: 'Look at the file and the folder’s permissions; put a bad record aside.',
       cause,
     });
   }

@@ -151,7 +151,7 @@ const nameConstraintsOid = '2.5.29.30';
 /**
  *   NameConstraints ::= SEQUENCE {
  *     permittedSubtrees [0] SEQUENCE OF SEQUENCE { base [2] dNSName },
- *     excludedSubtrees  [1] every iPAddress [7], IPv4 and IPv6: a permitted name says nothing of them
+ *     excludedSubtrees  [1] every iPAddress [7], of which a permitted name says nothing
  *   }
  */
 function nameConstraints(subtrees: string[]): x509.Extension {

@@ -106,7 +106,7 @@ async function readPrivate(path: string): Promise<string | undefined> {
 async function makeIdentity(path: string, random: RandomSource): Promise<string> {
   const seed = random(32);
   const text = [
-    '# commons-kit volunteer key: whoever has it can open the secrets of your kits and sign as you.',
+    '# commons-kit volunteer key: whoever has it opens the secrets of your kits, and signs as you.',
     '# Keep a copy in a safe place; nothing can replace it.',
     `# public key: ${volunteerKeyText(ed25519FromSeed(seed).publicKey)}`,
     await generateX25519Identity(),

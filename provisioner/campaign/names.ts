@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 
 import * as v from 'valibot';
 
-/** RFC 1123 § 2.1, at most 63 characters (RFC 1035 § 2.3.4); lower case only, to be one spelling. */
+/** RFC 1123 § 2.1, at most 63 characters (RFC 1035 § 2.3.4); lower case, to be one spelling. */
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 const isDomain = (text: string): boolean =>

@@ -46,7 +46,7 @@ export interface SecretsDeps {
 
 export interface Secrets {
   campaign(): Promise<CampaignSecrets>;
-  /** The same secrets at every call; a certificate near its end, or for an old domain, is renewed. */
+  /** The same at every call; but a certificate near its end, or for an old domain, is renewed. */
   kit(kit: Kit): Promise<KitSecrets>;
   /** A key and certificate for a further domain; kept nowhere. @throws KitError `domain-outside` */
   issueCertificate(domain: string): Promise<TlsCredential>;

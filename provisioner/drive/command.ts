@@ -39,7 +39,7 @@ export function flashCommand(): Command {
     .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
     .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
     .option('--images <dir>', "where the campaign's image lies (default: images, beside it)")
-    .option('--size <size>', 'how large a file that stands for a drive becomes', parseSize, defaultFileBytes)
+    .option('--size <size>', "how large a drive's file becomes (4G)", parseSize, defaultFileBytes)
     .option('--yes', 'erase without asking')
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals<FlashCommandOptions>();
@@ -107,16 +107,20 @@ function pairUp(campaign: Campaign, names: string[], drives: string[]): FlashJob
 }
 
 /** The image of a campaign, where `kit image build --out images` leaves it. */
-export function imagePath(campaign: Campaign, options: { image?: string; images?: string }): string {
+export function imagePath(
+  campaign: Campaign,
+  options: { image?: string; images?: string },
+): string {
   if (options.image !== undefined) return options.image;
   const folder = options.images ?? join(campaign.dir, 'images');
   return join(folder, `${campaign.image}-${campaign.arch}.img.zst`);
 }
 
+const words = { prepare: 'clearing', write: 'writing', flush: 'flushing', verify: 'reading back' };
+
 /** Phases as they begin, and every tenth of the long ones. */
 function progressTo(output: Output): (progress: FlashProgress) => void {
   const told = new Map<string, string>();
-  const words = { prepare: 'clearing', write: 'writing', flush: 'flushing', verify: 'reading back' };
   return ({ kit, phase, doneBytes, totalBytes }) => {
     if (phase === 'done') return;
     const tenths = totalBytes === 0 ? 0 : Math.floor((doneBytes / totalBytes) * 10);
@@ -131,8 +135,8 @@ function progressTo(output: Output): (progress: FlashProgress) => void {
 
 function resultText(result: FlashResult): string {
   const { kit, drive, writtenBytes, writeSeconds, verifySeconds } = result;
-  const times = `written in ${writeSeconds.toFixed(1)} s, read back in ${verifySeconds.toFixed(1)} s`;
-  return `${kit}: ${drive} is ready: ${sizeText(writtenBytes)} ${times}`;
+  const written = `${sizeText(writtenBytes)} written in ${writeSeconds.toFixed(1)} s`;
+  return `${kit}: ${drive} is ready: ${written}, read back in ${verifySeconds.toFixed(1)} s`;
 }
 
 export function drivesDocument(verdicts: Verdict[]) {

@@ -24,9 +24,7 @@ export interface Esp {
 export async function createEsp(extent: Extent): Promise<Esp> {
   const file = await openNameless(extent.sizeBytes);
   return {
-    async put(bytes, atBytes) {
-      await file.write(bytes, 0, bytes.length, atBytes);
-    },
+    put: (bytes, atBytes) => putAll(file, bytes, atBytes),
     async inject(files) {
       await injectFiles(file, files);
       await markBootSectors(file);
@@ -50,6 +48,19 @@ async function openNameless(sizeBytes: number): Promise<FileHandle> {
   await rm(path);
   await file.truncate(sizeBytes);
   return file;
+}
+
+/** A full /dev/shm takes a part and says nothing: a short write must not pass for a whole one. */
+async function putAll(file: FileHandle, bytes: Uint8Array, atBytes: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const rest = bytes.subarray(done);
+    const { bytesWritten } = await file
+      .write(rest, 0, rest.length, atBytes + done)
+      .catch((cause: NodeJS.ErrnoException) => {
+        throw noRoom(cause);
+      });
+    done += bytesWritten;
+  }
 }
 
 /** Descriptor 3 of each tool: see runTool. */
@@ -95,11 +106,22 @@ export function isMarked(bootSector: Uint8Array): boolean {
   return Buffer.from(name).toString('latin1') === oemName;
 }
 
-/** A page that is no file system, with the mark: what stands there while a drive is half written. */
+/** A page that is no file system, with the mark: it stands there while a drive is half written. */
 export function markedPage(page: Uint8Array): Uint8Array {
   page.fill(0);
   page.set(Buffer.from(oemName, 'latin1'), oemNameAt);
   return page;
+}
+
+function noRoom(cause: NodeJS.ErrnoException): KitError {
+  return new KitError({
+    code: 'bench-full',
+    message: 'The boot partition could not be put together on this machine',
+    expected: 'some 20 MB free in /dev/shm for each drive',
+    got: cause.code ?? cause.message,
+    hint: 'Flash fewer drives at once, or make room there.',
+    cause,
+  });
 }
 
 function unwritable(reason: KitError | string): KitError {

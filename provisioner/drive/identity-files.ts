@@ -26,7 +26,8 @@ export function identityFiles(
   ]);
   // Images ask for an address by DHCP on their own.
   if (kit.network !== 'dhcp') files.set('network.network', fixedNetwork(kit.network));
-  return new Map([...files].map(([name, text]) => [name, text.endsWith('\n') ? text : `${text}\n`]));
+  const lines = (text: string) => (text.endsWith('\n') ? text : `${text}\n`);
+  return new Map([...files].map(([name, text]) => [name, lines(text)]));
 }
 
 /** Every Debian has C.UTF-8, which speaks English; for others the usual region is taken. */

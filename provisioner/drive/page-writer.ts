@@ -1,6 +1,6 @@
-// Gathers bytes that come in pieces of any size into large aligned blocks, and writes them while the
-// next ones are being gathered. A few blocks are under way at once: memory stays bounded, and the
-// source waits for the drive.
+// Gathers bytes that come in pieces of any size into large aligned blocks, and writes them while
+// the next ones are being gathered. A few blocks are under way at once: memory stays bounded, and
+// the source waits for the drive.
 
 import { alignedMemory, blockBytes, writePages, type Medium } from './medium.ts';
 

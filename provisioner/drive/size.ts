@@ -4,7 +4,7 @@ import { KitError } from '../errors.ts';
 
 const units: Record<string, number> = { M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
-/** `4G`, `4GiB`, `512M`: binary units, as drives' files are made. @throws KitError `size-invalid` */
+/** `4G`, `4GiB`, `512M`: binary units. @throws KitError `size-invalid` */
 export function parseSize(text: string): number {
   const parts = /^(\d{1,6})([MGT])(iB)?$/.exec(text);
   const sizeBytes = parts === null ? 0 : Number(parts[1]) * units[parts[2]];

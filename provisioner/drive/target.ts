@@ -121,15 +121,25 @@ async function fileTarget(
     plan,
     async open() {
       const medium = await openMedium(path, stats === undefined ? O_CREAT | O_EXCL : 0, 0o600);
-      const now = await medium.file.stat({ bigint: true });
-      const same = stats === undefined || (now.dev === stats.dev && now.ino === stats.ino);
-      if (now.isFile() && same && (isNew ? now.size === 0n : now.size === stats.size)) {
+      try {
+        const now = await medium.file.stat({ bigint: true });
+        if (!isSameFile(now, stats)) throw changed(path, 'the file of the plan', 'another one');
+        // Two that looked at the same moment saw nobody; having opened it, they see each other.
+        await refuseUsed(path, String(process.pid));
+        await medium.file.chmod(0o600); // It will hold the node's private key.
         return { ...medium, sizeBytes: deps.fileSizeBytes };
+      } catch (error) {
+        await medium.file.close();
+        throw error;
       }
-      await medium.file.close();
-      throw changed(path, 'the file that the plan showed', 'another one');
     },
   };
+}
+
+/** @param before undefined: there was none */
+function isSameFile(now: BigIntStats, before: BigIntStats | undefined): boolean {
+  if (before === undefined) return now.isFile() && now.size === 0n;
+  return now.dev === before.dev && now.ino === before.ino && now.size === before.size;
 }
 
 /** For which kit the record says that this very file was made. @throws KitError `file-not-ours` */
@@ -166,8 +176,8 @@ async function hasMark(path: string, espOffsetBytes: number): Promise<boolean> {
 }
 
 /** A regular file has no O_EXCL: look who has it open, as far as this user may see. */
-async function refuseUsed(path: string): Promise<void> {
-  const user = (await findLoop(path)) ?? (await findHolder(path));
+async function refuseUsed(path: string, besides?: string): Promise<void> {
+  const user = (await findLoop(path)) ?? (await findHolder(path, besides));
   if (user === undefined) return;
   throw new KitError({
     code: 'drive-in-use',
@@ -188,9 +198,9 @@ async function findLoop(path: string): Promise<string | undefined> {
   return undefined;
 }
 
-async function findHolder(path: string): Promise<string | undefined> {
+async function findHolder(path: string, besides = ''): Promise<string | undefined> {
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  for (const pid of processes) {
+  for (const pid of processes.filter((name) => name !== besides)) {
     // Processes end while we look, and other users' are closed to us.
     const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
     const links = fds.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => ''));

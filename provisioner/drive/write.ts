@@ -1,5 +1,5 @@
-// Writes one image with one kit's identity to one open drive, and proves it. The order is what makes
-// a half-written drive harmless:
+// Writes one image with one kit's identity to one open drive, and proves it. The order is what
+// makes a half-written drive harmless:
 //
 //   1  zero the old first and last MiB, flush        from here on, nothing boots
 //   2  the image's body, the ESP with the identity, flush

@@ -125,7 +125,8 @@ function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
+/** For text within an element; attributes here hold none. */
 function escape(content: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return content.replace(/[&<>"]/g, (sign) => entities[sign]);
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
+  return content.replace(/[&<>]/g, (sign) => entities[sign]);
 }

@@ -1,5 +1,5 @@
-// Run as a process of its own by the flash test: flashes alice, and kills itself with SIGKILL at the
-// moment that it is told. Arguments: the bench's folder, the image, the drive, the moment.
+// Run as a process of its own by the flash test: flashes alice, and kills itself with SIGKILL at
+// the moment that it is told. Arguments: the bench's folder, the image, the drive, the moment.
 
 import { openBench } from '../../provisioner/bench/record.ts';
 import { findKit, readCampaign } from '../../provisioner/campaign/campaign.ts';
@@ -23,7 +23,7 @@ if (moment === 'started') {
   };
 }
 await flashKits([{ kit: findKit(campaign, 'alice'), drive }], {
-  ...{ campaign, record, image, fileSizeBytes: 32 << 20 },
+  ...{ campaign, record, image, fileSizeBytes: 20 << 20 },
   secrets: openSecrets(campaign, identity, deps),
   listBlockDevices: async () => [],
   confirm: async () => {},

@@ -58,8 +58,8 @@ function makeRaw(path: string, seed: number): Buffer {
   truncateSync(path, tinyImage.sizeBytes);
   run('sfdisk', ['-q', path], gptScript);
   const esp = `${path}@@${tinyImage.esp.offsetBytes}`;
-  const sectors = tinyImage.esp.sizeBytes / 512;
-  run('mformat', ['-i', esp, '-T', String(sectors), '-h', '16', '-s', '63', '-N', '12345678', '::']);
+  const sectors = String(tinyImage.esp.sizeBytes / 512);
+  run('mformat', ['-i', esp, '-T', sectors, '-h', '16', '-s', '63', '-N', '12345678', '::']);
   run('mmd', ['-i', esp, '::/EFI']);
   run('mcopy', ['-i', esp, '-', '::/EFI/BOOTX64.EFI'], Buffer.alloc(100_000, 'boot'));
   const raw = readFileSync(path);

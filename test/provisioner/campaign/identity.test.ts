@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 
-import { ed25519FromSeed, identityPath, openIdentity } from '../../../provisioner/campaign/identity.ts';
+import { ed25519FromSeed, identityPath } from '../../../provisioner/campaign/identity.ts';
+import { openIdentity } from '../../../provisioner/campaign/identity.ts';
 import { parseVolunteerKey, volunteerKeyText } from '../../../provisioner/campaign/identity.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 
@@ -55,7 +56,7 @@ test('an identity that others could read is refused', withFolder, async (t, dir)
   }
 });
 
-test('a broken identity is refused, and its secrets are not repeated', withFolder, async (t, dir) => {
+test('a broken identity is refused, its secrets are not repeated', withFolder, async (t, dir) => {
   const file = join(dir, 'volunteer.key');
   await openIdentity(file, { random });
   const text = readFileSync(file, 'utf8');

@@ -58,7 +58,7 @@ test('a person is asked, and asked again until the answer fits', withFile, async
   );
   await newCampaign(file, { kits: [] }, person);
   const { kits, timezone } = await readCampaign(file);
-  t.deepEqual(kits.map(({ name, owner }) => [name, owner]), [['alice', 'alice'], ['bob', 'robert']]);
+  t.deepEqual(kits.map(({ name, owner }) => `${name} ${owner}`), ['alice alice', 'bob robert']);
   t.is(timezone, Intl.DateTimeFormat().resolvedOptions().timeZone);
   t.true(heard().includes('expected an http:// or https:// address'));
   t.true(heard().includes('expected a DNS label'));

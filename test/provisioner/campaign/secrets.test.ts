@@ -58,7 +58,8 @@ test('secrets are made once, and encrypted where they lie', withBench, async (t,
 
 test('several makers at once end with one set of secrets', withBench, async (t, bench) => {
   const alice = findKit(bench.campaign, 'alice');
-  const makers = ['a', 'bb', 'ccc', 'dddd'].map((word) => reopen(bench, `${campaignText}# ${word}`));
+  const words = ['a', 'bb', 'ccc', 'dddd'];
+  const makers = words.map((word) => reopen(bench, `${campaignText}# ${word}`));
   const made = await Promise.all(makers.map(({ secrets }) => secrets.kit(alice)));
   for (const secrets of made) t.deepEqual(secrets, made[0]);
   const { caCertificatePem } = await bench.secrets.campaign();

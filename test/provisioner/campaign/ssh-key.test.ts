@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import ssh2 from 'ssh2';
 
-import { makeSshKey, sshFingerprint, sshPublicBlob } from '../../../provisioner/campaign/ssh-key.ts';
+import { makeSshKey, sshFingerprint } from '../../../provisioner/campaign/ssh-key.ts';
+import { sshPublicBlob } from '../../../provisioner/campaign/ssh-key.ts';
 import { seededRandom } from '../../helpers/bench.ts';
 
 // Comments of every length modulo 8: the private section's padding differs.

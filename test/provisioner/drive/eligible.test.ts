@@ -57,7 +57,10 @@ const leaf = (type: fc.Arbitrary<string>): fc.Arbitrary<BlockDevice> =>
     children: fc.constant([]),
   });
 const device = fc
-  .tuple(leaf(fc.constantFrom('disk', 'rom', 'loop')), fc.array(leaf(fc.constant('part')), { maxLength: 2 }))
+  .tuple(
+    leaf(fc.constantFrom('disk', 'rom', 'loop')),
+    fc.array(leaf(fc.constant('part')), { maxLength: 2 }),
+  )
   .map(([disk, children]) => ({ ...disk, children }));
 
 test('nothing mounted, built in, soldered, locked or partial is ever taken', (t) => {

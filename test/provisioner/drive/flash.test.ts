@@ -14,6 +14,8 @@ import { makeBench, type TestBench } from '../../helpers/bench.ts';
 import { fillSeeded, makeTinyImage, tinyImage, type TinyImage } from '../../helpers/tiny-image.ts';
 
 const mib = 1 << 20;
+/** Larger than the image: there is an end beyond it, to be blank. */
+const driveBytes = 20 * mib;
 const deadly = fileURLToPath(new URL('../../helpers/flash-and-die.ts', import.meta.url));
 
 interface Scene extends TestBench {
@@ -31,7 +33,7 @@ async function scene(): Promise<Scene> {
   const deps: FlashDeps = {
     ...{ campaign: bench.campaign, secrets: bench.secrets, record: bench.record },
     image: image.path,
-    fileSizeBytes: 32 * mib,
+    fileSizeBytes: driveBytes,
     listBlockDevices: async () => [],
     confirm: async (plans) => void shown.push(plans),
     onProgress: () => {},
@@ -71,18 +73,18 @@ async function failure(promise: Promise<unknown>): Promise<KitError> {
   );
 }
 
-test('two kits at once: the image everywhere, each identity on its own drive', withScene, async (t, s) => {
+test('two kits at once, each identity on its own drive', withScene, async (t, s) => {
   const drives = ['alice.img', 'bob.img'].map((name) => join(s.dir, name));
   const results = await flashKits(s.jobs(...drives), s.deps);
   t.is(results.length, 2);
   for (const [at, drive] of drives.entries()) {
     const found = readFileSync(drive);
-    t.is(found.length, 32 * mib);
+    t.is(found.length, driveBytes);
     const { esp } = tinyImage;
     const espEnd = esp.offsetBytes + esp.sizeBytes;
     t.true(found.subarray(0, esp.offsetBytes).equals(s.image.raw.subarray(0, esp.offsetBytes)));
     t.true(found.subarray(espEnd, 16 * mib).equals(s.image.raw.subarray(espEnd)));
-    t.true(found.subarray(16 * mib).equals(Buffer.alloc(16 * mib)));
+    t.true(found.subarray(16 * mib).equals(Buffer.alloc(driveBytes - 16 * mib)));
     t.is(statSync(drive).mode & 0o777, 0o600, 'it holds a private key');
     const name = ['alice', 'bob'][at];
     t.is(espFile(drive, '/kit/version'), '1\n');
@@ -106,7 +108,7 @@ test('a drive’s file stays sparse', withScene, async (t, s) => {
   t.true(blocks * 512 < 16 * mib, `${blocks * 512} bytes on the disk`);
 });
 
-test('a file that kit made may be written again, and is named in the plan', withScene, async (t, s) => {
+test('a file that kit made may be written again', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
   await flashKits(s.jobs(drive), s.deps);
   await flashKits(s.jobs(drive), s.deps);
@@ -133,7 +135,7 @@ test('no other file is ever overwritten', withScene, async (t, s) => {
 test('a file of ours whose content was replaced is not ours any more', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
   await flashKits(s.jobs(drive), s.deps);
-  const content = Buffer.alloc(32 * mib);
+  const content = Buffer.alloc(driveBytes);
   fillSeeded(content, 9);
   writeFileSync(drive, content); // The same inode.
   const error = await failure(flashKits(s.jobs(drive), s.deps));
@@ -142,7 +144,7 @@ test('a file of ours whose content was replaced is not ours any more', withScene
   t.true(readFileSync(drive).equals(content));
 });
 
-test('a file that took the inode’s place after the plan is not touched', withScene, async (t, s) => {
+test('a file that came after the plan is not touched', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
   const confirm = async () => writeFileSync(drive, 'made while the person thought');
   const error = await failure(flashKits(s.jobs(drive), { ...s.deps, confirm }));
@@ -185,7 +187,7 @@ test('an image that is not there', withScene, async (t, s) => {
   t.is(error.code, 'image-missing');
 });
 
-test('a range that is not what the manifest says stops the drive from booting', withScene, async (t, s) => {
+test('with a range that is not the manifest’s nothing boots', withScene, async (t, s) => {
   // The compressed file is vouched for, so the lie is only met while writing.
   const { manifest } = s.image;
   const last = manifest.ranges.length - 1;
@@ -201,7 +203,7 @@ test('a range that is not what the manifest says stops the drive from booting', 
   t.is(s.record.latest('alice', 'flash')?.detail['code'], 'image-wrong-hash');
 });
 
-test('stopped at any moment, the drive does not boot, and flashing again mends it', withScene, async (t, s) => {
+test('stopped at any moment, the drive does not boot', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
   const phases = ['prepare', 'write', 'flush', 'verify'];
   for (const phase of phases) {
@@ -257,6 +259,13 @@ test('a drive exactly as large as the image holds all of it', withScene, async (
   const drive = join(s.dir, 'alice.img');
   await flashKits(s.jobs(drive), { ...s.deps, fileSizeBytes: 16 * mib });
   t.true(readFileSync(drive).subarray(15 * mib).equals(s.image.raw.subarray(15 * mib)));
+});
+
+test('an empty file counts as new, and is closed to others', withScene, async (t, s) => {
+  const drive = join(s.dir, 'alice.img');
+  writeFileSync(drive, '', { mode: 0o644 });
+  await flashKits(s.jobs(drive), s.deps);
+  t.is(statSync(drive).mode & 0o777, 0o600);
 });
 
 test('the same drive twice, also by a link', withScene, async (t, s) => {
