@@ -1,0 +1,74 @@
+// All that is left to do for one kit, in the order in which a kit is made. Each step knows from the
+// record, or from what lies there, whether it is still to be done; so the same words, said again
+// after anything was cut off, go on where it was.
+
+import type { StepRecord } from '../bench/record.ts';
+import type { Workbench } from '../bench/workbench.ts';
+import type { Kit } from '../campaign/campaign.ts';
+import { KitError } from '../errors.ts';
+import type { Output } from '../terminal.ts';
+
+export const STEP_NAMES = ['image', 'flash', 'configure', 'pair', 'check', 'label'] as const;
+export type StepName = (typeof STEP_NAMES)[number];
+
+/** One step of making a kit. */
+export interface MakeStep {
+  name: StepName;
+  /** Why nothing is to be done, in words; undefined when there is. */
+  isDone(): Promise<string | undefined>;
+  run(): Promise<void>;
+}
+
+export interface MadeStep {
+  name: StepName;
+  status: 'done' | 'was-done';
+}
+
+/**
+ * Runs the steps that are not done, up to and with `until`, and stops at the first that fails.
+ * @throws KitError the failing step's own
+ */
+export async function makeKit(
+  steps: MakeStep[],
+  until: StepName,
+  output: Output,
+): Promise<MadeStep[]> {
+  const made: MadeStep[] = [];
+  for (const step of steps) {
+    const reason = await step.isDone();
+    if (reason === undefined) {
+      output.event({ type: 'make-step', step: step.name, text: `${step.name}: to do` });
+      await step.run();
+    } else {
+      output.event({ type: 'make-step', step: step.name, text: `${step.name}: ${reason}` });
+    }
+    made.push({ name: step.name, status: reason === undefined ? 'done' : 'was-done' });
+    if (step.name === until) break;
+  }
+  return made;
+}
+
+/** Whether the record says that this kit stands on this image, on this drive if one is named. */
+export function flashedAlready(
+  { record }: Workbench,
+  kit: Kit,
+  wanted: { imageSha256: string; drive: string | undefined },
+): string | undefined {
+  const last = record.latest(kit.name, 'flash');
+  if (last?.status !== 'done') return undefined;
+  refuseOtherDrive(kit, last, wanted.drive);
+  if (last.detail['imageSha256'] !== wanted.imageSha256) return undefined;
+  return `done, on ${last.detail['drive']}`;
+}
+
+/** A second drive for a kit would be a second node with its keys: that is asked for by name. */
+function refuseOtherDrive(kit: Kit, last: StepRecord, drive: string | undefined): void {
+  if (drive === undefined || drive === last.detail['drive']) return;
+  throw new KitError({
+    code: 'kit-on-another-drive',
+    message: `${kit.name} is on a drive already`,
+    expected: String(last.detail['drive']),
+    got: drive,
+    hint: `To write it anew, say so: kit flash ${kit.name} --drive ${drive}`,
+  });
+}

@@ -1,0 +1,129 @@
+// What happens to a kit in its life, in a few minutes: the meter loses its power in the middle of a
+// write, the ledger is killed, the network goes, the node's plug is pulled. Before and after, what
+// the ledger holds is reckoned against the chip's own integral and what the node really served.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { KitError } from '../errors.ts';
+import type { TrialLedger } from './ledger.ts';
+import type { TrialMeter } from './meter.ts';
+import type { TrialNode } from './node.ts';
+import { reckon, type Reckoning } from './reckoning.ts';
+import type { Trial } from './trial.ts';
+import { until } from './wait.ts';
+
+export interface Survived {
+  faults: string[];
+  /** Without any cut since pairing or since the run began, and after all of them. */
+  before: Reckoning;
+  after: Reckoning;
+}
+
+interface Parts {
+  node: TrialNode;
+  ledger: TrialLedger;
+  meter: TrialMeter;
+}
+
+/** How long an accepted batch may be in coming once everything is there: real time. */
+const BATCH_LIMIT_MS = 180_000;
+/** Long enough for a dozen probes to go unanswered and two records to be closed: trial time. */
+const OUTAGE_TRIAL_MS = 150_000;
+/** Where in its stream of writes the meter's power goes: inside a record, a header, a counter. */
+const CUTS_AFTER_BYTES = [1, 17, 61];
+
+export async function survive(
+  trial: Trial,
+  parts: Parts,
+  say: (text: string) => void,
+): Promise<Survived> {
+  say('letting batches flow');
+  await batches(trial, parts, 2);
+  const before = await reckon(trial, parts, say);
+  await cutMeterPower(trial, parts, say);
+  await killLedger(trial, parts, say);
+  await cutNetwork(trial, parts, say);
+  await parts.node.reboot('pull-plug', say);
+  say('waiting for the node to answer its meter again');
+  await batches(trial, parts, 1);
+  const after = await reckon(trial, parts, say);
+  const meterCuts = `meter's power cut ${CUTS_AFTER_BYTES.length} times in mid-write`;
+  const faults = [meterCuts, 'ledger killed', 'network cut', "node's plug pulled"];
+  return { faults, before, after };
+}
+
+/** Each cut at another byte; each time the meter must come back and be heard. */
+async function cutMeterPower(
+  trial: Trial,
+  parts: Parts,
+  say: (text: string) => void,
+): Promise<void> {
+  for (const bytes of CUTS_AFTER_BYTES) {
+    say(`cutting the meter's power ${bytes} bytes into its next writes`);
+    await parts.meter.cutAfter(bytes);
+    await parts.meter.powerOn();
+    parts.meter.press();
+    await batches(trial, parts, 1);
+  }
+}
+
+async function killLedger(
+  trial: Trial,
+  { meter, ledger }: Parts,
+  say: (text: string) => void,
+): Promise<void> {
+  say('killing the ledger while the meter reports');
+  const before = await meter.batches();
+  meter.press();
+  await ledger.kill();
+  await ledger.start();
+  await moreThan(trial, meter, before);
+}
+
+async function cutNetwork(
+  trial: Trial,
+  { node, meter }: Parts,
+  say: (text: string) => void,
+): Promise<void> {
+  say('cutting the network');
+  const before = await meter.lastRecord();
+  await node.home.setNodeCable(false);
+  await node.home.setLedgerReach(false);
+  await delay(OUTAGE_TRIAL_MS / trial.clock.rate, undefined, { signal: trial.signal });
+  await node.home.setNodeCable(true);
+  await node.home.setLedgerReach(true);
+  say('waiting for what was measured without a network');
+  const after = await until({
+    what: 'the records of the outage',
+    withinMs: BATCH_LIMIT_MS,
+    everyMs: 2000,
+    signal: trial.signal,
+    async check() {
+      const last = await meter.lastRecord();
+      return last && last.downS > (before?.downS ?? 0) ? last : undefined;
+    },
+  });
+  const outageS = after.downS - (before?.downS ?? 0);
+  if (outageS >= OUTAGE_TRIAL_MS / 2000) return;
+  throw new KitError({
+    code: 'outage-not-seen',
+    message: 'The meter did not see that its node was out of reach',
+    expected: `about ${OUTAGE_TRIAL_MS / 1000} s down`,
+    got: `${outageS} s`,
+  });
+}
+
+async function batches(trial: Trial, { meter }: Parts, more: number): Promise<void> {
+  const had = await meter.batches();
+  await moreThan(trial, meter, had + more - 1);
+}
+
+async function moreThan(trial: Trial, meter: TrialMeter, had: number): Promise<void> {
+  await until({
+    what: 'a batch to be accepted',
+    withinMs: BATCH_LIMIT_MS,
+    everyMs: 1000,
+    signal: trial.signal,
+    check: async () => (await meter.batches()) > had || undefined,
+    instead: () => `the meter's last words: ${meter.lastWords()}`,
+  });
+}

@@ -1,0 +1,118 @@
+// The trial's folder: where each thing stands, who may work in it, and the little that a later run
+// must know of an earlier one. One journey at a time: the lock is the kernel's, released when its
+// holder dies, however it dies.
+
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
+import { replaceDurably } from '../campaign/durable.ts';
+import { KitError } from '../errors.ts';
+
+/** What one run leaves for the next. */
+export interface TrialState {
+  format: 1;
+  /** The node's network card: a kit keeps its address across runs. */
+  mac: string;
+  /** The trial clock never runs backwards, also across runs. Unix ms. */
+  latestTrialMs: number;
+  /** What has been learned of this machine's KVM. */
+  kvmWorks?: boolean;
+}
+
+export interface TrialFolder {
+  dir: string;
+  campaignDir: string;
+  campaign: string;
+  identity: string;
+  images: string;
+  drive: string;
+  home: string;
+  machine: string;
+  peer: string;
+  ledger: string;
+  ledgerSocket: string;
+  meter: string;
+  policy: string;
+  label: string;
+  page: string;
+  summary: string;
+  read(): TrialState | undefined;
+  write(state: TrialState): Promise<void>;
+  release(): void;
+}
+
+/** A journey that was just killed takes a moment to die; one that lives keeps its folder. */
+const LOCK_WAIT_MS = 20_000;
+
+/** @throws KitError `trial-busy` when another journey works there, `trial-newer` */
+export async function openTrialFolder(path: string): Promise<TrialFolder> {
+  const dir = resolve(path);
+  const at = (...parts: string[]): string => join(dir, ...parts);
+  for (const part of ['', 'campaign', 'images', 'drives', 'home', 'machine', 'peer', 'meter']) {
+    mkdirSync(at(part), { recursive: true });
+  }
+  const release = await lock(at('lock.db'));
+  const state = at('state.json');
+  return {
+    dir,
+    campaignDir: at('campaign'),
+    campaign: at('campaign', 'campaign.toml'),
+    identity: at('campaign', 'volunteer.key'),
+    images: at('images'),
+    drive: at('drives', 'alice.img'),
+    home: at('home'),
+    machine: at('machine'),
+    peer: at('peer'),
+    ledger: at('ledger'),
+    ledgerSocket: at('ledger.sock'),
+    meter: at('meter'),
+    policy: at('policy'),
+    label: at('label'),
+    page: at('page.png'),
+    summary: at('summary.json'),
+    read: () => readState(state),
+    write: (value) => replaceDurably(state, `${JSON.stringify(value)}\n`),
+    release,
+  };
+}
+
+async function lock(path: string): Promise<() => void> {
+  const db = new DatabaseSync(path, { timeout: 0 });
+  for (let waitedMs = 0; ; waitedMs += 250) {
+    try {
+      db.exec('BEGIN EXCLUSIVE');
+      return () => db.close();
+    } catch (error) {
+      if (!String(error).includes('locked') || waitedMs >= LOCK_WAIT_MS) {
+        db.close();
+        throw new KitError({
+          code: 'trial-busy',
+          message: `Another journey works in ${path.replace(/\/lock\.db$/, '')}`,
+          hint: 'End it with Ctrl-C, or name another folder with --dir.',
+          cause: error,
+        });
+      }
+      await delay(250);
+    }
+  }
+}
+
+function readState(path: string): TrialState | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const state = JSON.parse(text) as TrialState;
+  if (state.format === 1) return state;
+  throw new KitError({
+    code: 'trial-newer',
+    message: `${path} was written by another version`,
+    expected: 'format 1',
+    got: `format ${state.format}`,
+    hint: 'Start in a new folder: --dir DIR.',
+  });
+}
