@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { Hono } from 'hono';
 import { LedgerError } from './errors.ts';
 import type { Ledger } from './ledger.ts';
-import { decodeBase64 } from './log/base64.ts';
+import { decodeBase64, encodeBase64 } from './log/base64.ts';
 import { ED25519_KEY_BYTES } from './log/ed25519.ts';
 import { problem } from './problem.ts';
 import { socketPath } from './unix-socket.ts';
@@ -31,6 +31,11 @@ export function parseVolunteerKey(text: string): Uint8Array {
   const expected = `${KEY_PREFIX}BASE64, as the bench prints it`;
   const parts = { code: 'bad-volunteer-key', message: 'Key refused', expected, got: text };
   throw new LedgerError({ ...parts, exitCode: 2 });
+}
+
+/** The inverse of {@link parseVolunteerKey}. */
+export function formatVolunteerKey(key: Uint8Array): string {
+  return KEY_PREFIX + encodeBase64(key);
 }
 
 /** Admits a volunteer through the server that holds the ledger. */

@@ -3,8 +3,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
-import { admitThroughSocket, parseVolunteerKey } from './admin.ts';
+import { admitThroughSocket, formatVolunteerKey, parseVolunteerKey } from './admin.ts';
 import { audit } from './audit/audit.ts';
 import { formatReport } from './audit/report.ts';
 import type { PublicFiles } from './audit/source.ts';
@@ -21,22 +22,32 @@ import { readLogKey } from './store.ts';
 const DEFAULT_DIR = 'ledger-data';
 const DEFAULT_PORT = '8750';
 
+export interface Streams {
+  stdout: Writable;
+  stderr: Writable;
+}
+
 /** Runs one command; resolves to the exit status. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
+  const io = terminal(streams);
   const status = { code: 0 };
   const program = new Command('ledger')
     .description('The Commons Ledger: a public log of what homes measure, and its audit.')
     .showHelpAfterError('(see ledger --help)')
     .exitOverride();
   const commands = [
-    serveCommand(), admitCommand(), auditCommand(status), rebuildCommand(), policyCommand(),
+    serveCommand(io), admitCommand(io), auditCommand(io, status), rebuildCommand(io),
+    policyCommand(io),
   ];
   for (const command of commands) program.addCommand(command.exitOverride());
+  for (const command of [program, ...commands]) {
+    command.configureOutput({ writeOut: io.write, writeErr: io.warn });
+  }
   try {
     await program.parseAsync(argv, { from: 'user' });
     return status.code;
   } catch (error) {
-    return report(error, argv.includes('--json'));
+    return report(io, error, argv.includes('--json'));
   }
 }
 
@@ -49,7 +60,7 @@ interface ServeFlags {
   json?: boolean;
 }
 
-function serveCommand(): Command {
+function serveCommand(io: Terminal): Command {
   return new Command('serve')
     .description('takes batches, keeps the log, answers questions, shows the page')
     .option('--dir <DIR>', 'the ledger’s folder, made if new', DEFAULT_DIR)
@@ -63,11 +74,11 @@ function serveCommand(): Command {
       const clock = flags.clock === undefined ? REAL_CLOCK : parseClock(flags.clock);
       const { dir, origin, listenUnix } = flags;
       const stopped = untilSignal();
-      const ledger = await openLedger({ dir, clock, origin, onProblem: say });
+      const ledger = await openLedger({ dir, clock, origin, onProblem: io.say });
       try {
-        const server = await serveLedger(ledger, { port, listenUnix, onProblem: say });
+        const server = await serveLedger(ledger, { port, listenUnix, onProblem: io.say });
         const { vkey } = ledger.log();
-        sayListening(flags, { port: server.port!, origin: ledger.store.keys.origin, vkey });
+        sayListening(io, flags, { port: server.port!, origin: ledger.store.keys.origin, vkey });
         await stopped;
         await server.close();
       } finally {
@@ -76,7 +87,7 @@ function serveCommand(): Command {
     });
 }
 
-function admitCommand(): Command {
+function admitCommand(io: Terminal): Command {
   return new Command('admit')
     .description('lets a volunteer enrol kits')
     .argument('<key>', 'the volunteer’s public key: commons-volunteer-ed25519:BASE64')
@@ -84,23 +95,23 @@ function admitCommand(): Command {
     .option('--json', 'print one JSON document')
     .action(async (text: string, { dir, json }: { dir: string; json?: boolean }) => {
       const key = parseVolunteerKey(text);
-      const { isNew } = await admitHereOrThere(dir, key, text);
+      const { isNew } = await admitHereOrThere(io, dir, key);
       const human = isNew ? 'Admitted.' : 'Admitted already; nothing changed.';
-      print(json ? JSON.stringify({ isNew }) : human);
+      io.print(json ? JSON.stringify({ isNew }) : human);
     });
 }
 
 async function admitHereOrThere(
+  io: Terminal,
   dir: string,
   key: Uint8Array,
-  text: string,
 ): Promise<{ isNew: boolean }> {
   try {
-    const ledger = await openLedger({ dir, clock: REAL_CLOCK, onProblem: say });
+    const ledger = await openLedger({ dir, clock: REAL_CLOCK, onProblem: io.say });
     return await ledger.admit(key).finally(ledger.close);
   } catch (error) {
     if (!(error instanceof LedgerError) || error.code !== 'ledger-in-use') throw error;
-    return await admitThroughSocket(join(dir, 'admin.sock'), text);
+    return await admitThroughSocket(join(dir, 'admin.sock'), formatVolunteerKey(key));
   }
 }
 
@@ -109,7 +120,7 @@ interface AuditFlags {
   json?: boolean;
 }
 
-function auditCommand(status: { code: number }): Command {
+function auditCommand(io: Terminal, status: { code: number }): Command {
   return new Command('audit')
     .description('verifies a log from its public files and a policy that you hold')
     .argument('<source>', 'a URL, a ledger’s folder, or its public folder')
@@ -118,12 +129,12 @@ function auditCommand(status: { code: number }): Command {
     .action(async (source: string, flags: AuditFlags) => {
       const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
       const found = await audit(filesOf(source), { policy });
-      print(flags.json ? JSON.stringify(found, undefined, 2) : formatReport(found));
+      io.print(flags.json ? JSON.stringify(found, undefined, 2) : formatReport(found));
       status.code = found.ok ? 0 : 1;
     });
 }
 
-function rebuildCommand(): Command {
+function rebuildCommand(io: Terminal): Command {
   return new Command('rebuild')
     .description('grows every projection again, from the log and the private store')
     .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
@@ -133,11 +144,11 @@ function rebuildCommand(): Command {
       const ledger = await openLedger({ dir, clock: REAL_CLOCK, freshProjections: true });
       const entries = ledger.log().size();
       await ledger.close();
-      print(json ? JSON.stringify({ entries }) : `Projections grown again from ${entries} entries.`);
+      io.print(json ? JSON.stringify({ entries }) : `Projections grown again from ${entries} entries.`);
     });
 }
 
-function policyCommand(): Command {
+function policyCommand(io: Terminal): Command {
   return new Command('policy')
     .description('prints a tlog-policy file for this ledger’s key: hand it to auditors')
     .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
@@ -145,7 +156,7 @@ function policyCommand(): Command {
       const { origin, logSeed } = readLogKey(dir);
       const { publicKey } = signingKey(logSeed);
       const vkey = formatVkey(verifierKey(origin, SIGNATURE_TYPE.ed25519, publicKey));
-      process.stdout.write(formatLogPolicy(vkey));
+      io.write(formatLogPolicy(vkey));
     });
 }
 
@@ -177,12 +188,13 @@ function parsePort(text: string): number {
 }
 
 function sayListening(
+  io: Terminal,
   { json, listenUnix }: ServeFlags,
   { port, origin, vkey }: { port: number; origin: string; vkey: string },
 ): void {
   const url = `http://127.0.0.1:${port}/`;
-  if (json) print(JSON.stringify({ type: 'listening', url, port, listenUnix, origin, vkey }));
-  else print(`Ledger ${origin} at ${url}${listenUnix === undefined ? '' : ` and ${listenUnix}`}`);
+  if (json) io.print(JSON.stringify({ type: 'listening', url, port, listenUnix, origin, vkey }));
+  else io.print(`Ledger ${origin} at ${url}${listenUnix === undefined ? '' : ` and ${listenUnix}`}`);
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -193,24 +205,34 @@ function untilSignal(): Promise<void> {
   });
 }
 
-/** A failure that no caller hears of. */
-function say(error: unknown): void {
-  process.stderr.write(`${describeError(error)}\n`);
+interface Terminal {
+  write(text: string): void;
+  warn(text: string): void;
+  print(line: string): void;
+  /** A failure that no caller hears of. */
+  say(error: unknown): void;
 }
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+function terminal({ stdout, stderr }: Streams): Terminal {
+  const write = (text: string): void => void stdout.write(text);
+  const warn = (text: string): void => void stderr.write(text);
+  return {
+    write,
+    warn,
+    print: (line) => write(`${line}\n`),
+    say: (error) => warn(`${describeError(error)}\n`),
+  };
 }
 
-function report(error: unknown, json: boolean): number {
+function report(io: Terminal, error: unknown, json: boolean): number {
   // Commander has printed its own words; help and version are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (json) {
     const parts = error instanceof LedgerError
       ? error.toJSON()
       : { code: 'internal', message: String(error) };
-    print(JSON.stringify({ type: 'error', error: parts }));
-  } else say(error);
+    io.print(JSON.stringify({ type: 'error', error: parts }));
+  } else io.say(error);
   return error instanceof LedgerError ? error.exitCode : 1;
 }
 

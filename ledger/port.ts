@@ -26,14 +26,27 @@ function listeners(table: string, port: number): string[] {
 }
 
 function socketsOf(pid: string): string[] {
+  return namesIn(`/proc/${pid}/fd`).flatMap((fd) => {
+    const match = /^socket:\[(\d+)\]$/.exec(linkAt(`/proc/${pid}/fd/${fd}`));
+    return match ? [match[1]] : [];
+  });
+}
+
+// What is not ours to look into, or is gone by now, is not the one that we can name.
+
+function namesIn(dir: string): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      const match = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`));
-      return match ? [match[1]] : [];
-    });
+    return readdirSync(dir);
   } catch {
-    // Not ours to look into, or gone: it is not the one we can name.
     return [];
+  }
+}
+
+function linkAt(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }
 

@@ -1,0 +1,61 @@
+// Projections beside the log: caught up after a crash, and grown again the same.
+
+import test from 'ava';
+import type { DatabaseSync } from 'node:sqlite';
+import { nextIndex } from '../../ledger/ask/project.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { createClock, enrolMeter, openTestLedger, temporaryDir } from '../helpers/ledger-folder.ts';
+import { createMeter } from '../helpers/meter.ts';
+
+/** Everything in the projections, row by row. */
+function dump(db: DatabaseSync): Record<string, unknown[]> {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  return Object.fromEntries(tables.map(({ name }) => [
+    name as string, db.prepare(`SELECT * FROM "${name}" ORDER BY 1, 2`).all(),
+  ]));
+}
+
+async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
+  for (const [publish, name] of [[1, 'alice'], [3, 'bob'], [0, 'carol']] as const) {
+    const meter = createMeter(name);
+    await enrolMeter(ledger, meter, { publish });
+    for (let i = 0; i < 4; i++) {
+      await ledger.submitBatch(meter.batch(meter.records(2)));
+      clock.atMs += 43_200_000;
+    }
+  }
+}
+
+test('rebuilt projections are those that were grown live', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const clock = createClock();
+  const live = await openTestLedger(dir, { clock });
+  await fill(live, clock);
+  const grown = dump(live.store.ledgerDb);
+  await live.close();
+  const rebuilt = await openTestLedger(dir, { clock, freshProjections: true });
+  t.deepEqual(dump(rebuilt.store.ledgerDb), grown);
+  t.is(nextIndex(rebuilt.store.ledgerDb), rebuilt.log().size());
+  await rebuilt.close();
+  remove();
+});
+
+test('projections that fell behind the log are caught up at start', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const clock = createClock();
+  const problems: unknown[] = [];
+  const ledger = await openTestLedger(dir, { clock, onProblem: (error) => problems.push(error) });
+  const meter = createMeter('alice');
+  await enrolMeter(ledger, meter);
+  await ledger.submitBatch(meter.batch());
+  // The projections' disk fails; the log's does not: the batch is accepted all the same.
+  ledger.store.ledgerDb.exec('PRAGMA query_only = ON');
+  t.is((await ledger.submitBatch(meter.batch())).decision.kind, 'accepted');
+  t.is(problems.length, 1);
+  t.is(nextIndex(ledger.store.ledgerDb), 3);
+  await ledger.close();
+  const again = await openTestLedger(dir, { clock });
+  t.is(nextIndex(again.store.ledgerDb), 4);
+  await again.close();
+  remove();
+});

@@ -1,0 +1,157 @@
+// The command line as used: a server in a process of its own, the operator and the auditor beside it.
+
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { main } from '../../ledger/main.ts';
+import { enrolMeter, openTestLedger, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
+import { createMeter } from '../helpers/meter.ts';
+
+const MAIN = fileURLToPath(new URL('../../ledger/main.ts', import.meta.url));
+
+interface Outcome {
+  status: number;
+  out: string;
+  err: string;
+}
+
+/** Runs a command in this process. */
+async function ledger(...args: string[]): Promise<Outcome> {
+  const said = { stdout: '', stderr: '' };
+  const stream = (name: keyof typeof said): Writable => new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      said[name] += text;
+      done();
+    },
+  });
+  const status = await main(args, { stdout: stream('stdout'), stderr: stream('stderr') });
+  return { status, out: said.stdout, err: said.stderr };
+}
+
+/** Starts `ledger serve` and waits for it to listen. */
+async function serve(
+  t: ExecutionContext,
+  ...args: string[]
+): Promise<{ child: ChildProcess; url: string }> {
+  const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
+  return { child, url: (JSON.parse(line) as { url: string }).url };
+}
+
+test('serve, admit beside it, policy, audit by folder and by URL, a clean end', async (t) => {
+  const { dir, remove } = temporaryDir();
+  // Longer than a Unix socket's name may be.
+  const deep = join(dir, 'a-folder-with-a-long-name-'.repeat(5));
+  mkdirSync(deep, { recursive: true });
+  const { child, url } = await serve(t, '--dir', deep, '--origin', 'ledger.example/commons', '--listen-unix', join(deep, 'http.sock'));
+
+  t.is((await ledger('admit', VOLUNTEER.text, '--dir', deep)).out, 'Admitted.\n');
+  t.deepEqual(JSON.parse((await ledger('admit', VOLUNTEER.text, '--dir', deep, '--json')).out), { isNew: false });
+  const policy = await ledger('policy', '--dir', deep);
+  t.regex(policy.out, /^log ledger\.example\/commons\+[0-9a-f]{8}\+\S+\nquorum none\n$/);
+  const policyFile = join(dir, 'policy');
+  writeFileSync(policyFile, policy.out);
+  for (const source of [deep, join(deep, 'public'), url]) {
+    const audit = await ledger('audit', source, '--policy', policyFile, '--json');
+    t.is(audit.status, 0, audit.err);
+    t.like(JSON.parse(audit.out), { ok: true, vouched: true, size: 1, volunteers: 1, findings: [] });
+  }
+  const unvouched = await ledger('audit', url);
+  t.is(unvouched.status, 1);
+  t.regex(unvouched.out, /^consistent, key unvouched: /);
+
+  const second = await ledger('serve', '--dir', deep, '--port', '0');
+  t.is(second.status, 1);
+  t.regex(second.err, new RegExp(`ledger-in-use[^]*process ${child.pid}`));
+  const { port } = new URL(url);
+  const third = await ledger('serve', '--dir', join(dir, 'other'), '--port', port);
+  t.is(third.status, 1);
+  t.regex(third.err, new RegExp(`Port ${port} is in use[^]*process ${child.pid}`));
+
+  child.kill('SIGTERM');
+  t.deepEqual(await once(child, 'exit'), [0, null]);
+  t.is((await ledger('rebuild', '--dir', deep)).out, 'Projections grown again from 1 entries.\n');
+  remove();
+});
+
+test('a tampered folder fails the audit, and says where', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const made = await openTestLedger(dir);
+  const meter = createMeter('alice');
+  await enrolMeter(made, meter);
+  await made.submitBatch(meter.batch());
+  await made.close();
+  const policyFile = join(dir, 'policy');
+  writeFileSync(policyFile, (await ledger('policy', '--dir', dir)).out);
+  const good = await ledger('audit', dir, '--policy', policyFile);
+  t.is(good.status, 0);
+  t.regex(good.out, /audit passed[^]*1 kits, 1 batches[^]*measured 0\.006 kWh/);
+  const bundle = join(dir, 'public/tile/entries/000.p/3');
+  writeFileSync(bundle, readFileSync(bundle).map((byte, i) => (i === 10 ? byte ^ 1 : byte)));
+  const bad = await ledger('audit', dir, '--policy', policyFile);
+  t.is(bad.status, 1);
+  t.regex(bad.out, /^AUDIT FAILED[^]*FAILED root \(checkpoint\)/);
+  remove();
+});
+
+test('a clock for try-outs', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const startMs = Date.UTC(2026, 4, 1);
+  const { child, url } = await serve(t, '--dir', dir, '--clock', `${startMs},${Date.now()},10`);
+  const about = (await (await fetch(`${url}v1/ledger`)).json()) as { now: number; rate: number };
+  t.is(about.rate, 10);
+  t.true(about.now >= startMs && about.now < startMs + 3_600_000);
+  child.kill('SIGINT');
+  t.deepEqual(await once(child, 'exit'), [0, null]);
+  remove();
+});
+
+test('usage errors are 2, failures 1, each with its words', async (t) => {
+  const { dir, remove } = temporaryDir();
+  writeFileSync(join(dir, 'policy'), 'quorum all\n');
+  const cases: [number, RegExp, string[]][] = [
+    [2, /unknown command/, ['frobnicate']],
+    [2, /missing required argument/, ['audit']],
+    [2, /bad-volunteer-key[^]*expected: commons-volunteer-ed25519/, ['admit', 'x', '--dir', dir]],
+    [2, /bad-port/, ['serve', '--port', 'x', '--dir', dir]],
+    [2, /bad-clock/, ['serve', '--clock', '1,2', '--dir', dir]],
+    [2, /bad-origin/, ['serve', '--origin', 'a b', '--port', '0', '--dir', dir]],
+    [2, /no-log/, ['audit', join(dir, 'nothing')]],
+    [2, /no-policy/, ['audit', 'http://127.0.0.1:1/', '--policy', join(dir, 'nothing')]],
+    [2, /malformed-policy/, ['audit', 'http://127.0.0.1:1/', '--policy', join(dir, 'policy')]],
+    [1, /no-ledger[^]*hint/, ['rebuild', '--dir', join(dir, 'nothing')]],
+    [1, /no-ledger/, ['policy', '--dir', join(dir, 'nothing')]],
+    [1, /unreachable|fetch failed/, ['audit', 'http://127.0.0.1:1/']],
+  ];
+  const outcomes = await Promise.all(cases.map(([, , args]) => ledger(...args)));
+  for (const [i, [status, words, args]] of cases.entries()) {
+    t.is(outcomes[i].status, status, args.join(' '));
+    t.regex(outcomes[i].err, words);
+  }
+  remove();
+});
+
+test('a port taken by somebody else is named', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const { status, err } = await ledger('serve', '--dir', dir, '--port', String(port));
+  t.is(status, 1);
+  t.regex(err, new RegExp(`process ${process.pid}`));
+  remove();
+});
