@@ -67,6 +67,8 @@ export interface VirtualMeter {
   screenPng(scale?: number): Uint8Array;
   /** Needs power; resolves once the meter has read the value back. */
   writeSetting(key: string, value: Uint8Array): Promise<void>;
+  /** Hears what the program prints, until the returned function is called. */
+  onLine(listen: (line: string) => void): () => void;
   setFault(chip: keyof typeof ADDRESS, fault: I2cFault | undefined): void;
   truth(): Truth;
   /** Bus transactions so far. */
@@ -99,6 +101,8 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const settings = createSettingsClient(store.deviceId, () => vm?.poke());
   const bus = createJacdacBus(BUS_DEVICE_ID, [createI2cService(i2c), button], [settings]);
   const bytecodeHash = createHash('sha256').update(options.bytecode).digest('hex');
+  const listeners = new Set<(line: string) => void>();
+  let stopped = false;
   let vm: Vm | undefined;
   let nowMs = Math.max(options.clock.startMs, diary.last()?.atMs ?? 0);
 
@@ -119,8 +123,9 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
       return bus.exchange(frames, atMs);
     },
     console(line, atMs) {
-      if (PROGRAM_LINE.test(line)) options.onConsole?.(line.slice(2), atMs);
-      else options.onLog?.(line, atMs);
+      if (!PROGRAM_LINE.test(line)) return options.onLog?.(line, atMs);
+      options.onConsole?.(line.slice(2), atMs);
+      listeners.forEach((listen) => listen(line.slice(2)));
     },
     flash: (image) => store.keepFlash(image),
     panic: (code, atMs) => code !== 0 && options.onPanic(code, atMs),
@@ -157,12 +162,18 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     },
     screenPng: screen.toPng,
     writeSetting: settings.write,
+    onLine(listen) {
+      listeners.add(listen);
+      return () => void listeners.delete(listen);
+    },
     setFault: (chip, fault) => i2c.setFault(ADDRESS[chip], fault),
     truth: () => diary.read(sensor.truth(lastMs())),
     transactions: i2c.transactions,
     nowMs: lastMs,
     async stop() {
       await powerOff();
+      if (stopped) return;
+      stopped = true;
       fram.close();
       diary.close();
     },

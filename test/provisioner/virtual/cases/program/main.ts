@@ -82,12 +82,15 @@ async function turn(job: number, count: number, port: number): Promise<void> {
 
 async function main(): Promise<void> {
   while (!service.isBound) await ds.sleep(1)
-  const job = await getSetting('job')
-  console.log('job ' + (job ? job.toString('hex') : 'none'))
   button.up.subscribe(() => {
     console.log('button up')
   })
-  if (!job) return
+  let job = await getSetting('job')
+  while (job.length === 0) {
+    await ds.sleep(10)
+    job = await getSetting('job')
+  }
+  console.log('job ' + job.toString('hex'))
   const port = job[1] + 256 * job[2]
   let nextMs = ds.millis()
   for (let count = 0; ; count++) {

@@ -1,0 +1,75 @@
+// The ledger as the bench meets it: two requests over HTTP. Knows no more of it than its documents.
+
+import * as v from 'valibot';
+import { KitError } from '../errors.ts';
+
+const LEDGER_LIMIT_MS = 30_000;
+
+const describedSchema = v.object({ origin: v.string(), age_recipient: v.string() });
+const enrolledSchema = v.object({ meter: v.string(), index: v.number() });
+const problemSchema = v.object({
+  title: v.string(),
+  type: v.optional(v.string()),
+  expected: v.optional(v.string()),
+  got: v.optional(v.string()),
+  hint: v.optional(v.string()),
+});
+
+export type Fetch = typeof fetch;
+export type LedgerDescription = v.InferOutput<typeof describedSchema>;
+export type Enrolled = v.InferOutput<typeof enrolledSchema>;
+
+/** @throws KitError `ledger-unreachable`, `ledger-refused`, `ledger-unintelligible` */
+export function describeLedger(url: string, deps: { fetch: Fetch }): Promise<LedgerDescription> {
+  return ask(`${url}/v1/ledger`, describedSchema, { deps });
+}
+
+/** The same body may be sent again: the ledger then tells the first entry. */
+export function enrolKit(url: string, body: Uint8Array, deps: { fetch: Fetch }): Promise<Enrolled> {
+  const headers = { 'Content-Type': 'application/cbor' };
+  return ask(`${url}/v1/kits`, enrolledSchema, { deps, init: { method: 'POST', headers, body } });
+}
+
+async function ask<T extends v.GenericSchema>(
+  url: string,
+  schema: T,
+  { deps, init }: { deps: { fetch: Fetch }; init?: object },
+): Promise<v.InferOutput<T>> {
+  const signal = AbortSignal.timeout(LEDGER_LIMIT_MS);
+  const response = await deps.fetch(url, { ...init, signal }).catch((cause: Error) => {
+    throw new KitError({
+      code: 'ledger-unreachable',
+      message: `The ledger at ${url} does not answer`,
+      got: String((cause.cause as Error | undefined)?.message ?? cause.message),
+      hint: 'Check `ledger` in campaign.toml, and that it runs.',
+      cause,
+    });
+  });
+  const text = await response.text();
+  if (!response.ok) throw refused(url, response.status, text);
+  const answer = v.safeParse(schema, parse(text));
+  if (answer.success) return answer.output;
+  const got = text.slice(0, 200);
+  throw new KitError({
+    ...{ code: 'ledger-unintelligible', message: `${url} is no ledger of a kind known here`, got },
+  });
+}
+
+/** The ledger's own words where it has some (problem+json, RFC 9457). */
+function refused(url: string, status: number, text: string): KitError {
+  const problem = v.safeParse(problemSchema, parse(text));
+  if (!problem.success) {
+    return new KitError({ code: 'ledger-refused', message: `${url} answers ${status}`, got: text });
+  }
+  const { title, expected, got, hint } = problem.output;
+  const message = `The ledger says: ${title}`;
+  return new KitError({ code: 'ledger-refused', message, expected, got: got ?? `${status}`, hint });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,221 @@
+// Pairs a meter with a kit: writes what the meter must know, has it state its key, and enrols that
+// key with the ledger under the volunteer's name. Can be cut off anywhere and done again: secrets are
+// kept from the first time, the meter repeats its statement, and the same enrolment is sent again.
+
+import type { Workbench } from '../bench/workbench.ts';
+import type { Kit } from '../campaign/campaign.ts';
+import type { RandomSource } from '../campaign/identity.ts';
+import { KitError } from '../errors.ts';
+import { makeEnrolment, readStatement, type MeterStatement } from './enrolment.ts';
+import { describeLedger, enrolKit, type Enrolled, type Fetch } from './ledger-client.ts';
+import type { MeterPort } from './port.ts';
+
+export interface PairOptions {
+  /** SHA-256 of the program that the meter runs. */
+  firmwareHash: Uint8Array;
+  /** Where the bench reaches the ledger, if not where the meter does. */
+  ledgerUrl?: string;
+  /** A record is closed, a batch sent, the node probed this often. */
+  intervalS?: number;
+  batchS?: number;
+  probeS?: number;
+  /** Of the key's tree: 5 gives 32 signatures at once, 10 gives 1,024 and takes minutes on a board. */
+  keyHeight?: 5 | 10;
+  supplyEfficiencyPermille?: number;
+  /** Real time for the meter to make its key and state it. */
+  limitMs?: number;
+}
+
+export interface PairDeps {
+  fetch: Fetch;
+  random: RandomSource;
+  say: (text: string) => void;
+}
+
+export interface Paired {
+  /** 16 hexadecimal digits. */
+  meter: string;
+  publicKey: string;
+  firmwareHash: string;
+  /** Of the ledger's log. */
+  entry: number;
+  assurance: string;
+}
+
+const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, keyHeight: 10 as 5 | 10 };
+/** 1.5 minutes on a C3 for a key of height 10; twice that, and the boot. */
+const STATEMENT_LIMIT_MS = 240_000;
+/** External supplies of 2020 by EU 2019/1782 at 10–49 W. */
+const SUPPLY_EFFICIENCY_PERMILLE = 850;
+/** Until two-point calibration is done at the bench, the meter reckons by its parts' nominal values. */
+const NOMINAL_CALIBRATION = { id: 0 };
+
+/** @throws KitError `ledger-…`, `setting-…`, `meter-silent`, `statement-invalid` */
+export async function pairMeter(
+  bench: Workbench,
+  kit: Kit,
+  { port, options, deps }: { port: MeterPort; options: PairOptions; deps: PairDeps },
+): Promise<Paired> {
+  const { record } = bench;
+  record.start(kit.name, 'pair');
+  try {
+    const paired = await enrolMeter(bench, kit, { port, options, deps });
+    record.done(kit.name, 'pair', { ...paired });
+    return paired;
+  } catch (error) {
+    record.fail(kit.name, 'pair', error);
+    throw error;
+  }
+}
+
+async function enrolMeter(
+  bench: Workbench,
+  kit: Kit,
+  { port, options, deps }: { port: MeterPort; options: PairOptions; deps: PairDeps },
+): Promise<Paired> {
+  const { campaign, secrets } = bench;
+  const url = options.ledgerUrl ?? campaign.ledger;
+  const origin = campaign.ledgerOrigin;
+  const ledger = await describeLedger(url, deps);
+  if (ledger.origin !== origin) throw otherLedger(url, origin, ledger.origin);
+  const { pairingKey, enrolNonce: nonce } = await secrets.kit(kit);
+  const { firmwareHash } = options;
+  deps.say('writing settings to the meter');
+  const settings = settingsOf(kit, options, {
+    ...{ ledger: campaign.ledger, origin, pairingKey, nonce, entropy: deps.random(32) },
+  });
+  for (const [key, value] of settings) await port.writeSetting(key, value);
+  deps.say('waiting for the meter to make its key');
+  const bytes = await hearStatement(port, options.limitMs ?? STATEMENT_LIMIT_MS);
+  const statement = readStatement(bytes, { origin, nonce, firmwareHash });
+  deps.say(`enrolling meter ${hex(statement.meterId)}`);
+  const body = await enrolmentOnce(bench, kit, statement, async () =>
+    makeEnrolment(statement, bench.identity, {
+      origin,
+      terms: termsOf(kit, options, port),
+      sealing: { recipient: ledger.age_recipient, pairingKey, privateName: kit.name },
+    }),
+  );
+  return outcome(statement, firmwareHash, port, await enrolKit(url, body, deps));
+}
+
+/** As firmware/settings.ts reads them. Numbers are u32 LE. */
+function settingsOf(
+  kit: Kit,
+  options: PairOptions,
+  parts: {
+    ledger: string;
+    origin: string;
+    pairingKey: Uint8Array;
+    nonce: Uint8Array;
+    entropy: Uint8Array;
+  },
+): [key: string, value: Uint8Array][] {
+  const { intervalS, batchS, probeS, keyHeight } = { ...DEFAULTS, ...options };
+  return [
+    ['origin', Buffer.from(parts.origin)],
+    ['node', Buffer.from(kit.domain)],
+    ['pairkey', parts.pairingKey],
+    ['entropy', parts.entropy],
+    ['nonce', parts.nonce],
+    ['firmware', options.firmwareHash],
+    ['times', new Uint8Array(new Uint32Array([intervalS, batchS, probeS]).buffer)],
+    ['height', Uint8Array.of(keyHeight)],
+    // The last: a meter that finds it takes the others for whole.
+    ['ledger', Buffer.from(parts.ledger)],
+  ];
+}
+
+/** Restarts the meter and collects its lines `enrol I/N HEX`. */
+async function hearStatement(port: MeterPort, limitMs: number): Promise<Uint8Array> {
+  const parts: string[] = [];
+  let lastLine = 'nothing at all';
+  let stop = (): void => {};
+  let timer: NodeJS.Timeout | undefined;
+  const heard = new Promise<Uint8Array>((resolve, reject) => {
+    timer = setTimeout(() => reject(silent(lastLine)), limitMs);
+    stop = port.onLine((line) => {
+      const [, index, count, digits] = /^enrol (\d+)\/(\d+) ([0-9a-f]+)$/.exec(line) ?? [];
+      if (index === undefined) lastLine = line;
+      else parts[Number(index) - 1] = digits!;
+      if (index === count && parts.filter(Boolean).length === Number(count)) {
+        resolve(new Uint8Array(Buffer.from(parts.join(''), 'hex')));
+      }
+    });
+  });
+  try {
+    await Promise.race([port.restart(), heard]);
+    return await heard;
+  } finally {
+    clearTimeout(timer);
+    stop();
+  }
+}
+
+function termsOf(kit: Kit, options: PairOptions, { assurance }: MeterPort) {
+  return {
+    ...{ publish: kit.publish, assurance, calibration: NOMINAL_CALIBRATION },
+    intervalS: options.intervalS ?? DEFAULTS.intervalS,
+    supplyEfficiencyPermille: options.supplyEfficiencyPermille ?? SUPPLY_EFFICIENCY_PERMILLE,
+  };
+}
+
+/**
+ * The seal is random, so a second enrolment of the same meter would be another one, which the ledger
+ * refuses. What was made for this statement before is sent again instead.
+ */
+async function enrolmentOnce(
+  { record }: Workbench,
+  kit: Kit,
+  statement: MeterStatement,
+  make: () => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const made = record.history(kit.name).findLast(({ step }) => step === 'enrolment')?.detail;
+  if (made?.['statement'] === hex(statement.bytes)) {
+    return new Uint8Array(Buffer.from(String(made['body']), 'hex'));
+  }
+  const body = await make();
+  record.done(kit.name, 'enrolment', { statement: hex(statement.bytes), body: hex(body) });
+  return body;
+}
+
+function outcome(
+  { meterId, publicKey }: MeterStatement,
+  firmwareHash: Uint8Array,
+  { assurance }: MeterPort,
+  enrolled: Enrolled,
+): Paired {
+  const meter = hex(meterId);
+  if (enrolled.meter !== meter) {
+    throw new KitError({
+      code: 'ledger-unintelligible',
+      message: 'The ledger enrolled another meter',
+      ...{ expected: meter, got: enrolled.meter },
+    });
+  }
+  const keys = { publicKey: hex(publicKey), firmwareHash: hex(firmwareHash) };
+  return { meter, ...keys, entry: enrolled.index, assurance };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function otherLedger(url: string, expected: string, got: string): KitError {
+  return new KitError({
+    code: 'ledger-other',
+    message: `The ledger at ${url} is not the campaign's`,
+    ...{ expected, got },
+    hint: 'Set `ledger_origin` in campaign.toml to the ledger that the community chose.',
+  });
+}
+
+function silent(lastLine: string): KitError {
+  return new KitError({
+    code: 'meter-silent',
+    message: 'The meter did not state its key',
+    expected: 'lines `enrol I/N HEX`',
+    got: lastLine,
+    hint: 'A meter that has reported already states its key no more: its FRAM belongs to a kit.',
+  });
+}
