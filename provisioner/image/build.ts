@@ -4,10 +4,9 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { KitError } from '../errors.ts';
 import type { Output } from '../terminal.ts';
 import { assemble } from './assemble.ts';
 import { compress } from './compress.ts';
@@ -16,11 +15,11 @@ import { fstab, type Identifiers, identifiersOf } from './layout.ts';
 import { chooseSuites, readSuiteState, type Suite, type SuiteState } from './mirror.ts';
 import { readOverlay } from './overlay.ts';
 import { parseStanzas, type RoledPackage, type Role } from './package-list.ts';
+import { openWorkDir, requireLocked, requireMeans } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
-import { requireTools } from './run.ts';
 import { writeTar } from './tar.ts';
 import { openTools } from './tools.ts';
-import { keyring, makeTree, type Recipe, rootRecipe, toolsRecipe, type Tree } from './tree.ts';
+import { makeTree, type Recipe, rootRecipe, toolsRecipe, type Tree } from './tree.ts';
 import { keepTree, takeTree, treeKey } from './tree-cache.ts';
 
 export interface BuildImageOptions {
@@ -33,6 +32,8 @@ export interface BuildImageOptions {
   cacheDir?: string;
   /** Also leave the root file system's tree beside the image, as a tar. */
   keepRootTar?: boolean;
+  /** Refuse any package that is not, version and bytes, in the image folder's packages.lock. */
+  frozen?: boolean;
   /** Ends the build. */
   signal?: AbortSignal;
 }
@@ -62,9 +63,6 @@ interface Build {
   signal: AbortSignal | undefined;
 }
 
-/** 3 GiB: the tree as files, as tar, in the raw image, and the package archives, with a margin. */
-const NEEDED_BYTES = 3 * 1024 ** 3;
-
 /** Makes the image and says where it is. */
 export async function buildImage(
   options: BuildImageOptions,
@@ -79,7 +77,10 @@ export async function buildImage(
     const overlay = await overlayTar(build);
     const root = await treeOf(build, 'root', rootRecipe(folder, build.epochS), overlay);
     const tools = await treeOf(build, 'tools', toolsRecipe(folder, build.epochS));
-    const built = await buildFrom(build, root, tools, outDir, options.keepRootTar ?? false);
+    const packages = [...(await packagesOf(root, 'root')), ...(await packagesOf(tools, 'boot'))];
+    if (options.frozen) await requireLocked(folder, packages);
+    const rootTar = options.keepRootTar ? root.tar : undefined;
+    const built = await buildFrom(build, { root, tools, packages, rootTar }, outDir);
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
     return { ...built, seconds };
   } finally {
@@ -94,9 +95,7 @@ async function prepare(
   { cacheDir, signal }: BuildImageOptions,
   event: Output['event'],
 ): Promise<Build> {
-  await requireTools(['mmdebstrap', 'apt-get', 'setpriv', 'tar', ...unshareTools()]);
-  await requireKeyring();
-  await requireSpace(workDir);
+  await requireMeans(workDir);
   const report = (text: string) => event({ type: 'image', image: folder.name, text });
   report(`asking the mirror about Debian ${folder.settings.release}`);
   const suites = await chooseSuites(folder.settings);
@@ -119,65 +118,6 @@ export function defaultCacheDir(): string {
   const { XDG_CACHE_HOME } = process.env;
   const base = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache');
   return join(base, 'commons-kit', 'image');
-}
-
-function unshareTools(): string[] {
-  return process.getuid?.() === 0 ? [] : ['newuidmap'];
-}
-
-async function requireKeyring(): Promise<void> {
-  await stat(keyring).catch((cause: unknown) => {
-    throw new KitError({
-      code: 'keyring-missing',
-      message: "Debian's signatures cannot be checked",
-      expected: keyring,
-      hint: 'Run: apt-get install debian-archive-keyring',
-      cause,
-    });
-  });
-}
-
-async function requireSpace(dir: string): Promise<void> {
-  const { bavail, bsize } = await statfs(dir);
-  if (bavail * bsize >= NEEDED_BYTES) return;
-  throw new KitError({
-    code: 'no-space',
-    message: `too little space to build an image in ${dir}`,
-    expected: `${NEEDED_BYTES} bytes free`,
-    got: `${bavail * bsize} bytes free`,
-    hint: 'Free some space, or name a folder on another drive with --out.',
-  });
-}
-
-/** A folder of this build's own; those of builds that are dead are removed. */
-async function openWorkDir(outDir: string, fullName: string): Promise<string> {
-  await mkdir(outDir, { recursive: true });
-  const prefix = `.${fullName}.build-`;
-  for (const name of await readdir(outDir)) {
-    if (name.startsWith(prefix) && !isAlive(Number(name.slice(prefix.length)))) {
-      await rm(join(outDir, name), { recursive: true, force: true });
-    }
-  }
-  const workDir = join(outDir, `${prefix}${process.pid}`);
-  await mkdir(workDir).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'EEXIST') throw cause;
-    throw new KitError({
-      code: 'build-running',
-      message: `this image is being built in ${outDir} already`,
-      hint: 'Wait for that build.',
-      cause,
-    });
-  });
-  return workDir;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return pid !== process.pid;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function overlayTar({ folder, ids, epochS }: Build): Promise<Uint8Array> {
@@ -213,18 +153,19 @@ async function treeOf(
   return tree;
 }
 
+interface Parts {
+  root: Tree;
+  tools: Tree;
+  packages: RoledPackage[];
+  rootTar: string | undefined;
+}
+
 async function buildFrom(
   build: Build,
-  root: Tree,
-  toolsTree: Tree,
+  { root, tools: toolsTree, packages, rootTar }: Parts,
   outDir: string,
-  keepRootTar: boolean,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
   const { folder, ids, workDir, report, signal } = build;
-  const packages = [
-    ...(await packagesOf(root, 'root')),
-    ...(await packagesOf(toolsTree, 'boot')),
-  ];
   signal?.throwIfAborted();
   report('laying out the drive');
   const tools = await openTools(toolsTree.tar, join(workDir, 'toolbox'), build.epochS);
@@ -242,7 +183,6 @@ async function buildFrom(
     sourceDateEpoch: build.epochS,
     rootTree: await sha256Of(root.tar),
   };
-  const rootTar = keepRootTar ? root.tar : undefined;
   const contents = { folder, layout, bytes, packages, createdFrom, rootTar };
   const paths = await publish(contents, made, outDir);
   const mappedBytes = bytes.ranges.reduce((sum, range) => sum + range.lengthBytes, 0);

@@ -19,6 +19,7 @@ function buildCommand(): Command {
     .option('--arch <arch>', "Debian's name of the architecture", 'amd64')
     .option('--out <dir>', 'where the image goes', 'images-built')
     .option('--cache <dir>', "packages between builds (default: the user's cache folder)")
+    .option('--frozen', "refuse any package that is not in the image's packages.lock", false)
     .option('--root-tar', 'also leave the root file system as a tar beside it', false)
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals();
@@ -29,6 +30,7 @@ function buildCommand(): Command {
           arch: options.arch,
           outDir: options.out,
           cacheDir: options.cache,
+          frozen: options.frozen,
           keepRootTar: options.rootTar,
         },
         (event) => output.event(event),

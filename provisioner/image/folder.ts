@@ -42,6 +42,8 @@ export interface ImageFolder {
   packages: string[];
   /** The overlay tree. */
   rootDir: string;
+  /** What an earlier build was made of, if anybody kept it. */
+  lockFile: string;
 }
 
 /** Where the images stand in this repository. */
@@ -73,6 +75,7 @@ export async function readImageFolder(
     settings,
     packages: [...new Set(packages)].sort(),
     rootDir: join(dir, name, 'root'),
+    lockFile: join(dir, name, 'packages.lock'),
   };
 }
 

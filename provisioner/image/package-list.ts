@@ -23,7 +23,8 @@ export function parseStanzas(text: string): Package[] {
     .split(/\n\n+/)
     .filter((stanza) => stanza.startsWith('Package: '))
     .map(parseStanza);
-  const byKey = new Map(packages.map((item) => [`${item.name} ${item.version} ${item.arch}`, item]));
+  const keyOf = (item: Package) => `${item.name} ${item.version} ${item.arch}`;
+  const byKey = new Map(packages.map((item) => [keyOf(item), item]));
   return [...byKey.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -55,6 +56,21 @@ export function formatLock(packages: readonly RoledPackage[]): string {
     ({ role, name, version, arch, sha256 }) => `${role} ${name} ${version} ${arch} ${sha256}`,
   );
   return `${lines.sort().join('\n')}\n`;
+}
+
+export interface LockDifference {
+  /** In the image, but not (so) in the lock. */
+  unlocked: string[];
+  /** In the lock, but not (so) in the image. */
+  absent: string[];
+}
+
+/** What parts a lock from the packages of a build; empty lists when nothing does. */
+export function compareLock(lock: string, packages: readonly RoledPackage[]): LockDifference {
+  const lines = (text: string) => new Set(text.split('\n').filter((line) => line !== ''));
+  const locked = lines(lock);
+  const built = lines(formatLock(packages));
+  return { unlocked: [...built.difference(locked)], absent: [...locked.difference(built)] };
 }
 
 /** The archives that went in and are not, byte for byte, what the index vouches for. */

@@ -2,7 +2,8 @@
 // their entries: owner root, one time for all, sorted names. Pure; it never reads the disk.
 //
 //   header, 512 bytes:  name 100 | mode 8 | uid 8 | gid 8 | size 12 | mtime 12 | chksum 8 |
-//                       typeflag 1 | linkname 100 | magic "ustar\0" | version "00" | … | prefix 155
+//                       typeflag 1 | linkname 100 | magic "ustar\0" | version "00" | … |
+//                       prefix 155
 //   then the content, padded with zeros to 512; two zero blocks end the archive.
 
 export interface TarFile {

@@ -20,8 +20,7 @@ test('snac stands in images/, with packages for its architecture', async (t) => 
 });
 
 test('an unknown image, a path for a name and an unknown architecture are refused', async (t) => {
-  const { code } = await t.throwsAsync(readImageFolder('nosuch', 'amd64'), refused('image-unknown'));
-  t.is(code, 'image-unknown');
+  await t.throwsAsync(readImageFolder('nosuch', 'amd64'), refused('image-unknown'));
   await t.throwsAsync(readImageFolder('../images/snac', 'amd64'), refused('image-unknown'));
   await t.throwsAsync(readImageFolder('snac', 'riscv64'), refused('image-arch-unknown'));
 });

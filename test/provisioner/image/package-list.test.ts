@@ -1,5 +1,6 @@
 import test from 'ava';
 import {
+  compareLock,
   formatLock,
   parseStanzas,
   type RoledPackage,
@@ -41,8 +42,21 @@ test('what apt tells of packages becomes a sorted lock, each once', (t) => {
   t.is(parseStanzas(stanzas)[0].sourceName, 'gcc-14');
 });
 
+test('a lock tells what came, what went, and what changed its bytes', (t) => {
+  const lock = formatLock(inRoot());
+  t.deepEqual(compareLock(lock, inRoot()), { unlocked: [], absent: [] });
+  const changed = inRoot().map((item) => (item.name === 'snac2' ? { ...item, sha256: b } : item));
+  t.deepEqual(compareLock(lock, changed), {
+    unlocked: [`root snac2 2.75-1 amd64 ${b}`],
+    absent: [`root snac2 2.75-1 amd64 ${a}`],
+  });
+  t.is(compareLock('', inRoot()).unlocked.length, 2);
+  t.is(compareLock(lock, []).absent.length, 2);
+});
+
 test('a stanza without a digest is refused', (t) => {
-  t.throws(() => parseStanzas('Package: x\nVersion: 1\nArchitecture: all\n'), { message: /SHA256/ });
+  const stanza = 'Package: x\nVersion: 1\nArchitecture: all\n';
+  t.throws(() => parseStanzas(stanza), { message: /SHA256/ });
 });
 
 test('an archive that the index does not vouch for is found', (t) => {
