@@ -2,7 +2,7 @@
 // probing the node, reporting to the ledger, the screen, the button. Each catches what it throws,
 // shows and counts it, and goes on; nothing here panics.
 import * as ds from '@devicescript/core'
-import { Clock } from './clock'
+import { Clock, TIME } from './clock'
 import {
   PinBus,
   ServiceBus,
@@ -17,6 +17,8 @@ import {
   sha256,
 } from './edge'
 import type { Bus } from './edge'
+import { enrol } from './enrol'
+import type { Enrolled } from './enrol'
 import { Fram } from './fram'
 import { Http } from './http'
 import { Ina226 } from './ina226'
@@ -28,10 +30,11 @@ import { makeSecret, openSigner } from './key'
 import type { Signer, Tree } from './key'
 import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet, subtreeCount } from './lms'
 import { probe } from './probe'
-import { OUTCOME, Reporter, backOffMs, enrolPayload, signedMessage, signedPart } from './report'
+import { OUTCOME, Reporter, backOffMs, signedMessage, signedPart } from './report'
 import { openRing } from './ring'
 import type { Ring } from './ring'
 import { PAGES, Ssd1306, draw } from './screen'
+import type { Face } from './screen'
 import { readPairing } from './settings'
 import type { Pairing } from './settings'
 import { FLAG } from './wire'
@@ -43,6 +46,10 @@ const LMS_H5 = 0x0a
 const LMS_H10 = 0x0b
 const LMOTS_W4 = 0x07
 const LONG_PRESS_MS = 1000
+/** The sensor's first window is there a second after its setup. */
+const MAX_SETUP_MS = 4000
+/** Closed records that wait in memory while the FRAM fails; older ones are lost, totals are not. */
+const MAX_UNSAVED = 8
 const PROBE_TIMEOUT_MS = 5000
 const REPORT_TIMEOUT_MS = 12000
 /** A console line holds about 290 characters. */
@@ -61,8 +68,9 @@ interface Meter {
   /** Closed records that are not in the ring yet. */
   unsaved: IntervalRecord[]
   milliW: number
+  /** Until when energy and time are counted: since boot, or a fault, nothing is left out. */
+  measuredAtMs: number
   reach: number
-  ackedAtMs: number
   meterId: string
   page: number
   notice: string
@@ -108,8 +116,8 @@ async function openMeter(bus: Bus): Promise<Meter> {
     running: resume(null, null, journal.bootId, 0).running,
     unsaved: [],
     milliW: -1,
+    measuredAtMs: 0,
     reach: REACH.unknown,
-    ackedAtMs: -1,
     meterId: '',
     page: 0,
     notice: '',
@@ -171,49 +179,48 @@ async function resumeCounters(meter: Meter, pairing: Pairing): Promise<void> {
 
 async function measure(meter: Meter, pairing: Pairing): Promise<void> {
   const sensor = new Ina226(meter.bus, pairing.calibration)
-  const intervalS = pairing.intervalS
   const { running } = meter
-  // The first reading speaks for the time since boot.
-  let lastMs = running.record.uptimeS === 0 ? 0 : ds.millis()
-  let nextMs = ds.millis()
   let startS = running.record.uptimeS
+  let nextMs = ds.millis()
   for (;;) {
-    let microW = -1
-    let overRange = false
-    let waiting = false
-    try {
-      const reading = await sensor.read()
-      waiting = reading === null && ds.millis() - lastMs < 4000
-      if (reading !== null) {
-        microW = reading.microW
-        overRange = reading.overRange
-      }
-    } catch (error) {
-      microW = -1
-    }
-    const nowMs = ds.millis()
-    if (!waiting) {
-      addSecond(running, {
-        elapsedMs: nowMs - lastMs,
-        microW: microW,
-        overRange: overRange,
-        reach: meter.reach,
-        unixS: meter.clock.unixS(),
-        timeState: meter.clock.state(),
-      })
-      lastMs = nowMs
-      meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
-    }
-    const due = running.record.uptimeS - startS >= intervalS
-    if (due || (meter.reportWanted && running.record.uptimeS > startS)) {
+    await measureOnce(meter, sensor)
+    const lengthS = running.record.uptimeS - startS
+    if (lengthS >= pairing.intervalS || (meter.reportWanted && lengthS > 0)) {
       meter.unsaved.push(close(running, meter.journal.link.nextSeq))
-      if (meter.unsaved.length > 8) meter.unsaved.shift()
+      if (meter.unsaved.length > MAX_UNSAVED) meter.unsaved.shift()
       startS = running.record.uptimeS
     }
     await saveCounters(meter)
     nextMs = Math.max(nextMs + 1000, ds.millis())
     await ds.sleep(Math.max(1, nextMs - ds.millis()))
   }
+}
+
+/** Counts the time and, if the sensor gives a reading, the energy since the turn before. */
+async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
+  let microW = -1
+  let overRange = false
+  try {
+    const reading = await sensor.read()
+    if (reading !== null) {
+      microW = reading.microW
+      overRange = reading.overRange
+    } else if (ds.millis() - meter.measuredAtMs < MAX_SETUP_MS) return
+  } catch (error) {
+    // No reading is no energy: the record carries the flag, and the screen says so.
+    microW = -1
+  }
+  const nowMs = ds.millis()
+  addSecond(meter.running, {
+    elapsedMs: nowMs - meter.measuredAtMs,
+    microW: microW,
+    overRange: overRange,
+    reach: meter.reach,
+    unixS: meter.clock.unixS(),
+    timeState: meter.clock.state(),
+  })
+  meter.measuredAtMs = nowMs
+  meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
 }
 
 /** Records first: a cut between the two leaves a record whose counters are the newer ones. */
@@ -259,10 +266,8 @@ async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
 // ---------------------------------------------------------------- key and reports
 
 async function report(meter: Meter, pairing: Pairing): Promise<void> {
-  const signer = await pairedSigner(meter, pairing)
-  const meterId = sha256(signer.publicKey).slice(0, 8)
+  const { signer, meterId } = await enrolled(meter, pairing)
   meter.meterId = meterId.toString('hex')
-  if (meter.journal.link.lastHash === null) await printEnrolment(meter, pairing, signer, meterId)
   const reporter = reporterOf(meter, pairing, signer, meterId)
   let failures = 0
   let dueMs = meter.journal.outstanding === null ? ds.millis() + pairing.batchS * 1000 : ds.millis()
@@ -290,7 +295,6 @@ async function reportAll(meter: Meter, reporter: Reporter): Promise<boolean> {
     if (link.nextSeq > meter.running.record.firstSeq) renumber(meter.running, link.nextSeq)
     if (attempt.outcome === OUTCOME.nothing) return true
     if (attempt.outcome === OUTCOME.accepted) {
-      meter.ackedAtMs = ds.millis()
       meter.notice = ''
       meter.fault = false
       console.log('accepted ' + (link.nextSeq - 1) + ' entry ' + link.entryIndex)
@@ -344,23 +348,35 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
   )
 }
 
-/** The signer of this pairing's key, which is made and grown if it has to be. */
-async function pairedSigner(meter: Meter, pairing: Pairing): Promise<Signer> {
-  const { journal } = meter
-  const mark = journal.pairing
-  const paired = mark !== null && mark.nonce.toString('hex') === pairing.nonce.toString('hex')
-  if (journal.key === null || (mark !== null && !paired)) await makeKey(meter, pairing)
-  return await signerOf(meter, journal.key)
+/** The pairing's signer; prints its enrolment statement until the ledger has accepted a batch. */
+async function enrolled(meter: Meter, pairing: Pairing): Promise<Enrolled<Signer>> {
+  const found = await enrol<Signer>(
+    {
+      store: meter.journal,
+      open: async key => await signerOf(meter, key),
+      makeSecret: () => makeSecret(random, hkdf, pairing.entropy),
+      derive: hkdf,
+      digest: sha256,
+      covered: signedPart,
+      sealed: signedMessage,
+      currentSeq: () => meter.running.record.firstSeq,
+    },
+    pairing,
+  )
+  if (found.statement !== null) await printStatement(found.statement)
+  return found
 }
 
-/** A new key is a new meter to the ledger: what it reports begins with the interval under way. */
-async function makeKey(meter: Meter, pairing: Pairing): Promise<void> {
-  const { journal } = meter
-  const secret = makeSecret(random, hkdf, pairing.entropy)
-  const number = journal.key === null ? 1 : journal.key.number + 1
-  await journal.keepKey({ number: number, height: pairing.height, I: secret.I, seed: secret.seed })
-  const nextSeq = journal.pairing === null ? journal.link.nextSeq : meter.running.record.firstSeq
-  await journal.accept({ lastHash: null, nextSeq: nextSeq, entryIndex: 0, ackedUnixS: 0 })
+/** In lines `enrol I/N HEX`, as long as the console takes them. */
+async function printStatement(statement: Buffer): Promise<void> {
+  const digits = statement.toString('hex')
+  await pause()
+  const lines = Math.ceil(digits.length / ENROL_LINE_DIGITS)
+  for (let i = 0; i < lines; i++) {
+    const part = digits.slice(i * ENROL_LINE_DIGITS, (i + 1) * ENROL_LINE_DIGITS)
+    console.log('enrol ' + (i + 1) + '/' + lines + ' ' + part)
+    await ds.sleep(5)
+  }
 }
 
 async function signerOf(meter: Meter, key: StoredKey): Promise<Signer> {
@@ -393,46 +409,6 @@ function treeOf(key: StoredKey): Tree {
   }
 }
 
-/**
- * Prints the enrolment statement for the bench, in lines `enrol I/N HEX`. Index 0 signs this
- * statement and no other, ever: its hash is durable before, and a different one needs a new key.
- */
-async function printEnrolment(
-  meter: Meter,
-  pairing: Pairing,
-  signer: Signer,
-  meterId: Buffer,
-): Promise<void> {
-  const { journal } = meter
-  const payload = enrolPayload({
-    origin: pairing.origin,
-    publicKey: signer.publicKey,
-    nonce: pairing.nonce,
-    firmwareHash: pairing.firmwareHash,
-  })
-  const message = signedPart(meterId, payload)
-  const statementHash = sha256(message)
-  if (journal.nextSignature === 0) {
-    await journal.keepPairing({ nonce: pairing.nonce, statementHash: statementHash })
-    await journal.takeSignature()
-  }
-  const mark = journal.pairing
-  if (mark === null || mark.statementHash.toString('hex') !== statementHash.toString('hex')) {
-    await makeKey(meter, pairing)
-    throw new Error('statement changed, new key')
-  }
-  const C = hkdf(journal.key.seed, 'commons-kit/enrol-c', pairing.nonce).slice(0, 24)
-  const signature = await signer.signAt(message, 0, C)
-  const digits = signedMessage(meterId, payload, signature).toString('hex')
-  await pause()
-  const lines = Math.ceil(digits.length / ENROL_LINE_DIGITS)
-  for (let i = 0; i < lines; i++) {
-    const part = digits.slice(i * ENROL_LINE_DIGITS, (i + 1) * ENROL_LINE_DIGITS)
-    console.log('enrol ' + (i + 1) + '/' + lines + ' ' + part)
-    await ds.sleep(5)
-  }
-}
-
 // ---------------------------------------------------------------- face and button
 
 async function runScreen(meter: Meter): Promise<void> {
@@ -450,8 +426,11 @@ async function runScreen(meter: Meter): Promise<void> {
   }
 }
 
-function faceOf(meter: Meter) {
+function faceOf(meter: Meter): Face {
   const { record } = meter.running
+  const { link } = meter.journal
+  const timeKnown = meter.clock.state() !== TIME.unknown
+  const blind = record.uptimeS > 0 && meter.milliW < 0
   return {
     milliW: meter.milliW,
     todayMicroWh: record.energyMicroWh - meter.running.dayStartMicroWh,
@@ -462,12 +441,12 @@ function faceOf(meter: Meter) {
     reach: meter.reach,
     probesMade: record.probesMade,
     probesAnswered: record.probesAnswered,
-    waiting: Math.max(0, meter.ring.lastSeq + 1 - meter.journal.link.nextSeq),
-    ackedAgoS: meter.ackedAtMs < 0 ? -1 : Math.floor((ds.millis() - meter.ackedAtMs) / 1000),
-    unixS: meter.clock.state() === 0 ? 0 : meter.clock.unixS(),
+    waiting: Math.max(0, meter.ring.lastSeq + 1 - link.nextSeq),
+    ackedAgoS: timeKnown ? Math.max(0, meter.clock.unixS() - link.ackedUnixS) : -1,
+    unixS: timeKnown ? meter.clock.unixS() : 0,
     meterId: meter.meterId,
-    notice: meter.notice,
-    fault: meter.fault,
+    notice: blind ? 'no power reading' : meter.notice,
+    fault: blind || meter.fault,
   }
 }
 

@@ -9,7 +9,6 @@ import {
   REPLY,
   decodeMac0,
   decodeReply,
-  encodeEnrol,
   encodeHeader,
   encodeMacStructure,
   encodePayload,
@@ -222,20 +221,6 @@ export class Reporter {
     }
     return OUTCOME.tryLater
   }
-}
-
-export interface Enrolment {
-  origin: string
-  publicKey: Buffer
-  nonce: Buffer
-  firmwareHash: Buffer
-}
-
-/** The enrolment statement's payload. */
-export function enrolPayload(enrolment: Enrolment): Buffer {
-  const out = { bytes: Buffer.alloc(320), at: 0 }
-  encodeEnrol(out, enrolment)
-  return out.bytes.slice(0, out.at)
 }
 
 /** What a signature by the meter covers. */

@@ -1,0 +1,182 @@
+// The whole meter: its bytecode in its machine, on chips that survive power cuts, a node that
+// serves counters, and a small ledger that verifies everything.
+import test, { type ExecutionContext } from 'ava';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildFirmware } from '../../provisioner/meter/build.ts';
+import { createVirtualMeter, type VirtualMeter } from '../../provisioner/virtual/meter.ts';
+import { openTestLedger, type TestLedger } from '../helpers/ledger.ts';
+
+const ORIGIN = 'ledger.test/commons';
+const PAIR_KEY = Buffer.alloc(32, 0x5a);
+const CUTS = 6;
+const START_MS = 1_795_000_000_000;
+
+interface Scene {
+  meter: VirtualMeter;
+  ledger: TestLedger;
+  lines: string[];
+  /** What the node has counted and served last. */
+  node: { up: boolean; bytes: number; served: number };
+  /** Resolves when `holds` does, looked at whenever the meter prints, posts or asks. */
+  until(what: string, holds: () => boolean): Promise<void>;
+  statement(): Buffer;
+}
+
+test.serial('paired, enrolled, accepted: energy and bytes are the truth', async (t) => {
+  const { meter, ledger, node, until, statement, lines } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  await until('two batches', () => ledger.posted.filter((p) => p.answer === 'accepted').length >= 2);
+  const posted = ledger.posted.filter((p) => p.answer === 'accepted');
+  t.is(new Set(posted.map((p) => p.signatureIndex)).size, posted.length);
+  const last = ledger.records[ledger.records.length - 1];
+  const truth = meter.truth().energyMicroWhAt(START_MS + last.uptimeS * 1000 + 500);
+  t.true(Math.abs(last.energyMicroWh - truth) <= truth / 10_000 + 850, `${last.energyMicroWh} ${truth}`);
+  t.is(last.upS + last.downS + last.unknownS, last.uptimeS);
+  t.true(last.wanInBytes > 0 && last.wanInBytes <= node.served);
+  t.true(last.probesAnswered > 0);
+  t.is(ledger.records[0].timeState, 0);
+  t.is(last.timeState, 2);
+  t.true(Math.abs(last.unixS * 1000 - meter.nowMs()) < 60_000, `${last.unixS}`);
+  t.false(lines.some((line) => line.startsWith('fault')), lines.join('\n'));
+});
+
+test.serial('silent and forging ledgers, then a power cut: the same bytes are sent again', async (t) => {
+  const { meter, ledger, until, statement } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  ledger.plan = ['silence', 'forged', 'silence'];
+  await until('three posts', () => ledger.posted.length >= 3);
+  t.deepEqual(new Set(ledger.posted.map((p) => p.batch.toString('hex'))).size, 1);
+  t.is(new Set(ledger.posted.map((p) => p.nonce)).size, ledger.posted.length);
+  await meter.cutPower();
+  const before = ledger.posted.length;
+  ledger.plan = ['truth'];
+  meter.powerOn(30_000);
+  await until('accepted', () => ledger.posted.some((p) => p.answer === 'accepted'));
+  t.deepEqual(ledger.posted[before].batch, ledger.posted[0].batch);
+  t.is(ledger.posted[before].answer, 'accepted');
+});
+
+test.serial('cut at many bytes of its writes: no gap, no repeated index, counters rise', async (t) => {
+  const { meter, ledger, until, statement, lines } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  for (let cut = 0; cut < CUTS; cut++) {
+    const seen = ledger.posted.length;
+    await until('another post', () => ledger.posted.length > seen);
+    await meter.cutAfterWrittenBytes(1 + cut * 593);
+    meter.powerOn(5000);
+  }
+  const seen = ledger.posted.length;
+  await until('a last acceptance', () =>
+    ledger.posted.slice(seen).filter((p) => p.answer === 'accepted').length >= 2);
+  t.is(ledger.gaps, 0);
+  let previous = ledger.records[0];
+  for (const record of ledger.records.slice(1)) {
+    t.is(record.firstSeq, previous.lastSeq + 1);
+    t.true(record.energyMicroWh >= previous.energyMicroWh);
+    t.true(record.upS + record.downS + record.unknownS >= previous.upS + previous.downS + previous.unknownS);
+    t.true(record.wanInBytes >= previous.wanInBytes);
+    t.true(record.bootId >= previous.bootId);
+    previous = record;
+  }
+  t.is(previous.bootId, 1 + CUTS);
+  // Each cut may cost two seconds of energy, and the time since the boot that it fell in was short.
+  const truth = meter.truth().energyMicroWhAt(meter.nowMs());
+  const lost = truth - previous.energyMicroWh;
+  const perSecond = 3000 / 3.6;
+  t.true(lost < perSecond * (CUTS * 4 + 60), `${lost} µWh of ${truth} lost`);
+  t.false(lines.some((line) => line.startsWith('fault')), lines.join('\n'));
+});
+
+test.serial('a node that goes down is reported at once, and so is a long press', async (t) => {
+  const { meter, ledger, node, until, statement } = await openScene(t, { batchS: 3600 });
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  node.up = false;
+  await until('a report', () => ledger.records.some((record) => record.downS > 0));
+  const reports = ledger.posted.length;
+  meter.pressButton(1500);
+  await until('another report', () => ledger.posted.length > reports);
+  t.pass();
+});
+
+async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): Promise<Scene> {
+  const { bytecode } = await buildFirmware();
+  const dir = mkdtempSync(join(tmpdir(), 'meter-'));
+  const node = { up: true, bytes: 1000, served: 0 };
+  const server = createServer((_, response) => {
+    node.bytes += 1234;
+    node.served = node.bytes;
+    const body = JSON.stringify({
+      v: 1, boot: '00112233445566778899aabbccddeeff', wan_in_bytes: node.bytes, wan_out_bytes: 5,
+      disk_used_bytes: 77, temperature_milli_c: null, users: 1, posts: 0,
+    });
+    response.writeHead(node.up ? 200 : 503, { 'Content-Length': body.length, Connection: 'close' });
+    response.end(body);
+    check();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const lines: string[] = [];
+  const waiting: { what: string; holds: () => boolean; done: () => void; fail: (e: Error) => void }[] = [];
+  const check = (): void => {
+    for (const one of waiting.splice(0)) one.holds() ? one.done() : waiting.push(one);
+  };
+  const failAll = (error: Error): void => waiting.splice(0).forEach((one) => one.fail(error));
+  const meter: VirtualMeter = createVirtualMeter({
+    bytecode, dir,
+    clock: { startMs: START_MS, realStartMs: Date.now(), rate: 100 },
+    load: (atMs) => 2700 + (atMs % 997),
+    onConsole: (line) => {
+      lines.push(line);
+      check();
+    },
+    onPanic: (code) => failAll(new Error(`panic ${code}: ${lines.slice(-5).join(' | ')}`)),
+    onFailed: failAll,
+  });
+  const ledger = await openTestLedger(ORIGIN, PAIR_KEY, () => Math.floor(meter.nowMs() / 1000));
+  ledger.onPost = check;
+  t.teardown(async () => {
+    await meter.stop();
+    ledger.close();
+    server.close();
+    rmSync(dir, { recursive: true });
+  });
+  meter.powerOn();
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await pair(meter, ledger.url, address, times.batchS ?? 30);
+  return {
+    meter, ledger, lines, node,
+    until: (what, holds) =>
+      new Promise<void>((done, fail) => {
+        waiting.push({ what, holds, done, fail });
+        check();
+      }),
+    statement: () => {
+      const parts = lines.filter((line) => /^enrol \d+\/\d+ /.test(line)).map((line) => line.split(/[ /]/));
+      const whole = parts.length > 0 && parts.length >= Number(parts[0][2]);
+      return Buffer.from(whole ? parts.slice(0, Number(parts[0][2])).map((p) => p[3]).join('') : '', 'hex');
+    },
+  };
+}
+
+async function pair(meter: VirtualMeter, ledger: string, node: string, batchS: number): Promise<void> {
+  const times = Buffer.alloc(12);
+  [10, batchS, 5].forEach((seconds, i) => times.writeUInt32LE(seconds, 4 * i));
+  const settings: [string, Buffer][] = [
+    ['origin', Buffer.from(ORIGIN)],
+    ['node', Buffer.from(node)],
+    ['pairkey', PAIR_KEY],
+    ['entropy', Buffer.alloc(32, 1)],
+    ['nonce', Buffer.alloc(32, 2)],
+    ['times', times],
+    ['height', Buffer.of(5)],
+    ['ledger', Buffer.from(ledger)],
+  ];
+  for (const [key, value] of settings) await meter.writeSetting(key, value);
+}

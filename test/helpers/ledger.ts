@@ -1,0 +1,141 @@
+// A small ledger for tests of the meter: verifies every signature, the chain and the sequence, and
+// answers as it is told to: truly, not at all, or with a forged reply. Written apart from ledger/.
+import { createHash, createHmac } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import './firmware.ts';
+import type { IntervalRecord } from '../../firmware/wire.ts';
+import { verifyLms } from './lms-verify.ts';
+
+const wire = await import('../../firmware/wire.ts');
+
+export interface Posted {
+  batch: Buffer;
+  nonce: string;
+  signatureIndex: number;
+  /** What this ledger answered it with. */
+  answer: 'accepted' | 'repeated' | 'notNext' | 'silence' | 'forged' | 'invalid';
+}
+
+export interface TestLedger {
+  url: string;
+  posted: Posted[];
+  records: IntervalRecord[];
+  gaps: number;
+  /** How the next posts are answered; the last goes on. */
+  plan: ('truth' | 'silence' | 'forged')[];
+  /** From the enrolment statement's lines. */
+  enrol(statement: Buffer): void;
+  onPost: () => void;
+  close(): void;
+}
+
+export const sha256 = (...parts: Uint8Array[]): Buffer => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+export async function openTestLedger(
+  origin: string,
+  pairKey: Buffer,
+  unixS: () => number,
+): Promise<TestLedger> {
+  let publicKey: Buffer | null = null;
+  let meterId = Buffer.alloc(8);
+  let lastHash: Buffer | null = null;
+  let nextSeq = 1;
+  const accepted = new Map<string, number>();
+  const spent = new Map<number, string>();
+
+  const judge = (batch: Buffer): Posted['answer'] => {
+    const hash = sha256(batch).toString('hex');
+    const envelope = wire.decodeSign1(batch);
+    const payload = wire.decodePayload(envelope.payload);
+    const index = envelope.proof.readUInt32BE(4);
+    const twin = spent.get(index);
+    if (twin !== undefined && twin !== hash) throw new Error(`equivocation at index ${index}`);
+    spent.set(index, hash);
+    if (!publicKey || !verifies(publicKey, envelope)) return 'invalid';
+    if (accepted.has(hash)) return 'repeated';
+    const { records } = payload;
+    const first = payload.gaps[0]?.firstSeq ?? records[0].firstSeq;
+    const linked = Buffer.compare(payload.previous ?? Buffer.alloc(0), lastHash ?? Buffer.alloc(0)) === 0;
+    if (!linked || Math.min(first, records[0].firstSeq) !== nextSeq) return 'notNext';
+    ledger.records.push(...records);
+    ledger.gaps += payload.gaps.length;
+    lastHash = sha256(batch);
+    nextSeq = records[records.length - 1].lastSeq + 1;
+    accepted.set(hash, accepted.size);
+    return 'accepted';
+  };
+
+  const replyTo = (batch: Buffer, nonce: Buffer, kind: number, key: Buffer): Buffer => {
+    const payload = encoded((out) =>
+      wire.encodeReply(out, {
+        kind, origin, meterId, batchHash: sha256(batch), nonce,
+        entryIndex: accepted.get(sha256(batch).toString('hex')) ?? 0,
+        nextSeq, lastHash, unixS: unixS(),
+      }),
+    );
+    const header = encoded((out) => wire.encodeHeader(out, wire.ALG.hmac256, null));
+    const covered = encoded((out) => wire.encodeMacStructure(out, header, payload));
+    const tag = createHmac('sha256', key).update(covered).digest();
+    return encoded((out) => wire.encodeMac0(out, header, payload, tag));
+  };
+
+  const server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const batch = Buffer.concat(chunks);
+      const nonce = String(request.headers['commons-nonce']);
+      const step = ledger.plan.length > 1 ? ledger.plan.shift() : ledger.plan[0];
+      const signatureIndex = wire.decodeSign1(batch).proof.readUInt32BE(4);
+      const answer = step === 'truth' ? judge(batch) : step === 'forged' ? 'forged' : 'silence';
+      ledger.posted.push({ batch, nonce, signatureIndex, answer });
+      if (answer === 'silence') request.socket.destroy();
+      else {
+        const kind = { accepted: 0, repeated: 1, notNext: 2, invalid: 3, forged: 0 }[answer];
+        const key = answer === 'forged' ? Buffer.alloc(32, 0xff) : pairKey;
+        const body = replyTo(batch, Buffer.from(nonce, 'hex'), kind, key);
+        const status = [200, 200, 409, 422][kind];
+        response.writeHead(status, { 'Content-Length': body.length, Connection: 'close' });
+        response.end(body);
+      }
+      ledger.onPost();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const ledger: TestLedger = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    posted: [],
+    records: [],
+    gaps: 0,
+    plan: ['truth'],
+    enrol(statement) {
+      const envelope = wire.decodeSign1(statement);
+      const { publicKey: key } = wire.decodeEnrol(envelope.payload);
+      if (!verifies(key, envelope)) throw new Error('the statement is not signed by its key');
+      if (envelope.proof.readUInt32BE(4) !== 0) throw new Error('the statement has another index');
+      spent.set(0, sha256(statement).toString('hex'));
+      publicKey = key;
+      meterId = sha256(key).subarray(0, 8) as Buffer<ArrayBuffer>;
+    },
+    onPost: () => {},
+    close: () => void server.close(),
+  };
+  return ledger;
+}
+
+/** HSS with one level: u32 0 before an LMS signature, u32 1 before an LMS key. */
+function verifies(publicKey: Buffer, envelope: { header: Buffer; payload: Buffer; proof: Buffer }): boolean {
+  const message = encoded((out) => wire.encodeSigStructure(out, envelope.header, envelope.payload));
+  return verifyLms(publicKey.subarray(4), message, envelope.proof.subarray(4));
+}
+
+function encoded(write: (out: { bytes: Buffer; at: number }) => void): Buffer {
+  const out = { bytes: Buffer.alloc(8192), at: 0 };
+  write(out);
+  return out.bytes.subarray(0, out.at);
+}
