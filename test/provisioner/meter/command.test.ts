@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createHash } from 'node:crypto';
+import test from 'ava';
+import { Command } from 'commander';
+import { commands } from '../../../provisioner/meter/command.ts';
+import { campaignText } from '../../helpers/bench.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'kit-meter-'));
+test.after.always(() => rmSync(folder, { recursive: true }));
+
+function program(): Command {
+  const made = new Command().option('--json').option('--campaign <f>').option('--identity <f>');
+  return made.exitOverride().addCommand(commands()[0]!);
+}
+
+test('`kit meter build` writes the bytes whose hash it prints', async (t) => {
+  const out = join(folder, 'meter.devs');
+  const script = `
+    import { Command } from 'commander';
+    import { commands } from ${JSON.stringify(new URL('../../../provisioner/meter/command.ts', import.meta.url).href)};
+    await new Command().option('--json').addCommand(commands()[0]).parseAsync();`;
+  const words = ['--input-type=module', '-e', script, '--', '--json', 'meter', 'build', '--out', out];
+  const env = { ...process.env, XDG_CACHE_HOME: folder };
+  const { stdout } = await promisify(execFile)(process.execPath, words, {
+    env,
+    cwd: new URL('../../..', import.meta.url),
+  });
+  const document = JSON.parse(stdout);
+  t.is(document.sha256, createHash('sha256').update(readFileSync(out)).digest('hex'));
+});
+
+test('without a meter on USB, pairing says what there is instead', async (t) => {
+  const campaign = join(folder, 'campaign.toml');
+  writeFileSync(campaign, campaignText);
+  const global = ['--campaign', campaign, '--identity', join(folder, 'volunteer.key')];
+  const run = program().parseAsync([...global, 'meter', 'pair', 'alice'], { from: 'user' });
+  const error = await t.throwsAsync(run, { code: 'meter-absent' });
+  t.regex(String((error as { hint?: string }).hint), /--virtual/);
+});
