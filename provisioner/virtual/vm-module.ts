@@ -52,12 +52,13 @@ export async function loadVm(now: () => number): Promise<Vm> {
     ...{ __filename: file, __dirname: dirname(file), document: undefined },
     ...{ Date: { now }, setTimeout: noTimers, clearInterval, console: silent },
   };
-  const run = new Function(...Object.keys(names), cut(readFileSync(file, 'utf8')));
+  const run = new Function(...Object.keys(names), cut(readFileSync(file)));
   run(...Object.values(names));
   return await (module.exports as () => Promise<Vm>)();
 }
 
-function cut(bundle: string): string {
+/** The bundle is 28 MB: it is searched as bytes, and only the module becomes text. */
+function cut(bundle: Buffer): string {
   const begin = bundle.indexOf(BEGIN);
   const end = begin < 0 ? -1 : bundle.indexOf(END, begin);
   if (end < 0) {
@@ -68,7 +69,7 @@ function cut(bundle: string): string {
       hint: 'Install the version that package-lock.json names: npm ci',
     });
   }
-  return bundle.slice(begin + BEGIN.length, end);
+  return bundle.toString('utf8', begin + BEGIN.length, end);
 }
 
 /** The glue would pace itself; the host does, by its own clock. */
