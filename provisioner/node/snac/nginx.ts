@@ -71,12 +71,13 @@ ${listen}    http2 on;
 
 /**
  * The address is a variable, so that nginx looks it up when it is asked and starts without it.
- * Meters cannot read chunked replies (FACTS): nginx ends those by closing instead.
+ * Only IPv4 is looked up: nginx gives up on a name if either lookup fails, and some home routers
+ * refuse the other. Meters cannot read chunked replies (FACTS): nginx ends those by closing instead.
  */
 function relay({ ledger, resolvers }: NginxSite): string {
   const names = resolvers.map((address) => (isIPv6(address) ? `[${address}]` : address));
   const lan = [...privateRanges.v4, ...privateRanges.v6];
-  return `    resolver ${names.join(' ')} valid=30s;
+  return `    resolver ${names.join(' ')} valid=30s ipv6=off;
     resolver_timeout 5s;
 
     location ~ ^/commons(/v1/.*)$ {
