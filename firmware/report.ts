@@ -96,7 +96,8 @@ export interface Attempt {
 const BATCH_RECORDS = 24
 /** Base record, deltas, hashes and gaps; a signature of 1,504 bytes joins them in 3,072. */
 const PAYLOAD_BYTES = 1500
-const STORED_BYTES = 3072
+/** Tag, array, empty map and the heads of three byte strings. */
+const ENVELOPE_BYTES = 12
 const HEADER_BYTES = 24
 const NONCE_BYTES = 16
 const MAX_GAPS = 16
@@ -131,30 +132,33 @@ export class Reporter {
   /** Whether there was something to build a batch of. Kept whole before this returns. */
   private async build(): Promise<boolean> {
     const { store } = this.parts
-    const nextSeq = store.link.nextSeq
-    const records = await this.parts.readRecords(nextSeq, BATCH_RECORDS)
-    if (records.length === 0) return false
-    const lastSeq = records[records.length - 1].lastSeq
+    const firstSeq = store.link.nextSeq
+    // The records go out of reach here: they and a signature would crowd a heap of 64 KB.
+    const draft = await this.draft(firstSeq)
+    if (draft === null) return false
     await this.parts.pause()
-    const payload = this.payloadOf(records, gapsOf(records, nextSeq))
-    await this.parts.pause()
-    const batch = await this.signed(payload)
+    const batch = await this.signed(draft.payload)
     await this.parts.pause()
     const hash = this.parts.digest(batch)
-    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq: nextSeq, lastSeq, hash })
+    const { lastSeq } = draft
+    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq, lastSeq, hash })
     return true
   }
 
-  private payloadOf(records: IntervalRecord[], gaps: Gap[]): Buffer {
+  /** The payload of what the ledger lacks from `firstSeq` on; null if that is nothing. */
+  private async draft(firstSeq: number): Promise<{ payload: Buffer; lastSeq: number } | null> {
+    const records = await this.parts.readRecords(firstSeq, BATCH_RECORDS)
+    if (records.length === 0) return null
+    await this.parts.pause()
     const out = { bytes: Buffer.alloc(PAYLOAD_BYTES), at: 0 }
     encodePayload(out, {
       meterId: this.about.meterId,
       records,
       previous: this.parts.store.link.lastHash,
       firmwareHash: this.about.firmwareHash,
-      gaps,
+      gaps: gapsOf(records, firstSeq),
     })
-    return out.bytes.slice(0, out.at)
+    return { payload: out.bytes.slice(0, out.at), lastSeq: records[records.length - 1].lastSeq }
   }
 
   private async signed(payload: Buffer): Promise<Buffer> {
@@ -268,7 +272,8 @@ function covered(header: Buffer, payload: Buffer): Buffer {
 }
 
 function sealed(header: Buffer, payload: Buffer, signature: Buffer): Buffer {
-  const out = { bytes: Buffer.alloc(STORED_BYTES), at: 0 }
+  const size = header.length + payload.length + signature.length + ENVELOPE_BYTES
+  const out = { bytes: Buffer.alloc(size), at: 0 }
   encodeSign1(out, header, payload, signature)
   return out.bytes.slice(0, out.at)
 }
