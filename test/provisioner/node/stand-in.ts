@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import ssh2, { type Connection } from 'ssh2';
 
-import { makeSshKey } from '../../../provisioner/campaign/ssh-key.ts';
+import { makeSshKey, type SshKey } from '../../../provisioner/campaign/ssh-key.ts';
 import type { NodeAddress } from '../../../provisioner/node/connection.ts';
 
 const random = (sizeBytes: number) => new Uint8Array(randomBytes(sizeBytes));
@@ -34,16 +34,20 @@ export interface Behaviour {
   /** Drops the connection when the output holds this; asked once a connection. */
   dropAt?: (output: string) => boolean;
   /** Sends this instead of running the script. */
-  instead?: string;
+  instead?: string | ((script: string) => string);
   /** Never answers a script. */
   stall?: boolean;
   /** Changes to the script on its way to the shell. */
   edit?: (script: string) => string;
 }
 
-export async function startStandIn(t: ExecutionContext): Promise<StandIn> {
+/** @param keys of the kit that it stands for; fresh ones otherwise */
+export async function startStandIn(
+  t: ExecutionContext,
+  keys: { hostKey?: SshKey; login?: SshKey } = {},
+): Promise<StandIn> {
   const dir = await mkdtemp(join(tmpdir(), 'commons-node-'));
-  const [hostKey, login] = [makeSshKey('host', random), makeSshKey('login', random)];
+  const { hostKey = makeSshKey('host', random), login = makeSshKey('login', random) } = keys;
   const id = (flag: string) => execFileSync('id', [flag], { encoding: 'utf8' }).trim();
   const standIn: StandIn = {
     dir,
@@ -108,7 +112,9 @@ function answer(channel: ssh2.ServerChannel, client: Connection, standIn: StandI
     standIn.scripts.push(script);
     if (behave.stall) return;
     if (behave.instead !== undefined) {
-      channel.write(behave.instead);
+      channel.write(
+        typeof behave.instead === 'string' ? behave.instead : behave.instead(script),
+      );
       channel.exit(0);
       return channel.end();
     }
