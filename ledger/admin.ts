@@ -1,4 +1,5 @@
-// What only the ledger's operator may do, on DIR/admin.sock: whoever can open that file is the operator.
+// What only the ledger's operator may do, on DIR/admin.sock: whoever can open that file is the
+// operator.
 
 import { request } from 'node:http';
 import { Hono } from 'hono';

@@ -1,5 +1,6 @@
 // What time the ledger believes it is. Real, or for try-outs a clock that runs faster from a given
-// moment: at(realMs) = startMs + (realMs − realStartMs) × rate, shared with the meters of the try-out.
+// moment: at(realMs) = startMs + (realMs − realStartMs) × rate, shared with the meters of the
+// try-out.
 
 import { LedgerError } from './errors.ts';
 

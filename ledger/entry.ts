@@ -7,7 +7,8 @@
 //   {1: 4, 2: …, 3: meter id, 7: [hash, hash]}                                   key revoked
 //
 // An entry never holds a name, an address or a reading. Types 5 and on are free: key succeeded,
-// calibration, correction, price. One strict rule: bytes that this file would not write are refused.
+// calibration, correction, price. One strict rule: bytes that this file would not write are
+// refused.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { LedgerError } from './errors.ts';
@@ -72,8 +73,10 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
   const receivedMs = uint(map, 2);
   const meterId = (): Uint8Array => bytesOf(map.get(3), METER_ID_BYTES, 'a meter id');
   switch (uint(map, 1)) {
-    case TYPE['volunteer-admitted']:
-      return { type: 'volunteer-admitted', receivedMs, key: bytesOf(map.get(3), KEY_BYTES, 'a key') };
+    case TYPE['volunteer-admitted']: {
+      const key = bytesOf(map.get(3), KEY_BYTES, 'a key');
+      return { type: 'volunteer-admitted', receivedMs, key };
+    }
     case TYPE['kit-enrolled']:
       return {
         type: 'kit-enrolled',
@@ -85,7 +88,8 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
       const [firstSeq, lastSeq] = [uint(map, 4), uint(map, 5)];
       if (lastSeq < firstSeq) throw malformed(`at least ${firstSeq}`, `${lastSeq}`);
       const batchHash = bytesOf(map.get(6), HASH_BYTES, 'a hash');
-      return { type: 'batch-received', receivedMs, meterId: meterId(), firstSeq, lastSeq, batchHash };
+      const received = { receivedMs, meterId: meterId(), firstSeq, lastSeq, batchHash };
+      return { type: 'batch-received', ...received };
     }
     case TYPE['key-revoked']: {
       const pair = map.get(7);

@@ -1,5 +1,6 @@
-// The errors that people and programs meet at the ledger. Every one has a closed code, what was expected and
-// got, and the next thing to try. This file owns the shape and the printing, never the wording.
+// The errors that people and programs meet at the ledger. Every one has a closed code, what was
+// expected and got, and the next thing to try. This file owns the shape and the printing, never the
+// wording.
 
 export interface LedgerErrorParts {
   /** Closed, kebab-case, stable: scripts may match it. */
@@ -15,7 +16,9 @@ export interface LedgerErrorParts {
   cause?: unknown;
 }
 
-/** An error that is the user's to read: thrown by preflight and proof, printed by the command line. */
+/**
+ * An error that is the user's to read: thrown by preflight and proof, printed by the command line.
+ */
 export class LedgerError extends Error {
   readonly code: string;
   readonly expected: string | undefined;

@@ -1,5 +1,6 @@
-// The public folder over HTTP: checkpoint, tiles, entry bundles, blobs, just as tlog-tiles names them.
-// Serves files that the log wrote under names of its own making, and nothing else of the disk.
+// The public folder over HTTP: checkpoint, tiles, entry bundles, blobs, just as tlog-tiles names
+// them. Serves files that the log wrote under names of its own making, and nothing else of the
+// disk.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -86,7 +86,8 @@ export function decideBatch(state: IngestState, bytes: Uint8Array, nowMs: number
   const { hash } = batch;
   const index = state.indexOf(hash);
   if (index !== undefined) return { kind: 'repeated', meter, hash, index };
-  const invalid = (reason: LedgerError): BatchDecision => ({ kind: 'invalid', meter, hash, reason });
+  const invalid = (reason: LedgerError): BatchDecision =>
+    ({ kind: 'invalid', meter, hash, reason });
   if (!verifyHss(meter.publicKey, batch.message, batch.signature)) {
     return invalid(refusal('signature', 'the meter’s signature', 'one that does not verify'));
   }
@@ -114,9 +115,9 @@ export function advance(
   { effects, batch }: Extract<BatchDecision, { kind: 'accepted' }>,
   index: number,
 ): Accepted {
-  const { records } = batch.payload;
+  const { hash, q, payload: { records } } = batch;
   const { receivedMs } = effects.entry;
-  return { index, receivedMs, hash: batch.hash, q: batch.q, lastRecord: records[records.length - 1] };
+  return { index, receivedMs, hash, q, lastRecord: records[records.length - 1] };
 }
 
 function accept(
@@ -175,7 +176,8 @@ export type EnrolmentDecision =
 
 /**
  * Decides about an enrolment that was verified. `known` is the enrolment's own entry index, if the
- * meter is enrolled already with the same terms. Throws LedgerError `not-admitted`, `already-enrolled`.
+ * meter is enrolled already with the same terms. Throws LedgerError `not-admitted`,
+ * `already-enrolled`.
  */
 export function decideEnrolment(
   state: IngestState,

@@ -1,10 +1,12 @@
-// The ledger at work: decisions (ingest.ts) become durable entries, blobs and projections, in this order:
+// The ledger at work: decisions (ingest.ts) become durable entries, blobs and projections, in this
+// order:
 //
 //   blobs that this entry makes due, public → withheld blobs → log (tiles, head, checkpoint)
 //   → projections → answer
 //
-// so that whatever is answered for is on disk, and whatever a crash leaves half done is not in the log.
-// A failed write refuses all who waited, and the state is read from the disk again. Knows no HTTP.
+// so that whatever is answered for is on disk, and whatever a crash leaves half done is not in the
+// log. A failed write refuses all who waited, and the state is read from the disk again. Knows no
+// HTTP.
 
 import { applyEntry, createProjections, nextIndex } from './ask/project.ts';
 import type { KitTerms } from './ask/project.ts';

@@ -1,5 +1,5 @@
-// How much any one peer may ask of the ledger. Token buckets by address, in memory, bounded themselves.
-// Numbers stand here with their reasons; the server applies them.
+// How much any one peer may ask of the ledger. Token buckets by address, in memory, bounded
+// themselves. Numbers stand here with their reasons; the server applies them.
 
 export interface Rate {
   /** Requests at once. */

@@ -1,5 +1,6 @@
-// `ledger`: the command line of the Commons Ledger. Turns words into calls and whatever they throw into
-// words and an exit status: 0 done, 1 failed, 2 usage. What a command does stands in its own file.
+// `ledger`: the command line of the Commons Ledger. Turns words into calls and whatever they throw
+// into words and an exit status: 0 done, 1 failed, 2 usage. What a command does stands in its own
+// file.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -144,7 +145,8 @@ function rebuildCommand(io: Terminal): Command {
       const ledger = await openLedger({ dir, clock: REAL_CLOCK, freshProjections: true });
       const entries = ledger.log().size();
       await ledger.close();
-      io.print(json ? JSON.stringify({ entries }) : `Projections grown again from ${entries} entries.`);
+      const human = `Projections grown again from ${entries} entries.`;
+      io.print(json ? JSON.stringify({ entries }) : human);
     });
 }
 
@@ -194,7 +196,7 @@ function sayListening(
 ): void {
   const url = `http://127.0.0.1:${port}/`;
   if (json) io.print(JSON.stringify({ type: 'listening', url, port, listenUnix, origin, vkey }));
-  else io.print(`Ledger ${origin} at ${url}${listenUnix === undefined ? '' : ` and ${listenUnix}`}`);
+  else io.print([`Ledger ${origin} at ${url}`, listenUnix].filter(Boolean).join(' and '));
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */

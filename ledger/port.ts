@@ -4,13 +4,17 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 const LISTEN = '0A';
 
-/** "process 1234: node server.js", or undefined if /proc does not say (another user's process, say). */
+/**
+ * "process 1234: node server.js", or undefined if /proc does not say (another user's process, say).
+ */
 export function ownerOfPort(port: number): string | undefined {
-  const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listeners(table, port)));
+  const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
+  const inodes = new Set(tables.flatMap((table) => listeners(table, port)));
   if (inodes.size === 0) return undefined;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     if (socketsOf(pid).some((inode) => inodes.has(inode))) {
-      return `process ${pid}: ${read(`/proc/${pid}/cmdline`).split('\0').join(' ').slice(0, 80).trim()}`;
+      const words = read(`/proc/${pid}/cmdline`).split('\0').join(' ');
+      return `process ${pid}: ${words.slice(0, 80).trim()}`;
     }
   }
   return undefined;

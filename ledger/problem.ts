@@ -1,5 +1,6 @@
-// Errors over HTTP, as problem+json (RFC 9457). Owns which status each refusal has; a status that is
-// not listed means that the fault is the ledger's own, and its words stay in the ledger's own log.
+// Errors over HTTP, as problem+json (RFC 9457). Owns which status each refusal has; a status that
+// is not listed means that the fault is the ledger's own, and its words stay in the ledger's own
+// log.
 
 import type { LedgerError } from './errors.ts';
 
@@ -35,6 +36,10 @@ export function problem(
   const body = JSON.stringify({ type, title, status, expected, got, hint });
   return new Response(body, {
     status,
-    headers: { 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store', ...headers },
+    headers: {
+      'Content-Type': 'application/problem+json',
+      'Cache-Control': 'no-store',
+      ...headers,
+    },
   });
 }

@@ -1,10 +1,10 @@
 // The disclosure rule: which batches' blobs must stand in public, computable from the log alone.
 //
-// A kit's owner chose a bucket at pairing: none, each batch, hour or day of the time received (UTC).
-// The last batch of a meter in a bucket is due once a later bucket has a batch of that meter: its
-// cumulative counters make the whole bucket exact. Due and absent is **missing**; any other absent
-// batch is **withheld**, as the owner wished.
-// Enrolments, and both sides of an equivocation, are always due. Pure.
+// A kit's owner chose a bucket at pairing: none, each batch, hour or day of the time received
+// (UTC). The last batch of a meter in a bucket is due once a later bucket has a batch of that
+// meter: its cumulative counters make the whole bucket exact. Due and absent is **missing**; any
+// other absent batch is **withheld**, as the owner wished. Enrolments, and both sides of an
+// equivocation, are always due. Pure.
 
 /** As in an enrolment: payload member 5. */
 export const PUBLISH = { none: 0, batch: 1, hour: 2, day: 3 } as const;
@@ -24,7 +24,11 @@ export interface PublishedBatch {
  * True if the arrival of `next` makes `batch`, the same meter's batch before it, due.
  * The ingest asks this of each new batch, the audit of each pair.
  */
-export function closesBucket(publish: Publish, batch: PublishedBatch, next: PublishedBatch): boolean {
+export function closesBucket(
+  publish: Publish,
+  batch: PublishedBatch,
+  next: PublishedBatch,
+): boolean {
   return bucket(publish, batch) !== bucket(publish, next);
 }
 

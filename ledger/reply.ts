@@ -1,8 +1,10 @@
-// Answers to a meter: the reply of docs/wire.md in a COSE_Mac0 under the pairing key, bound to the nonce
-// of this very attempt. The HTTP status says the same to whatever stands between.
+// Answers to a meter: the reply of docs/wire.md in a COSE_Mac0 under the pairing key, bound to the
+// nonce of this very attempt. The HTTP status says the same to whatever stands between.
 
 import { createHmac } from 'node:crypto';
-import { ALG, encodeHeader, encodeMac0, encodeMacStructure, encodeReply, REPLY } from '../firmware/wire.ts';
+import {
+  ALG, encodeHeader, encodeMac0, encodeMacStructure, encodeReply, REPLY,
+} from '../firmware/wire.ts';
 import type { MeterState } from './ingest.ts';
 import { written } from './verify/batch.ts';
 
@@ -24,6 +26,9 @@ export const REPLY_STATUS = {
   tryLater: 503,
 } as const;
 
+/** Where a meter's own count begins; a first batch may begin later. */
+const FIRST_SEQ = 1;
+
 /** Fits an origin of 96 characters and all else, envelope included. */
 const MAX_REPLY_BYTES = 512;
 
@@ -37,7 +42,7 @@ export function sealReply(parts: ReplyParts, pairingKey: Uint8Array): Uint8Array
     batchHash,
     nonce,
     entryIndex,
-    nextSeq: last === null ? 0 : last.lastRecord.lastSeq + 1,
+    nextSeq: last === null ? FIRST_SEQ : last.lastRecord.lastSeq + 1,
     lastHash: last === null ? null : last.hash,
     unixS: Math.floor(nowMs / 1000),
   };

@@ -1,5 +1,6 @@
-// The ledger's own routes: what meters and benches post, what an auditor reads. The questions (ask/) and
-// pages (page/) are mounted beside them. Refusals change nothing; every size, count and rate is bounded.
+// The ledger's own routes: what meters and benches post, what an auditor reads. The questions
+// (ask/) and pages (page/) are mounted beside them. Refusals change nothing; every size, count and
+// rate is bounded.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { Hono } from 'hono';
@@ -64,7 +65,8 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
   // Pages first: the questions' headers are for the questions.
   app.route('/', pageRoutes({ ...deps, rate: ledger.clock.rate, vkey, checkpoint }));
   app.route('/', askRoutes(deps));
-  app.notFound((c) => problem(404, { code: 'not-found', message: 'No such page', got: c.req.path }));
+  app.notFound(({ req: { path: got } }) =>
+    problem(404, { code: 'not-found', message: 'No such page', got }));
   return app;
 }
 
@@ -111,7 +113,7 @@ function reply(
 ): Response {
   const { store: { keys: { origin }, pairingKey }, clock } = ledger;
   const key = pairingKey(parts.meter.id);
-  if (key === undefined) throw new Error('an enrolled meter without a pairing key: secrets.db is old');
+  if (key === undefined) throw new Error('an enrolled meter has no pairing key: secrets.db is old');
   const body = sealReply({ ...parts, origin, nowMs: clock.nowMs() }, key);
   return new Response(new Uint8Array(body), {
     status: REPLY_STATUS[parts.kind],
@@ -147,8 +149,8 @@ function splitKit(bytes: Uint8Array): { enrolment: Uint8Array; sealed: Uint8Arra
 function readNonce(c: Context): Uint8Array {
   const text = c.req.header('Commons-Nonce') ?? '';
   if (!/^[0-9a-f]+$/.test(text) || text.length !== 2 * NONCE_BYTES) {
-    const parts = { code: 'bad-nonce', message: 'Batch refused', expected: 'Commons-Nonce: 32 hex' };
-    throw new LedgerError({ ...parts, got: text.slice(0, 80) });
+    const parts = { code: 'bad-nonce', message: 'Batch refused', got: text.slice(0, 80) };
+    throw new LedgerError({ ...parts, expected: 'Commons-Nonce: 32 hex digits' });
   }
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
@@ -159,8 +161,9 @@ async function readBody(c: Context, type: string | undefined, max: number): Prom
   if (type !== undefined && got.split(';')[0].trim().toLowerCase() !== type) {
     throw new LedgerError({ code: 'wrong-type', message: 'Post refused', expected: type, got });
   }
+  const expected = `at most ${max} bytes`;
   const tooLarge = (size: string): LedgerError =>
-    new LedgerError({ code: 'too-large', message: 'Post refused', expected: `${max} bytes`, got: size });
+    new LedgerError({ code: 'too-large', message: 'Post refused', expected, got: size });
   const declared = Number(c.req.header('Content-Length') ?? 0);
   if (declared > max) throw tooLarge(`${declared} bytes`);
   const chunks: Uint8Array[] = [];

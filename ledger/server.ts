@@ -1,5 +1,6 @@
-// The ledger's sockets: HTTP on loopback TCP and, if asked, on a Unix socket; the operator's own requests
-// on DIR/admin.sock (mode 0600). Bounds connections and slow peers. Knows no decision and no page.
+// The ledger's sockets: HTTP on loopback TCP and, if asked, on a Unix socket; the operator's own
+// requests on DIR/admin.sock (mode 0600). Bounds connections and slow peers. Knows no decision and
+// no page.
 
 import type { HttpBindings } from '@hono/node-server';
 import { createAdaptorServer } from '@hono/node-server';
@@ -38,7 +39,8 @@ export async function serveLedger(ledger: Ledger, options: ServeOptions): Promis
   const { port, listenUnix, limits = LIMITS, onProblem = () => {} } = options;
   const addressOf = (c: { env: unknown }): string =>
     (c.env as HttpBindings).incoming.socket.remoteAddress ?? 'unix';
-  const routes = ledgerRoutes(ledger, { limits, addressOf, onProblem, nowMs: () => performance.now() });
+  const nowMs = (): number => performance.now();
+  const routes = ledgerRoutes(ledger, { limits, addressOf, onProblem, nowMs });
   const servers: Server[] = [];
   const start = async (app: Hono, listen: (server: Server) => Promise<void>): Promise<void> => {
     const server = boundedServer(app, limits);

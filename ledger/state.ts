@@ -1,6 +1,6 @@
-// What the ledger knows while it runs: volunteers, meters, and where each meter stands. Read from the
-// log and its blobs at start, so that memory never says what the log does not; entries that are still
-// on their way to the disk are in it too, and go when the log is read again.
+// What the ledger knows while it runs: volunteers, meters, and where each meter stands. Read from
+// the log and its blobs at start, so that memory never says what the log does not; entries that are
+// still on their way to the disk are in it too, and go when the log is read again.
 
 import type { Entry } from './entry.ts';
 import { decodeEntry } from './entry.ts';
@@ -28,7 +28,10 @@ export interface LedgerState extends IngestState {
 /** Entries read at a time while starting. */
 const CHUNK = 4_096;
 
-/** Reads the whole log. Throws LedgerError `blob-lost` if a meter's last batch is nowhere to be found. */
+/**
+ * Reads the whole log. Throws LedgerError `blob-lost` if a meter's last batch is nowhere to be
+ * found.
+ */
 export function readState(store: Store, log: Log): LedgerState {
   const state = emptyState(store);
   const lastBatch = new Map<string, { index: number; entry: Entry & { type: 'batch-received' } }>();

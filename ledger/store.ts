@@ -1,11 +1,12 @@
 // A ledger's folder. Who may read what:
 //
 //   DIR/public/      anyone: checkpoint, tile/…, blob/SHA256HEX
-//   DIR/ledger.db    the server: projections of what is public or due; grown again by `ledger rebuild`
+//   DIR/ledger.db    the server: projections of what is public or due; `ledger rebuild` regrows
 //   DIR/private.db   the operator: withheld blobs, kits' names, which one-time key signed what
 //   DIR/secrets.db   the server alone: the log's key, pairing keys, the age identity
 //   DIR/lock         the one writer, and the newest checkpoint signed (log/head.ts)
-//   DIR/temporary/   files not yet whole, swept at start;  DIR/admin.sock  the operator, while serving
+//   DIR/temporary/   files not yet whole, swept at start
+//   DIR/admin.sock   the operator, while it serves
 //
 // Decides nothing; keeps and finds. What it has kept is durable when the call returns or resolves.
 
@@ -20,6 +21,7 @@ import type { OnStep } from './log/durable.ts';
 import { allWritten, writeDurably } from './log/durable.ts';
 import type { HeadStore } from './log/head.ts';
 import { openHead } from './log/head.ts';
+import { equal } from './log/tree.ts';
 
 export const DEFAULT_ORIGIN = 'ledger.test/commons';
 
@@ -41,7 +43,9 @@ export interface Store {
   blob(hash: Uint8Array): Uint8Array | null;
   /** Makes blobs public; they may be kept already, or be among `blobs`. */
   disclose(hashes: readonly Uint8Array[], blobs: readonly SignedBlob[]): Promise<void>;
-  /** Keeps blobs with their log indices, withholding those not public; drops copies of public ones. */
+  /**
+   * Keeps blobs with their log indices, withholding those not public; drops copies of public ones.
+   */
   keep(blobs: readonly (SignedBlob & { index: number })[], disclosed: readonly Uint8Array[]): void;
   /** Forgets blobs of entries that never came to be: index `size` and on. */
   forgetFrom(size: number): void;
@@ -75,7 +79,9 @@ export async function openStore(
     const secrets = openDatabase(path('secrets.db'), SECRETS);
     const withheld = openDatabase(path('private.db'), PRIVATE);
     if (freshProjections) {
-      for (const suffix of ['', '-wal', '-shm']) rmSync(path(`ledger.db${suffix}`), { force: true });
+      for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm']) {
+        rmSync(path(name), { force: true });
+      }
     }
     const ledgerDb = openDatabase(path('ledger.db'), '');
     // Projections can be grown again: a lost commit costs a catch-up at start.
@@ -124,12 +130,14 @@ function openDatabase(path: string, schema: string): DatabaseSync {
   return db;
 }
 
-/** The origin and the log's seed of a ledger that may be serving. Throws LedgerError `no-ledger`. */
+/**
+ * The origin and the log's seed of a ledger that may be serving. Throws LedgerError `no-ledger`.
+ */
 export function readLogKey(dir: string): Pick<Keys, 'origin' | 'logSeed'> {
   const path = join(dir, 'secrets.db');
   if (!existsSync(path)) {
-    const hint = 'Start it once with `ledger serve`.';
-    throw new LedgerError({ code: 'no-ledger', message: 'No ledger in this folder', got: dir, hint });
+    const parts = { code: 'no-ledger', message: 'No ledger in this folder', got: dir };
+    throw new LedgerError({ ...parts, hint: 'Start it once with `ledger serve`.' });
   }
   const secrets = new DatabaseSync(path, { readOnly: true });
   try {
@@ -180,14 +188,16 @@ function kits(
   secrets: DatabaseSync,
   withheld: DatabaseSync,
 ): Pick<Store, 'pairingKey' | 'keepKit' | 'privateName'> {
+  const putKey = secrets.prepare('INSERT OR REPLACE INTO pairing (meter, key) VALUES (?, ?)');
+  const putName = withheld.prepare('INSERT OR REPLACE INTO name (meter, name) VALUES (?, ?)');
   return {
     pairingKey(meterId) {
       const row = secrets.prepare('SELECT key FROM pairing WHERE meter = ?').get(meterId);
       return row && new Uint8Array(row.key as Uint8Array);
     },
     keepKit(meterId, key, name) {
-      secrets.prepare('INSERT OR REPLACE INTO pairing (meter, key) VALUES (?, ?)').run(meterId, key);
-      withheld.prepare('INSERT OR REPLACE INTO name (meter, name) VALUES (?, ?)').run(meterId, name);
+      putKey.run(meterId, key);
+      putName.run(meterId, name);
     },
     privateName(meterId) {
       const row = withheld.prepare('SELECT name FROM name WHERE meter = ?').get(meterId);
@@ -215,7 +225,8 @@ function blobs(
     return existsSync(publicPath(hash)) ? new Uint8Array(readFileSync(publicPath(hash))) : null;
   };
   const put = withheld.prepare(
-    'INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    `INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT DO NOTHING`,
   );
   const drop = withheld.prepare('UPDATE blob SET bytes = NULL WHERE hash = ?');
   return {
@@ -225,7 +236,8 @@ function blobs(
       return row?.entryIndex as number | undefined;
     },
     signedWith(meterId, q) {
-      const row = withheld.prepare('SELECT hash FROM blob WHERE meter = ? AND q = ?').get(meterId, q);
+      const find = withheld.prepare('SELECT hash FROM blob WHERE meter = ? AND q = ?');
+      const row = find.get(meterId, q);
       const hash = row && new Uint8Array(row.hash as Uint8Array);
       const bytes = hash && blob(hash);
       return hash && bytes ? { hash, bytes } : undefined;
@@ -233,14 +245,14 @@ function blobs(
     async disclose(hashes, fresh) {
       await allWritten(hashes.map(async (hash) => {
         if (existsSync(publicPath(hash))) return;
-        const bytes = fresh.find((one) => Buffer.compare(one.hash, hash) === 0)?.bytes ?? blob(hash);
+        const bytes = fresh.find((one) => equal(one.hash, hash))?.bytes ?? blob(hash);
         // Erased: the entry stands, and the audit will call it missing, which it is.
         if (bytes !== null) await writeDurably(publicPath(hash), bytes, { temporaryDir, onStep });
       }));
     },
     keep(fresh, disclosed) {
       const hidden = (hash: Uint8Array): boolean =>
-        !disclosed.some((other) => Buffer.compare(other, hash) === 0);
+        !disclosed.some((other) => equal(other, hash));
       withheld.exec('BEGIN IMMEDIATE');
       try {
         for (const { hash, meterId, q, index, bytes } of fresh) {

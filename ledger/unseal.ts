@@ -1,5 +1,6 @@
-// Opens what a bench sealed to this ledger at pairing: CBOR {1: pairing key, 32 bytes, 2: private name}
-// under age (https://age-encryption.org/v1). The only place that reads pairing keys from outside.
+// Opens what a bench sealed to this ledger at pairing: CBOR {1: pairing key, 32 bytes, 2: private
+// name} under age (https://age-encryption.org/v1). The only place that reads pairing keys from
+// outside.
 
 import { Decrypter } from 'age-encryption';
 import { decode } from 'cborg';

@@ -1,5 +1,5 @@
-// `ledger audit`: what a stranger can find out about a log from its public files and a policy that the
-// stranger already holds. Trusts nothing in the files; asks the ledger's operator nothing.
+// `ledger audit`: what a stranger can find out about a log from its public files and a policy that
+// the stranger already holds. Trusts nothing in the files; asks the ledger's operator nothing.
 
 import { LedgerError } from '../errors.ts';
 import { encodeBase64 } from '../log/base64.ts';

@@ -1,6 +1,6 @@
-// What a log's entries claim, judged by the same functions as the ingest's: who admitted whom, whose
-// signature, what follows what. Works from entries and disclosed blobs alone; what is withheld is
-// counted, and what cannot be known without it is not guessed.
+// What a log's entries claim, judged by the same functions as the ingest's: who admitted whom,
+// whose signature, what follows what. Works from entries and disclosed blobs alone; what is
+// withheld is counted, and what cannot be known without it is not guessed.
 
 import { WireError } from '../../firmware/wire.ts';
 import type { EntryOf } from '../entry.ts';
@@ -72,8 +72,9 @@ export async function auditEntries(
     const where = `entry ${index}`;
     await findingsOf(work, where, async () => {
       const entry = decodeEntry(bytes);
-      if (entry.receivedMs < lastMs) throw doubt('order', `time from ${lastMs}`, `${entry.receivedMs}`);
-      lastMs = entry.receivedMs;
+      const { receivedMs } = entry;
+      if (receivedMs < lastMs) throw doubt('order', `time from ${lastMs}`, `${receivedMs}`);
+      lastMs = receivedMs;
       if (entry.type === 'volunteer-admitted') admit(work, entry);
       else if (entry.type === 'kit-enrolled') await enrol(work, entry);
       else if (entry.type === 'batch-received') await receive(work, entry, index);

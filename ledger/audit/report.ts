@@ -1,5 +1,5 @@
-// What an audit says: findings (each one fails it), and for each node what its disclosed batches show.
-// Owns the shape of `ledger audit --json` and the lines for people.
+// What an audit says: findings (each one fails it), and for each node what its disclosed batches
+// show. Owns the shape of `ledger audit --json` and the lines for people.
 
 /** Something that does not hold. */
 export interface Finding {
@@ -87,7 +87,7 @@ export function formatReport(report: AuditReport): string {
     lines.push(`  FAILED ${code} (${where})${detail.length > 0 ? `: ${detail.join(', ')}` : ''}`);
   }
   for (const { meter, index, q } of report.equivocations) {
-    lines.push(`  equivocation of ${meter} at entry ${index}: two messages under one-time key ${q}`);
+    lines.push(`  equivocation of ${meter}, entry ${index}: two messages under one-time key ${q}`);
   }
   lines.push(...nodes.flatMap(nodeLines));
   return lines.join('\n');

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { LedgerError } from '../errors.ts';
 import { parseTilePath, TILE_WIDTH, tilePath } from '../log/tiles.ts';
+import type { Tile } from '../log/tiles.ts';
 
 export interface PublicFiles {
   /** The bytes at a path such as `tile/0/000.p/7`, or null if there is none. */
@@ -62,7 +63,7 @@ export function webFiles(prefix: string): PublicFiles {
   };
 }
 
-function firstOf(full: Uint8Array, { level, width }: { level: unknown; width: number }): Uint8Array {
+function firstOf(full: Uint8Array, { level, width }: Tile): Uint8Array {
   if (level !== 'entries') return full.slice(0, width * 32);
   let end = 0;
   for (let i = 0; i < width && end + 2 <= full.length; i++) {

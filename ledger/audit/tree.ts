@@ -1,5 +1,6 @@
-// The structure of a log, judged from its public files alone: the tree is grown again from the entry
-// bundles, and every hash tile, and the root, must be what it gives. Reads no entry's meaning.
+// The structure of a log, judged from its public files alone: the tree is grown again from the
+// entry bundles, and every hash tile, and the root, must be what it gives. Reads no entry's
+// meaning.
 
 import { LedgerError } from '../errors.ts';
 import {
@@ -12,7 +13,9 @@ import { equal, leafHash, nodeHash, treeRoot } from '../log/tree.ts';
 import type { Finding } from './report.ts';
 import type { PublicFiles } from './source.ts';
 
-/** The entries of a log of `size`, or null if its bundles do not hold them. Adds what does not hold. */
+/**
+ * The entries of a log of `size`, or null if its bundles do not hold them. Adds what does not hold.
+ */
 export async function auditTree(
   files: PublicFiles,
   { size, root }: { size: number; root: Hash },

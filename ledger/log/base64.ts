@@ -1,6 +1,9 @@
 // Base 64 as C2SP wants it: RFC 4648 § 4, padded, one spelling for each value.
 
-/** The bytes of `text`, or undefined unless encoding them again gives `text` (no loose bits, no spaces). */
+/**
+ * The bytes of `text`, or undefined unless encoding them again gives `text` (no loose bits, no
+ * spaces).
+ */
 export function decodeBase64(text: string): Uint8Array | undefined {
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64') === text ? new Uint8Array(bytes) : undefined;

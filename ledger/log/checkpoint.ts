@@ -1,4 +1,5 @@
-// Checkpoints, by https://c2sp.org/tlog-checkpoint: the text of a note that commits to a whole tree.
+// Checkpoints, by https://c2sp.org/tlog-checkpoint: the text of a note that commits to a whole
+// tree.
 //
 //   <origin>
 //   <tree size, decimal>

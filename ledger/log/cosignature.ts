@@ -1,6 +1,6 @@
 // Witness cosignatures over checkpoints, by https://c2sp.org/tlog-cosignature, the Ed25519 kind:
 //
-//   signature in the note line   u64 time (POSIX seconds, big-endian) || Ed25519 signature, 64 bytes
+//   signature in the note line   u64 time (POSIX seconds, big-endian) || Ed25519 signature
 //   bytes that it covers         "cosignature/v1\ntime <decimal>\n" || the checkpoint's whole text
 //
 // Verifies and makes them; decides nothing about whom to believe (policy.ts does).

@@ -1,5 +1,6 @@
-// The one way in which the ledger makes a file that others may rely on. After it returns, the file is
-// there, whole, whatever happens next; before, the old file (or none) is. Never appends in place.
+// The one way in which the ledger makes a file that others may rely on. After it returns, the file
+// is there, whole, whatever happens next; before, the old file (or none) is. Never appends in
+// place.
 
 import { mkdir, open, rename } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -31,7 +32,8 @@ export async function writeDurably(
   try {
     await file.writeFile(bytes);
     await onStep(`written ${name}`);
-    // Without this, the rename may reach the disk before the bytes: an empty file under a good name.
+    // Without this, the rename may reach the disk before the bytes: an empty file under a good
+    // name.
     await file.sync();
   } finally {
     await file.close();

@@ -1,9 +1,9 @@
 // The ledger folder's `lock`: who may write, and the newest checkpoint that this log has signed.
 //
-// A SQLite file held in exclusive locking mode for as long as the process lives: the kernel's own file
-// lock, gone with the process, however it dies. In it one row, replaced by compare-and-swap: the
-// checkpoint is here before the public sees it, so that no crash and no restored disk makes this log
-// sign two histories. It never holds entries or keys.
+// A SQLite file held in exclusive locking mode for as long as the process lives: the kernel's own
+// file lock, gone with the process, however it dies. In it one row, replaced by compare-and-swap:
+// the checkpoint is here before the public sees it, so that no crash and no restored disk makes
+// this log sign two histories. It never holds entries or keys.
 
 import { readFileSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';

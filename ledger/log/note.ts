@@ -107,7 +107,7 @@ export function verifyNoteSignature(
 
 /** Signs `text` (ending in a newline) with an Ed25519 seed under `name`. */
 export function signNote(text: string, name: string, seed: Uint8Array): Note {
-  if (!text.endsWith('\n')) throw malformed('text ending in a newline', JSON.stringify(text.at(-1)));
+  if (!text.endsWith('\n')) throw malformed('text ending in a newline', `${text.at(-1)}`);
   const { publicKey, sign } = signingKey(seed);
   const key = verifierKey(checkName(name), SIGNATURE_TYPE.ed25519, publicKey);
   const signature = sign(new TextEncoder().encode(text));

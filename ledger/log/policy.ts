@@ -1,5 +1,6 @@
-// Trust policies, by https://c2sp.org/tlog-policy: which logs and witnesses an auditor believes, and
-// how many of them must have signed a checkpoint. The auditor holds the file; a log never supplies it.
+// Trust policies, by https://c2sp.org/tlog-policy: which logs and witnesses an auditor believes,
+// and how many of them must have signed a checkpoint. The auditor holds the file; a log never
+// supplies it.
 //
 //   log <vkey> [<url>]                 witness <name> <vkey> [<url>]
 //   group <name> all|any|<k> <name>…   quorum none|<name>             # comments
@@ -33,7 +34,7 @@ export function parsePolicy(bytes: Uint8Array): Policy {
   // § Character set: octets; Latin-1 keeps each one apart and opaque.
   const text = Buffer.from(bytes).toString('latin1');
   const lines = text.split('\n');
-  if (lines.pop() !== '') throw malformed(lines.length + 1, 'a newline after the last line', 'none');
+  if (lines.pop() !== '') throw malformed(lines.length + 1, 'a newline at the end', 'none');
   if (lines.length > MAX_LINES) throw malformed(MAX_LINES, `at most ${MAX_LINES} lines`, 'more');
   const draft: Draft = { logs: [], witnesses: new Map(), groups: new Map(), quorum: undefined };
   const used = new Set<string>();
@@ -61,8 +62,8 @@ export interface VerifiedCheckpoint extends Checkpoint {
 }
 
 /**
- * Verifies a checkpoint against a policy: signed by one of its logs under that log's own origin, and
- * cosigned as its quorum asks. Throws LedgerError as openNote and parseCheckpoint do;
+ * Verifies a checkpoint against a policy: signed by one of its logs under that log's own origin,
+ * and cosigned as its quorum asks. Throws LedgerError as openNote and parseCheckpoint do;
  * `wrong-origin`, `unknown-log` or `no-quorum`.
  */
 export function verifyCheckpoint(bytes: Uint8Array, policy: Policy): VerifiedCheckpoint {

@@ -1,4 +1,5 @@
-// Offline proofs that an entry is in a log, by https://c2sp.org/tlog-proof (file ending .tlog-proof):
+// Offline proofs that an entry is in a log, by https://c2sp.org/tlog-proof (file ending
+// .tlog-proof):
 //
 //   c2sp.org/tlog-proof@v1
 //   extra <base64>              optional, not authenticated
@@ -46,7 +47,7 @@ export function parseProof(bytes: Uint8Array): TlogProof {
   if (!index?.startsWith('index ')) throw malformed('index <decimal>', index ?? 'nothing');
   if (lines.length > MAX_HASHES) throw malformed(`at most ${MAX_HASHES} hashes`, `${lines.length}`);
   const path = lines.map(readBase64);
-  if (path.some((hash) => hash.length !== HASH_BYTES)) throw malformed('hashes of 32 bytes', 'other');
+  if (path.some(({ length }) => length !== HASH_BYTES)) throw malformed('32-byte hashes', 'other');
   const checkpoint = new Uint8Array(buffer.subarray(end + 2));
   return { extra, index: parseDecimal(index.slice(6)), path, checkpoint };
 }

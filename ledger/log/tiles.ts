@@ -3,7 +3,8 @@
 //   tile/<L>/<N>[.p/<W>]        W hashes of 32 bytes: MTH of the perfect subtrees of 256^L leaves
 //   tile/entries/<N>[.p/<W>]    W times: u16 length, big-endian, then the entry
 //
-// Pure: says which files a tree has and what they hold; the writer keeps them, the audit reads them.
+// Pure: says which files a tree has and what they hold; the writer keeps them, the audit reads
+// them.
 
 import { LedgerError } from '../errors.ts';
 import type { Hash, ReadNode } from './tree.ts';

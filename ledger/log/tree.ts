@@ -85,11 +85,12 @@ export function checkInclusion(
   head: TreeHead,
   leaf: { index: number; hash: Hash },
 ): boolean {
-  if (!(Number.isSafeInteger(leaf.index) && 0 <= leaf.index && leaf.index < head.size)) return false;
-  if (leaf.hash.length !== HASH_BYTES) return false;
-  let fn = leaf.index;
+  const { index, hash: leafHash } = leaf;
+  if (!(Number.isSafeInteger(index) && 0 <= index && index < head.size)) return false;
+  if (leafHash.length !== HASH_BYTES) return false;
+  let fn = index;
   let sn = head.size - 1;
-  let r = leaf.hash;
+  let r = leafHash;
   for (const p of proof) {
     if (sn === 0 || p.length !== HASH_BYTES) return false;
     if (odd(fn) || fn === sn) {
@@ -128,7 +129,9 @@ export function checkConsistency(proof: readonly Hash[], old: TreeHead, head: Tr
   return sn === 0 && equal(fr, old.root) && equal(sr, head.root);
 }
 
-/** MTH(D[start:end]) for a range whose start is a multiple of the perfect subtree it begins with. */
+/**
+ * MTH(D[start:end]) for a range whose start is a multiple of the perfect subtree it begins with.
+ */
 function rangeRoot(start: number, end: number, read: ReadNode): Hash {
   const size = end - start;
   if (isPowerOfTwo(size)) return read(Math.log2(size), start / size);

@@ -1,11 +1,12 @@
-// The log's one writer: appends entries, keeps bundles, tiles and the checkpoint in the public folder.
-// Order of each append, every step durable before the next (durable.ts):
+// The log's one writer: appends entries, keeps bundles, tiles and the checkpoint in the public
+// folder. Order of each append, every step durable before the next (durable.ts):
 //
 //   entry bundles and hash tiles → head in `lock` (compare-and-swap) → public checkpoint
 //
-// Killed anywhere, the next start finds a head whose files are whole: it publishes that head's checkpoint
-// again, and sweeps files beyond it, which no signed checkpoint ever covered. It refuses a folder that
-// contradicts its head rather than guess. Never rewrites a full tile, never signs two trees of one size.
+// Killed anywhere, the next start finds a head whose files are whole: it publishes that head's
+// checkpoint again, and sweeps files beyond it, which no signed checkpoint ever covered. It refuses
+// a folder that contradicts its head rather than guess. Never rewrites a full tile, never signs two
+// trees of one size.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
@@ -81,7 +82,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     size: () => edge.size,
     checkpoint: () => note,
     async append(entries) {
-      if (!usable) throw new Error('an append before this one failed: the log must be opened again');
+      if (!usable) throw new Error('an append failed before: the log must be opened again');
       usable = false;
       const grown = grow(edge, entries);
       await allWritten(grown.tiles.map(({ tile, bytes }) => write(tilePath(tile), bytes)));
@@ -233,7 +234,8 @@ async function sweepBeyond(dir: string, size: number): Promise<void> {
       if (!isEdge && partials.length === 0 && !existsSync(full)) break;
       await rm(full, { force: true });
       for (const partial of beyond) await rm(join(`${full}.p`, partial));
-      if (beyond.length === partials.length) await rm(`${full}.p`, { recursive: true, force: true });
+      const isEmptied = beyond.length === partials.length;
+      if (isEmptied) await rm(`${full}.p`, { recursive: true, force: true });
     }
   }
 }

@@ -41,7 +41,9 @@ export interface Before {
   record: IntervalRecord | null;
 }
 
-/** Counters that only rise; those claimed by the node are bridged over its restarts by the meter. */
+/**
+ * Counters that only rise; those claimed by the node are bridged over its restarts by the meter.
+ */
 const RISING = [
   'bootId', 'energyMicroWh', 'probesMade', 'probesAnswered', 'upS', 'downS', 'unknownS',
   'wanInBytes', 'wanOutBytes',
@@ -53,7 +55,9 @@ const EARLIEST_S = 1_704_067_200;
 const SYNCHRONISED = 2;
 const ALL_FLAGS = Object.values(FLAG).reduce((sum, bit) => sum + bit, 0);
 
-/** Reads a batch. Throws LedgerError `malformed-batch` for bytes that a meter would not have sent. */
+/**
+ * Reads a batch. Throws LedgerError `malformed-batch` for bytes that a meter would not have sent.
+ */
 export function parseBatch(bytes: Uint8Array): SignedBatch {
   if (bytes.length > MAX_BATCH_BYTES) {
     throw malformed(`at most ${MAX_BATCH_BYTES} bytes`, `${bytes.length}`);
@@ -100,8 +104,8 @@ export function linksTo({ payload: { previous } }: SignedBatch, last: Uint8Array
 }
 
 /**
- * Checks a linked, signed batch against the one before. Throws LedgerError `one-time-key`, `sequence`,
- * `counters`, `record` or `time`.
+ * Checks a linked, signed batch against the one before. Throws LedgerError `one-time-key`,
+ * `sequence`, `counters`, `record` or `time`.
  */
 export function checkContinuation(batch: SignedBatch, before: Before, receivedS: number): void {
   if (batch.q <= before.q) {
@@ -116,7 +120,9 @@ export function checkContinuation(batch: SignedBatch, before: Before, receivedS:
   }
 }
 
-/** Records and declared gaps together cover every number from the one wanted to the last record's. */
+/**
+ * Records and declared gaps together cover every number from the one wanted to the last record's.
+ */
 function checkSequence({ records, gaps }: BatchPayload<Uint8Array>, wanted: number | null): void {
   const spans = [...records, ...gaps].sort((a, b) => a.firstSeq - b.firstSeq);
   let next = wanted ?? spans[0].firstSeq;
@@ -172,5 +178,6 @@ function refusal(code: string, expected: string, got: string): LedgerError {
 }
 
 function malformed(expected: string, got: string, cause?: unknown): LedgerError {
-  return new LedgerError({ code: 'malformed-batch', message: 'Batch refused', expected, got, cause });
+  const parts = { code: 'malformed-batch', message: 'Batch refused', expected, got, cause };
+  return new LedgerError(parts);
 }

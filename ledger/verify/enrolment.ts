@@ -1,10 +1,11 @@
-// A kit's enrolment: the volunteer's statement about a meter, wrapped around the meter's own. Owns the
-// volunteer's part, deterministic CBOR in a COSE_Sign1 (Ed25519, key id = the volunteer's key):
+// A kit's enrolment: the volunteer's statement about a meter, wrapped around the meter's own. Owns
+// the volunteer's part, deterministic CBOR in a COSE_Sign1 (Ed25519, key id = the volunteer's key):
 //
 //   {1: "commons-kit/kit", 2: origin, 3: meter's COSE_Sign1, 4: SHA-256 of the sealed secrets,
 //    5: publish 0…3, 6: assurance, 7: calibration {"id": …}, 8: interval, s, 9: efficiency, ‰}
 //
-// Always public, so: no name, no address, no pairing key. Those travel sealed, and are not read here.
+// Always public, so: no name, no address, no pairing key. Those travel sealed, and are not read
+// here.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import {
@@ -55,16 +56,17 @@ export interface Enrolment {
 }
 
 /**
- * Reads and verifies an enrolment for the ledger `origin`: both signatures, both origins, the meter's id
- * from its key. Whether the volunteer was admitted is the caller's to say. Throws LedgerError
- * `malformed-enrolment` or `bad-enrolment`.
+ * Reads and verifies an enrolment for the ledger `origin`: both signatures, both origins, the
+ * meter's id from its key. Whether the volunteer was admitted is the caller's to say. Throws
+ * LedgerError `malformed-enrolment` or `bad-enrolment`.
  */
 export function verifyEnrolment(
   bytes: Uint8Array,
   origin: string,
   verifyMeter = verifyHss,
 ): Enrolment {
-  if (bytes.length > MAX_ENROLMENT_BYTES) throw malformed('at most 16 KiB', `${bytes.length} bytes`);
+  const { length } = bytes;
+  if (length > MAX_ENROLMENT_BYTES) throw malformed('at most 16 KiB', `${length} bytes`);
   const { volunteerKey, payload, message, signature } = parseVolunteerSign1(bytes);
   const members = decodeMembers(payload);
   const statementBytes = bytesOf(members, 3);

@@ -1,7 +1,8 @@
-// HSS/LMS signature verification: RFC 8554 with the parameter sets of RFC 9858. Names follow the RFCs
-// (I, q, C, Q, Kc, D_MESG …). Owns these two formats, and never signs:
+// HSS/LMS signature verification: RFC 8554 with the parameter sets of RFC 9858. Names follow the
+// RFCs (I, q, C, Q, Kc, D_MESG …). Owns these formats, and never signs:
 //
-//   HSS public key   u32 L || LMS public key          LMS public key   u32 type || u32 otstype || I || T[1]
+//   HSS public key   u32 L || LMS public key
+//   LMS public key   u32 type || u32 otstype || I || T[1]
 //   HSS signature    u32 L−1 || (LMS signature || LMS public key)… || LMS signature
 //   LMS signature    u32 q || LMOTS signature || u32 type || path[0..h−1]
 //   LMOTS signature  u32 otstype || C || y[0..p−1]
@@ -60,7 +61,10 @@ const MAX_LEVELS = 8;
 export const ENROLLED_LMS_TYPES: readonly number[] = [0x0a, 0x0b];
 export const ENROLLED_LMOTS_TYPE = 0x07;
 
-/** True if `signature` is valid for `message` under an HSS public key (RFC 8554 § 6.3, algorithm 6b). */
+/**
+ * True if `signature` is valid for `message` under an HSS public key (RFC 8554 § 6.3, algorithm
+ * 6b).
+ */
 export function verifyHss(
   publicKey: Uint8Array,
   message: Uint8Array,
@@ -82,7 +86,9 @@ export function verifyHss(
   return last !== undefined && reader.rest() === 0 && verifyLms(current, message, last);
 }
 
-/** The index q of the one-time key that made a one-level HSS signature; undefined if it is not one. */
+/**
+ * The index q of the one-time key that made a one-level HSS signature; undefined if it is not one.
+ */
 export function signatureIndex(signature: Uint8Array): number | undefined {
   const reader = new Reader(signature);
   return reader.u32() === 0 && reader.rest() >= 4 ? reader.u32() : undefined;
@@ -134,7 +140,9 @@ function verifyLms(key: LmsPublicKey, message: Uint8Array, signature: LmsSignatu
   return Buffer.compare(tmp, key.root) === 0;
 }
 
-/** RFC 8554 § 4.6, algorithm 4b: Kc, the one-time public key that would have made this signature. */
+/**
+ * RFC 8554 § 4.6, algorithm 4b: Kc, the one-time public key that would have made this signature.
+ */
 function candidateKey(
   { hash: name, n, w, p, ls }: LmotsType,
   I: Uint8Array,

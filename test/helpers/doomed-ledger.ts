@@ -1,6 +1,7 @@
-// A process that takes batches and dies: `doomed-ledger.ts DIR STEP` opens the ledger in DIR, submits the
-// batches of doomedBatches(), and kills itself with SIGKILL at the STEP-th step of its writing. What it
-// acknowledged before stands on stdout, a batch's index a line; "done" if it lived.
+// A process that takes batches and dies: `doomed-ledger.ts DIR STEP` opens the ledger in DIR,
+// submits the batches of doomedBatches(), and kills itself with SIGKILL at the STEP-th step of its
+// writing. What it acknowledged before stands on stdout, a batch's index a line; "done" if it
+// lived.
 
 import { writeSync } from 'node:fs';
 import { openTestLedger } from './ledger-folder.ts';
@@ -21,8 +22,10 @@ if (import.meta.main) {
   const say = (line: unknown): void => void writeSync(1, `${line}\n`);
   const ledger = await openTestLedger(dir, { onStep });
   const [, first, second, third] = doomedBatches().batches;
-  say((await ledger.submitBatch(first)).index);
-  await Promise.all([second, third].map(async (batch) => say((await ledger.submitBatch(batch)).index)));
+  const submit = async (batch: Uint8Array): Promise<void> =>
+    say((await ledger.submitBatch(batch)).index);
+  await submit(first);
+  await Promise.all([submit(second), submit(third)]);
   await ledger.close();
   say('done');
 }

@@ -1,6 +1,7 @@
-// One-level HSS/LMS key generation and signing for tests: RFC 8554 § 4.5 and § 5.4.1 with the private
-// keys of its Appendix A, SHA-256 only. Written apart from ledger/verify and from the firmware, so
-// that none of the three can be wrong in the same way. Deterministic; keeps the whole tree in memory.
+// One-level HSS/LMS key generation and signing for tests: RFC 8554 § 4.5 and § 5.4.1 with the
+// private keys of its Appendix A, SHA-256 only. Written apart from ledger/verify and from the
+// firmware, so that none of the three can be wrong in the same way. Deterministic; keeps the whole
+// tree in memory.
 
 import { hash } from 'node:crypto';
 

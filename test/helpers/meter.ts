@@ -34,7 +34,9 @@ export interface TestMeter {
   firmwareHash: Uint8Array;
   /** The meter's own part of an enrolment, a COSE_Sign1 with signature index 0. */
   statement(origin: string): Uint8Array;
-  /** The next `count` readings, counters and sequence numbers running on; `change` may spoil each. */
+  /**
+   * The next `count` readings, counters and sequence numbers running on; `change` may spoil each.
+   */
   records(count: number, change?: (record: IntervalRecord) => IntervalRecord): IntervalRecord[];
   /** Leaves out sequence numbers, as a meter does that lost its journal. */
   skip(count: number): Gap;

@@ -5,7 +5,9 @@ import test from 'ava';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LedgerError } from '../../ledger/errors.ts';
-import { auditLedger, createClock, enrolMeter, openTestLedger, temporaryDir } from '../helpers/ledger-folder.ts';
+import {
+  auditLedger, createClock, enrolMeter, openTestLedger, temporaryDir,
+} from '../helpers/ledger-folder.ts';
 import { createMeter, digest } from '../helpers/meter.ts';
 import type { TestMeter } from '../helpers/meter.ts';
 
@@ -37,7 +39,8 @@ async function submit(ledger: Ledger, batch: Uint8Array): Promise<string> {
   return decision.kind === 'invalid' ? `invalid: ${decision.reason.code}` : decision.kind;
 }
 
-test('batches in order are accepted, replays told their entry again', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('batches in order are accepted, replays told their entry again', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   const batches = [meter.batch(), meter.batch(), meter.batch()];
   for (const [i, batch] of batches.entries()) {
     t.is((await ledger.submitBatch(batch)).index, 2 + i);
@@ -65,20 +68,23 @@ test('a one-time key used twice at once is found before either is on the disk', 
     t.deepEqual(results.map(({ decision }) => decision.kind), ['accepted', 'equivocation']);
   }));
 
-test('out of order: what is wanted is said, and taken afterwards', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('out of order: what is wanted is said, and taken afterwards', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   const [first, second] = [meter.batch(), meter.batch()];
   t.is(await submit(ledger, second), 'not-next');
   t.is(await submit(ledger, first), 'accepted');
   t.is(await submit(ledger, second), 'accepted');
 }));
 
-test('a batch that links to nothing when something is there', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('a batch that links to nothing when something is there', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   t.is(await submit(ledger, meter.batch()), 'accepted');
   t.is(await submit(ledger, meter.batch(meter.records(1), { previous: null })), 'not-next');
   t.is(await submit(ledger, meter.batch(meter.records(1), { previous: digest('x') })), 'not-next');
 }));
 
-test('forged signatures, and meters that nobody enrolled', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('forged signatures, and meters that nobody enrolled', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   const batch = meter.batch();
   for (const at of [batch.length - 1, batch.length - 700]) {
     const forged = batch.map((byte, i) => (i === at ? byte ^ 1 : byte));
@@ -111,7 +117,7 @@ const lies: [string, string, (record: IntervalRecord) => IntervalRecord][] = [
   ['a time to come', 'time', (r) => ({ ...r, unixS: r.unixS + 900_000 })],
   ['a time before meters were made', 'time', (r) => ({ ...r, unixS: 1_600_000_000 })],
   ['a clock that runs backwards', 'time', (r) => ({ ...r, unixS: r.unixS - 9_000 })],
-  ['a sequence number left out', 'sequence', (r) => ({ ...r, firstSeq: r.firstSeq + 1, lastSeq: r.lastSeq + 1 })],
+  ['a number left out', 'sequence', (r) => ({ ...r, firstSeq: r.firstSeq + 1, lastSeq: r.lastSeq + 1 })],
 ];
 for (const [what, code, lie] of lies) {
   test(`a signed lie: ${what}`, (t) => onLedger(t, async ({ ledger, meter }) => {
@@ -124,7 +130,8 @@ test('clock steps and unknown times are no lies', (t) => onLedger(t, async ({ le
   t.is(await submit(ledger, meter.batch()), 'accepted');
   const back = meter.records(1, (r) => ({ ...r, unixS: r.unixS - 9_000, flags: 8 }));
   t.is(await submit(ledger, meter.batch(back)), 'accepted');
-  const unknown = meter.records(1, (r) => ({ ...r, unixS: 17, timeState: 0, bootId: r.bootId + 1, uptimeS: 3 }));
+  const unknown = meter.records(1, (r) =>
+    ({ ...r, unixS: 17, timeState: 0, bootId: r.bootId + 1, uptimeS: 3 }));
   t.is(await submit(ledger, meter.batch(unknown)), 'accepted');
 }));
 
@@ -142,7 +149,8 @@ test('gaps must be declared, and only they', (t) => onLedger(t, async ({ ledger,
   t.deepEqual((await auditLedger(ledger)).nodes[0].gaps, [gap]);
 }));
 
-test('a one-time key used twice: both messages public, the key revoked', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('a one-time key used twice: both messages public, the key revoked', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   t.is(await submit(ledger, meter.batch(meter.records(1), { q: 5 })), 'accepted');
   const other = meter.batch(meter.records(1), { q: 5 });
   t.is(await submit(ledger, other), 'equivocation');
@@ -158,7 +166,8 @@ test('the statement’s one-time key counts too', (t) => onLedger(t, async ({ le
   t.is((await auditLedger(ledger)).equivocations[0].q, 0);
 }));
 
-test('one-time keys may be skipped, never go back', (t) => onLedger(t, async ({ ledger, meter }) => {
+test('one-time keys may be skipped, never go back', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
   t.is(await submit(ledger, meter.batch(meter.records(1), { q: 9 })), 'accepted');
   t.is(await submit(ledger, meter.batch(meter.records(1), { q: 4 })), 'invalid: one-time-key');
 }));
@@ -179,7 +188,8 @@ test('a ledger that starts again knows where each meter stands', async (t) => {
   remove();
 });
 
-test('days are disclosed when they are over, by their last batch', (t) => onLedger(t, async ({ ledger, meter, clock }) => {
+test('days are disclosed when they are over, by their last batch', (t) =>
+  onLedger(t, async ({ ledger, meter, clock }) => {
   const send = (): Promise<string> => submit(ledger, meter.batch(meter.records(1)));
   await send();
   await send();
@@ -191,7 +201,8 @@ test('days are disclosed when they are over, by their last batch', (t) => onLedg
   t.deepEqual([blobs.withheld, node.disclosed, node.shown!.seq], [2, 1, 2]);
 }, 3));
 
-test('the ledger’s own clock may jump back; its entries do not', (t) => onLedger(t, async ({ ledger, meter, clock }) => {
+test('the ledger’s own clock may jump back; its entries do not', (t) =>
+  onLedger(t, async ({ ledger, meter, clock }) => {
   t.is(await submit(ledger, meter.batch()), 'accepted');
   clock.atMs -= 3_600_000;
   t.is(await submit(ledger, meter.batch()), 'accepted');

@@ -1,4 +1,5 @@
-// The command line as used: a server in a process of its own, the operator and the auditor beside it.
+// The command line as used: a server in a process of its own, the operator and the auditor beside
+// it.
 
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -56,10 +57,13 @@ test('serve, admit beside it, policy, audit by folder and by URL, a clean end', 
   // Longer than a Unix socket's name may be.
   const deep = join(dir, 'a-folder-with-a-long-name-'.repeat(5));
   mkdirSync(deep, { recursive: true });
-  const { child, url } = await serve(t, '--dir', deep, '--origin', 'ledger.example/commons', '--listen-unix', join(deep, 'http.sock'));
+  const socket = join(deep, 'http.sock');
+  const origin = ['--origin', 'ledger.example/commons'];
+  const { child, url } = await serve(t, '--dir', deep, ...origin, '--listen-unix', socket);
 
   t.is((await ledger('admit', VOLUNTEER.text, '--dir', deep)).out, 'Admitted.\n');
-  t.deepEqual(JSON.parse((await ledger('admit', VOLUNTEER.text, '--dir', deep, '--json')).out), { isNew: false });
+  const again = await ledger('admit', VOLUNTEER.text, '--dir', deep, '--json');
+  t.deepEqual(JSON.parse(again.out), { isNew: false });
   const policy = await ledger('policy', '--dir', deep);
   t.regex(policy.out, /^log ledger\.example\/commons\+[0-9a-f]{8}\+\S+\nquorum none\n$/);
   const policyFile = join(dir, 'policy');

@@ -16,7 +16,9 @@ import { encodeBundle, encodeHashTile, tilePath, tilesOf } from '../../../ledger
 import { leafHash, nodeHash, sha256, treeRoot } from '../../../ledger/log/tree.ts';
 import type { ReadNode } from '../../../ledger/log/tree.ts';
 import { verifyHss } from '../../../ledger/verify/lms.ts';
-import { createClock, enrolMeter, openTestLedger, temporaryDir } from '../../helpers/ledger-folder.ts';
+import {
+  createClock, enrolMeter, openTestLedger, temporaryDir,
+} from '../../helpers/ledger-folder.ts';
 import { createMeter, digest } from '../../helpers/meter.ts';
 
 type Files = Map<string, Uint8Array>;
@@ -189,21 +191,31 @@ const other = createMeter('bob').id;
 /** Entries in scene: 0 volunteer, 1 kit, 2 to 5 batches (3 and 4 disclosed). */
 const FORGERIES: [string, string, (list: Entry[]) => Entry[]][] = [
   ['no volunteer', 'enrolment', (list) => list.slice(1)],
-  ['volunteer admitted after the kit', 'enrolment', ([v, k, ...rest]) => [k, { ...v, receivedMs: k.receivedMs }, ...rest]],
+  ['volunteer admitted after the kit', 'enrolment',
+    ([v, k, ...rest]) => [k, { ...v, receivedMs: k.receivedMs }, ...rest]],
   ['volunteer twice', 'admitted-twice', ([v, ...rest]) => [v, v, ...rest]],
   ['kit twice', 'enrolled-twice', ([v, k, ...rest]) => [v, k, k, ...rest]],
-  ['kit under another id', 'enrolment', (list) => at(list, 1, (e) => ({ ...e, meterId: other } as Entry))],
-  ['enrolment withheld', 'blob-missing', (list) => at(list, 1, (e) => ({ ...e, enrolmentHash: digest('x') } as Entry))],
-  ['batch before the kit', 'batch', ([v, k, b, ...rest]) => [v, b, { ...k, receivedMs: b.receivedMs }, ...rest]],
-  ['batch of another meter', 'batch', (list) => at(list, 3, (e) => ({ ...e, meterId: other } as Entry))],
+  ['kit under another id', 'enrolment',
+    (list) => at(list, 1, (e) => ({ ...e, meterId: other } as Entry))],
+  ['enrolment withheld', 'blob-missing',
+    (list) => at(list, 1, (e) => ({ ...e, enrolmentHash: digest('x') } as Entry))],
+  ['batch before the kit', 'batch',
+    ([v, k, b, ...rest]) => [v, b, { ...k, receivedMs: b.receivedMs }, ...rest]],
+  ['batch of another meter', 'batch',
+    (list) => at(list, 3, (e) => ({ ...e, meterId: other } as Entry))],
   ['batch dropped', 'link', (list) => list.filter((_, i) => i !== 2)],
-  ['batches swapped', 'sequence', ([v, k, a, b, ...rest]) => [v, k, { ...b, receivedMs: a.receivedMs }, a, ...rest]],
-  ['sequence understated', 'sequence', (list) => at(list, 3, (e) => ({ ...e, lastSeq: 4 } as Entry))],
+  ['batches swapped', 'sequence',
+    ([v, k, a, b, ...rest]) => [v, k, { ...b, receivedMs: a.receivedMs }, a, ...rest]],
+  ['sequence understated', 'sequence',
+    (list) => at(list, 3, (e) => ({ ...e, lastSeq: 4 } as Entry))],
   ['batch twice', 'sequence', (list) => [...list.slice(0, 4), ...list.slice(3)]],
   ['time runs back', 'order', (list) => at(list, 3, (e) => ({ ...e, receivedMs: 1 }))],
-  ['time understated', 'time', (list) => list.map((e) => ({ ...e, receivedMs: e.receivedMs - 864_000_000 }))],
-  ['revoked without evidence', 'blob-missing', (list) => [...list, revocation(list, digest('x'), digest('y'))]],
-  ['revoked by two batches', 'revocation', (list) => [...list, revocation(list, hashOf(list[3]), hashOf(list[4]))]],
+  ['time understated', 'time',
+    (list) => list.map((e) => ({ ...e, receivedMs: e.receivedMs - 864_000_000 }))],
+  ['revoked without evidence', 'blob-missing',
+    (list) => [...list, revocation(list, digest('x'), digest('y'))]],
+  ['revoked by two batches', 'revocation',
+    (list) => [...list, revocation(list, hashOf(list[3]), hashOf(list[4]))]],
   ['batch after revocation', 'after-revocation', (list) => {
     const early = { ...revocation(list, digest('x'), digest('y')), receivedMs: list[4].receivedMs };
     return [...list.slice(0, 5), early, list[5]];
@@ -211,7 +223,8 @@ const FORGERIES: [string, string, (list: Entry[]) => Entry[]][] = [
 ];
 
 function revocation(list: Entry[], one: Uint8Array, two: Uint8Array): Entry {
-  return { type: 'key-revoked', receivedMs: list.at(-1)!.receivedMs, meterId: meter.id, evidence: [one, two] };
+  const { receivedMs } = list.at(-1)!;
+  return { type: 'key-revoked', receivedMs, meterId: meter.id, evidence: [one, two] };
 }
 
 function hashOf(entry: Entry): Uint8Array {
@@ -226,7 +239,8 @@ for (const [what, code, change] of FORGERIES) {
   });
 }
 
-test('a log made anew from the same entries passes: the forgeries above fail for what they say', async (t) => {
+// So the forgeries above fail for what they say.
+test('a log made anew from the same entries passes', async (t) => {
   t.deepEqual((await run(resigned((list) => list))).findings, []);
 });
 

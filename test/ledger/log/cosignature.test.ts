@@ -1,4 +1,5 @@
-// Witness cosignatures: the note line, and the bytes it covers as c2sp.org/tlog-cosignature draws them.
+// Witness cosignatures: the note line, and the bytes it covers as c2sp.org/tlog-cosignature draws
+// them.
 
 import test from 'ava';
 import { cosign, cosignatureTime, verifyCosignature } from '../../../ledger/log/cosignature.ts';

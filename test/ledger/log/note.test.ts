@@ -2,7 +2,9 @@
 
 import test from 'ava';
 import fc from 'fast-check';
-import { formatNote, formatVkey, openNote, parseNote, parseVkey, signNote } from '../../../ledger/log/note.ts';
+import {
+  formatNote, formatVkey, openNote, parseNote, parseVkey, signNote,
+} from '../../../ledger/log/note.ts';
 import { signingKey } from '../../../ledger/log/ed25519.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

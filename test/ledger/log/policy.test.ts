@@ -4,7 +4,9 @@ import test from 'ava';
 import { formatCheckpoint } from '../../../ledger/log/checkpoint.ts';
 import { cosign } from '../../../ledger/log/cosignature.ts';
 import { signingKey } from '../../../ledger/log/ed25519.ts';
-import { formatNote, formatVkey, SIGNATURE_TYPE, signNote, verifierKey } from '../../../ledger/log/note.ts';
+import {
+  formatNote, formatVkey, SIGNATURE_TYPE, signNote, verifierKey,
+} from '../../../ledger/log/note.ts';
 import type { SignatureType } from '../../../ledger/log/note.ts';
 import { parsePolicy, reachesQuorum, verifyCheckpoint } from '../../../ledger/log/policy.ts';
 import { digest } from '../../helpers/meter.ts';

@@ -3,7 +3,9 @@
 import test from 'ava';
 import { formatCheckpoint } from '../../../ledger/log/checkpoint.ts';
 import { signingKey } from '../../../ledger/log/ed25519.ts';
-import { formatNote, formatVkey, SIGNATURE_TYPE, signNote, verifierKey } from '../../../ledger/log/note.ts';
+import {
+  formatNote, formatVkey, SIGNATURE_TYPE, signNote, verifierKey,
+} from '../../../ledger/log/note.ts';
 import { formatLogPolicy, parsePolicy } from '../../../ledger/log/policy.ts';
 import { formatProof, parseProof, verifyProof } from '../../../ledger/log/proof.ts';
 import { leafHash, nodeHash } from '../../../ledger/log/tree.ts';

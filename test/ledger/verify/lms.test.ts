@@ -1,5 +1,5 @@
-// HSS/LMS verification against the test cases of RFC 8554 and RFC 9858 (every hash and length that they
-// have), and against an independent signer for the set that meters use.
+// HSS/LMS verification against the test cases of RFC 8554 and RFC 9858 (every hash and length that
+// they have), and against an independent signer for the set that meters use.
 
 import { readFileSync } from 'node:fs';
 import test from 'ava';
