@@ -1,0 +1,74 @@
+// Strict bytes: whatever is done to a batch or an enrolment, the reader refuses it or reads the same
+// bytes again; nothing it is given makes it throw anything but a refusal.
+
+import test from 'ava';
+import { decode } from 'cborg';
+import fc from 'fast-check';
+import { LedgerError } from '../../../ledger/errors.ts';
+import { parseBatch } from '../../../ledger/verify/batch.ts';
+import { verifyEnrolment } from '../../../ledger/verify/enrolment.ts';
+import { createMeter, createVolunteer, digest, enrolmentBody } from '../../helpers/meter.ts';
+
+const AGE = 'age1vpwe2pjmmr62mjr8jgmj22r6ua766z7237nf97hez8hn5xwr4ppqaxsssc';
+const meter = createMeter('alice');
+const batch = meter.batch();
+
+/** A few bytes changed, cut out or put in. */
+const edits = fc.array(
+  fc.tuple(fc.nat(), fc.integer({ min: 0, max: 2 }), fc.uint8Array({ minLength: 1, maxLength: 4 })),
+  { minLength: 1, maxLength: 3 },
+);
+
+function edited(bytes: Uint8Array, list: [number, number, Uint8Array][]): Uint8Array {
+  let result = Buffer.from(bytes);
+  for (const [where, kind, piece] of list) {
+    const at = where % (result.length + 1);
+    const rest = result.subarray(kind === 0 ? at : at + piece.length);
+    result = Buffer.concat([result.subarray(0, at), kind === 1 ? Buffer.alloc(0) : piece, rest]);
+  }
+  return new Uint8Array(result);
+}
+
+function refusalOf(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    return error.code;
+  }
+}
+
+test('a batch reads, with the hash of its bytes', (t) => {
+  const { hash, q, payload } = parseBatch(batch);
+  t.deepEqual(hash, digest(batch));
+  t.is(q, 1);
+  t.is(payload.records.length, 4);
+});
+
+test('an edited batch is refused, or is another batch with another hash', (t) => {
+  fc.assert(fc.property(edits, (list) => {
+    const bytes = edited(batch, list);
+    const refusal = refusalOf(() => parseBatch(bytes));
+    t.true(refusal === undefined || refusal === 'malformed-batch');
+  }), { numRuns: 2_000 });
+});
+
+test('an edited enrolment is refused', async (t) => {
+  const options = { origin: 'ledger.test/commons', ageRecipient: AGE };
+  const [cose] = decode(await enrolmentBody(meter, createVolunteer('v'), options)) as Uint8Array[];
+  t.is(verifyEnrolment(new Uint8Array(cose), options.origin).intervalS, 900);
+  fc.assert(fc.property(edits, (list) => {
+    const bytes = edited(cose, list);
+    const refusal = refusalOf(() => verifyEnrolment(bytes, options.origin));
+    const same = Buffer.compare(bytes, cose) === 0;
+    t.true(same || refusal === 'malformed-enrolment' || refusal === 'bad-enrolment');
+  }), { numRuns: 2_000 });
+});
+
+test('noise is refused', (t) => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+    t.is(refusalOf(() => parseBatch(bytes)), 'malformed-batch');
+    t.is(refusalOf(() => verifyEnrolment(bytes, 'x')), 'malformed-enrolment');
+  }), { numRuns: 2_000 });
+});
