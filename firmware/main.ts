@@ -70,6 +70,8 @@ interface Meter {
   milliW: number
   /** Until when energy and time are counted: since boot, or a fault, nothing is left out. */
   measuredAtMs: number
+  /** Since when the sensor has been setting itself up; -1 while it gives readings. */
+  setupAtMs: number
   reach: number
   meterId: string
   page: number
@@ -117,6 +119,7 @@ async function openMeter(bus: Bus): Promise<Meter> {
     unsaved: [],
     milliW: -1,
     measuredAtMs: 0,
+    setupAtMs: -1,
     reach: REACH.unknown,
     meterId: '',
     page: 0,
@@ -202,10 +205,15 @@ async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
   let overRange = false
   try {
     const reading = await sensor.read()
-    if (reading !== null) {
+    if (reading === null) {
+      if (meter.setupAtMs < 0) meter.setupAtMs = ds.millis()
+      // The next reading will speak for this time as well.
+      if (ds.millis() - meter.setupAtMs < MAX_SETUP_MS) return
+    } else {
+      meter.setupAtMs = -1
       microW = reading.microW
       overRange = reading.overRange
-    } else if (ds.millis() - meter.measuredAtMs < MAX_SETUP_MS) return
+    }
   } catch (error) {
     // No reading is no energy: the record carries the flag, and the screen says so.
     microW = -1
