@@ -3,6 +3,9 @@
 
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from '../../../firmware/lms.ts';
+import type { Runtime } from '../../../firmware/lms.ts';
+import { sha256 } from '../../../ledger/log/tree.ts';
 import { isEnrollableKey, signatureIndex, verifyHss } from '../../../ledger/verify/lms.ts';
 import { createSigner } from '../../helpers/lms-signer.ts';
 import { digest } from '../../helpers/meter.ts';
@@ -76,6 +79,28 @@ test('no byte of a meter’s signature can change', (t) => {
   for (let at = 0; at < signature.length; at++) {
     t.false(verifyHss(signer.publicKey, digest('m'), flip(signature, at)), `byte ${at}`);
   }
+});
+
+test('what the meter’s own code signs is what the ledger verifies', async (t) => {
+  const set = parameterSet(0x0a, 0x07);
+  const secret = { set, I: digest('I').slice(0, 16), seed: digest('seed').slice(0, 24) };
+  const runtime: Runtime = {
+    hash(out, at, n, a, b) {
+      const whole = Buffer.concat([a as Uint8Array, (b as Uint8Array | undefined) ?? new Uint8Array(0)]);
+      (out as Uint8Array).set(sha256(whole).subarray(0, n), at);
+    },
+    alloc: (size) => new Uint8Array(size),
+    pause: async () => {},
+  };
+  const subtree = await growSubtree(runtime, secret, 0);
+  const top = await growTop(runtime, secret, (subtree as Uint8Array).slice(24, 48));
+  const key = hssPublicKey(runtime, secret, top) as Uint8Array;
+  const helper = createSigner({ n: 24, w: 4, height: 5, identifier: secret.I, seed: secret.seed });
+  t.deepEqual(key, helper.publicKey);
+  const C = digest('C').slice(0, 24);
+  const signature = await hssSign(runtime, secret, digest('m'), { q: 7, C, subtree, top });
+  t.true(verifyHss(key, digest('m'), signature as Uint8Array));
+  t.is(signatureIndex(signature as Uint8Array), 7);
 });
 
 test('keys of other sets, levels and lengths are not enrolled', (t) => {
