@@ -9,7 +9,7 @@ import { findKit, type Kit } from '../campaign/campaign.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
 import { defaultFileBytes, flashAtBench, imagePath } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
-import { manifestPath, readManifest } from '../drive/manifest.ts';
+import { manifestPath } from '../drive/manifest.ts';
 import { parseSize } from '../drive/size.ts';
 import { KitError } from '../errors.ts';
 import { buildImage } from '../image/build.ts';
@@ -104,10 +104,7 @@ function flashStep(bench: Workbench, kit: Kit, { options, output }: Means): Make
   const drive = options.drive === undefined ? undefined : resolve(options.drive);
   return {
     name: 'flash',
-    async isDone() {
-      const { zstSha256 } = await readManifest(imagePath(bench.campaign, options));
-      return flashedAlready(bench, kit, { imageSha256: zstSha256, drive });
-    },
+    isDone: async () => flashedAlready(bench, kit, { drive, isThere: existsSync }),
     async run() {
       if (drive === undefined) throw noDrive(kit);
       const { signal } = new AbortController();

@@ -48,17 +48,23 @@ export async function makeKit(
   return made;
 }
 
-/** Whether the record says that this kit stands on this image, on this drive if one is named. */
+/**
+ * Whether the record says that this kit is on a drive that is still there. An image that was built
+ * anew since is no reason to erase somebody's node: who wants that says `kit flash`.
+ * @param drive the one named now, if any @param isThere whether a path leads to a drive or file
+ */
 export function flashedAlready(
   { record }: Workbench,
   kit: Kit,
-  wanted: { imageSha256: string; drive: string | undefined },
+  { drive, isThere }: { drive: string | undefined; isThere: (path: string) => boolean },
 ): string | undefined {
   const last = record.latest(kit.name, 'flash');
   if (last?.status !== 'done') return undefined;
-  refuseOtherDrive(kit, last, wanted.drive);
-  if (last.detail['imageSha256'] !== wanted.imageSha256) return undefined;
-  return `done, on ${last.detail['drive']}`;
+  refuseOtherDrive(kit, last, drive);
+  const { kind, drive: written } = last.detail;
+  // A drive may be on its way to the node; a file that stands for one is here or gone.
+  if (kind === 'file' && !isThere(String(written))) return undefined;
+  return `done, on ${written}`;
 }
 
 /** A second drive for a kit would be a second node with its keys: that is asked for by name. */
