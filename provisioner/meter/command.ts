@@ -58,7 +58,8 @@ function pairCommand(): Command {
         const paired = await (dir === undefined
           ? pairAtBench(bench, kit, output)
           : pairVirtual(bench, kit, { dir, options, output }));
-        output.result({ kit: name, ...paired }, `meter ${paired.meter} is ${name}'s, entry ${paired.entry}`);
+        const human = `meter ${paired.meter} is ${name}'s, entry ${paired.entry}`;
+        output.result({ kit: name, ...paired }, human);
       });
     });
 }

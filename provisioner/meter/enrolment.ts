@@ -1,6 +1,6 @@
 // A kit's enrolment, as bytes: reads the meter's statement, and wraps the volunteer's around it, as
-// docs/wire.md draws both. Owns the volunteer's half. The statement's own signature is the ledger's to
-// verify; here only what it says is held against what was asked. No I/O but randomness for the seal.
+// docs/wire.md draws both. Owns the volunteer's half. The statement's own signature is verified by
+// the ledger; here what it says is held against what was asked. No I/O but the seal's randomness.
 
 import { createHash, sign, type KeyObject } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
@@ -86,7 +86,7 @@ export interface Volunteer {
   signingKey: KeyObject;
 }
 
-/** The body of POST /v1/kits: CBOR `[enrolment, sealed]`. Another one at each call: the seal is random. */
+/** The body of POST /v1/kits, CBOR `[enrolment, sealed]`. Never the same twice: seals are random. */
 export async function makeEnrolment(
   statement: MeterStatement,
   volunteer: Volunteer,

@@ -1,6 +1,6 @@
 // Pairs a meter with a kit: writes what the meter must know, has it state its key, and enrols that
-// key with the ledger under the volunteer's name. Can be cut off anywhere and done again: secrets are
-// kept from the first time, the meter repeats its statement, and the same enrolment is sent again.
+// key with the ledger under the volunteer's name. Can be cut off anywhere and done again: secrets
+// are kept, the meter repeats its statement, and the same enrolment is sent again.
 
 import type { Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
@@ -19,7 +19,7 @@ export interface PairOptions {
   intervalS?: number;
   batchS?: number;
   probeS?: number;
-  /** Of the key's tree: 5 gives 32 signatures at once, 10 gives 1,024 and takes minutes on a board. */
+  /** Of the key's tree: 5 gives 32 signatures at once; 10 gives 1,024, in minutes on a board. */
   keyHeight?: 5 | 10;
   supplyEfficiencyPermille?: number;
   /** Real time for the meter to make its key and state it. */
@@ -47,7 +47,7 @@ const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, keyHeight: 10 as 5 
 const STATEMENT_LIMIT_MS = 240_000;
 /** External supplies of 2020 by EU 2019/1782 at 10–49 W. */
 const SUPPLY_EFFICIENCY_PERMILLE = 850;
-/** Until two-point calibration is done at the bench, the meter reckons by its parts' nominal values. */
+/** Until the bench can calibrate at two points, the meter reckons by its parts' nominal values. */
 const NOMINAL_CALIBRATION = { id: 0 };
 
 /** @throws KitError `ledger-…`, `setting-…`, `meter-silent`, `statement-invalid` */
@@ -161,8 +161,8 @@ function termsOf(kit: Kit, options: PairOptions, { assurance }: MeterPort) {
 }
 
 /**
- * The seal is random, so a second enrolment of the same meter would be another one, which the ledger
- * refuses. What was made for this statement before is sent again instead.
+ * The seal is random, so a second enrolment of the same meter would be another one, which ledgers
+ * refuse. What was made for this statement before is sent again instead.
  */
 async function enrolmentOnce(
   { record }: Workbench,

@@ -29,7 +29,8 @@ export function createButton(): Button {
     handle(command) {
       const pressure = upAtMs < Infinity ? PRESSED : 0;
       if (command === (GET_REGISTER | REGISTER_READING)) return [u16(command, pressure)];
-      if (command === (GET_REGISTER | REGISTER_ANALOG)) return [{ command, data: Uint8Array.of(0) }];
+      const isAnalog = command === (GET_REGISTER | REGISTER_ANALOG);
+      if (isAnalog) return [{ command, data: Uint8Array.of(0) }];
       return [];
     },
     dueMs: () => (upAtMs < Infinity ? upAtMs : presses.length > 0 ? -Infinity : Infinity),

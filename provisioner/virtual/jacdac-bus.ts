@@ -56,11 +56,11 @@ export function createJacdacBus(
     ...{ deviceId, packets: [packet] },
   }));
   const numbered = (serviceIndex: number, reports: Report[]): Packet[] =>
-    reports.map(({ command, data }) => ({
-      serviceIndex,
-      command: isEvent(command) ? command | ((events = (events + 1) & MAX_EVENT_COUNT) << 8) : command,
-      data,
-    }));
+    reports.map(({ command, data }) => {
+      if (!isEvent(command)) return { serviceIndex, command, data };
+      events = (events + 1) & MAX_EVENT_COUNT;
+      return { serviceIndex, command: command | (events << 8), data };
+    });
 
   const answer = (frame: Frame, atMs: number): FrameParts[] => {
     clients.forEach((client) => client.hear(frame));

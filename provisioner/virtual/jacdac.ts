@@ -72,7 +72,7 @@ export function encodeFrame(parts: FrameParts): Uint8Array {
   return bytes;
 }
 
-/** The frames in `bytes`, which lie one after the other. @throws RangeError one is cut off or bent */
+/** The frames in `bytes`, one after the other. @throws RangeError one is cut off or bent */
 export function decodeFrames(bytes: Uint8Array): Frame[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const frames: Frame[] = [];

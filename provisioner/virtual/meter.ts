@@ -1,9 +1,11 @@
-// A virtual meter: the real firmware in its machine, with its chips on the bench. What a meter keeps
+// A virtual meter: the real firmware in its machine, with its chips on the bench. What it keeps
 // without power lies in its folder, and is there after this process was killed as well:
 //
-//   device-id   16 hexadecimal digits
-//   flash.bin   the runtime's flash: program and settings     program.sha256  which program it holds
-//   fram.bin    32 KB, journal and counters                   truth.bin       see truth.ts
+//   device-id        16 hexadecimal digits
+//   flash.bin        the runtime's flash: program and settings
+//   program.sha256   which program that holds, once it holds it wholly
+//   fram.bin         32 KB, journal and counters
+//   truth.bin        see truth.ts
 //
 // Interprets nothing that the firmware does.
 
@@ -192,26 +194,27 @@ function sense(milliW: number): Sensed {
 /** The folder's files, the flash among them written whole or not at all. */
 function openStore(dir: string) {
   mkdirSync(dir, { recursive: true });
-  const [id, flash, hash] = ['device-id', 'flash.bin', 'program.sha256'].map((name) => join(dir, name));
-  if (!existsSync(id!)) replace(id!, randomBytes(8).toString('hex'));
+  const [id, flash] = [join(dir, 'device-id'), join(dir, 'flash.bin')];
+  const hash = join(dir, 'program.sha256');
+  if (!existsSync(id)) replace(id, randomBytes(8).toString('hex'));
   const read = (path: string): Buffer => (existsSync(path) ? readFileSync(path) : Buffer.alloc(0));
-  let known = read(hash!).toString();
+  let known = read(hash).toString();
   return {
-    deviceId: read(id!).toString(),
+    deviceId: read(id).toString(),
     fram: join(dir, 'fram.bin'),
     truth: join(dir, 'truth.bin'),
-    flash: () => read(flash!),
+    flash: () => read(flash),
     /** While the program is being written, flash holds none that could be trusted. */
     flashForNewProgram(): Buffer {
-      rmSync(hash!, { force: true });
+      rmSync(hash, { force: true });
       known = '';
-      return read(flash!);
+      return read(flash);
     },
-    keepFlash: (image: Uint8Array) => replace(flash!, image),
+    keepFlash: (image: Uint8Array) => replace(flash, image),
     programHash: () => known,
     keepProgramHash(programHash: string): void {
       if (known === programHash) return;
-      replace(hash!, programHash);
+      replace(hash, programHash);
       known = programHash;
     },
   };

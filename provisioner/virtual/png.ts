@@ -26,8 +26,8 @@ export function encodePng(
   header.writeUInt32BE(height * scale, 4);
   // Bit depth 1, colour type 0 (greyscale); compression, filter and interlace method 0.
   header[8] = 1;
-  const parts = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.of())];
-  return Buffer.concat([SIGNATURE, ...parts]);
+  const data = chunk('IDAT', deflateSync(rows));
+  return Buffer.concat([SIGNATURE, chunk('IHDR', header), data, chunk('IEND', Buffer.of())]);
 }
 
 /** `u32 length │ type │ data │ u32 CRC of type and data`, big-endian. */

@@ -15,7 +15,7 @@ const MAX_KEY_CHARACTERS = 13;
 const MAX_PAIR_BYTES = 200;
 
 export interface SettingsClient extends BusClient {
-  /** Resolves once the meter has read the same value back. @throws KitError too long, or not kept */
+  /** Resolves once the meter has read the same value back. @throws KitError `setting-…` */
   write(key: string, value: Uint8Array): Promise<void>;
   /** The meter's power has gone: what is under way fails. */
   powerOff(): void;
@@ -112,7 +112,7 @@ function notKept(errand: Errand, got: Uint8Array | undefined): KitError {
     code: 'setting-not-kept',
     message: `The meter did not keep the setting ${errand.key}`,
     expected: `${errand.value.length} bytes read back`,
-    got: got === undefined ? 'no answer: its power has gone' : `${got.length} bytes, different ones`,
+    got: got === undefined ? 'no answer: its power has gone' : `${got.length} other bytes`,
     hint: 'Pair the meter again.',
   });
 }

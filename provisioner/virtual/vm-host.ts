@@ -129,7 +129,9 @@ function handle(
 function reportEnd(child: ChildProcess, fail: (error: KitError) => void): void {
   let words = '';
   child.stderr!.on('data', (chunk: Buffer) => (words = (words + chunk.toString()).slice(-2000)));
-  child.once('error', (error) => fail(failure('The meter cannot be started', error.message, error)));
+  child.once('error', (error) => {
+    fail(failure('The meter cannot be started', error.message, error));
+  });
   child.once('close', (code, signal) => {
     fail(failure('The meter stopped by itself', `${signal ?? `exit ${code}`} ${words}`.trim()));
   });

@@ -10,7 +10,7 @@
 export const KIND = {
   /** To the meter, once: JSON of VmStart, its length (u32 LE) before it, then the flash image. */
   start: 1,
-  /** From the meter: Jacdac frames that it sent at this time, one after the other. Wants a reply. */
+  /** From the meter: Jacdac frames that it sent at this time, one by one. Wants a reply. */
   exchange: 2,
   /** To the meter, one for each exchange: f64 LE when the bus wants to speak next, then frames. */
   reply: 3,

@@ -59,7 +59,8 @@ export function createSockets(tap: (tap: SocketTap, bytes: Uint8Array) => void, 
     open(host, port, tls) {
       drop();
       events = [];
-      const socket = tls ? connectTls({ host, port, servername: host }) : connectTcp({ host, port });
+      const peer = { host, port };
+      const socket = tls ? connectTls({ ...peer, servername: host }) : connectTcp(peer);
       const connection = (connections += 1);
       current = socket;
       const tapThis: typeof told = (event, bytes = new Uint8Array(), message) =>

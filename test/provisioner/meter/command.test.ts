@@ -19,16 +19,15 @@ function program(): Command {
 
 test('`kit meter build` writes the bytes whose hash it prints', async (t) => {
   const out = join(folder, 'meter.devs');
+  const { href } = new URL('../../../provisioner/meter/command.ts', import.meta.url);
   const script = `
     import { Command } from 'commander';
-    import { commands } from ${JSON.stringify(new URL('../../../provisioner/meter/command.ts', import.meta.url).href)};
+    import { commands } from '${href}';
     await new Command().option('--json').addCommand(commands()[0]).parseAsync();`;
-  const words = ['--input-type=module', '-e', script, '--', '--json', 'meter', 'build', '--out', out];
-  const env = { ...process.env, XDG_CACHE_HOME: folder };
-  const { stdout } = await promisify(execFile)(process.execPath, words, {
-    env,
-    cwd: new URL('../../..', import.meta.url),
-  });
+  const build = ['--json', 'meter', 'build', '--out', out];
+  const words = ['--input-type=module', '-e', script, '--', ...build];
+  const cwd = new URL('../../..', import.meta.url);
+  const { stdout } = await promisify(execFile)(process.execPath, words, { cwd });
   const document = JSON.parse(stdout);
   t.is(document.sha256, createHash('sha256').update(readFileSync(out)).digest('hex'));
 });

@@ -1,4 +1,4 @@
-// The real firmware in its machine pairs with a bench; the ledger's own verifier judges what it made.
+// The real firmware in its machine pairs with a bench; the ledger's own verifier judges it.
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { makeBench } from '../../helpers/bench.ts';
 
 const ORIGIN = 'ledger.test/commons';
 const folder = mkdtempSync(join(tmpdir(), 'pair-'));
-const built = buildFirmware({ cacheDir: join(folder, 'cache') });
+const built = buildFirmware();
 test.after.always(() => rm(folder, { recursive: true }));
 
 interface Asked {
@@ -36,7 +36,8 @@ async function ledger(origin = ORIGIN) {
     if (init?.body === undefined) return Response.json({ origin, age_recipient: recipient });
     const [enrolment] = decode(init.body) as [Uint8Array];
     const { meterId } = verifyEnrolment(enrolment, ORIGIN);
-    return Response.json({ meter: Buffer.from(meterId).toString('hex'), index: 7 }, { status: 201 });
+    const meter = Buffer.from(meterId).toString('hex');
+    return Response.json({ meter, index: 7 }, { status: 201 });
   }) as unknown as typeof fetch;
   return { ageIdentity, asked, fetch: fetchFrom };
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { createIna226, energyMicroWh, type TruthPoint } from '../../../provisioner/virtual/ina226.ts';
-import type { Ina226, Sensed } from '../../../provisioner/virtual/ina226.ts';
+import { createIna226, energyMicroWh } from '../../../provisioner/virtual/ina226.ts';
+import type { Ina226, Sensed, TruthPoint } from '../../../provisioner/virtual/ina226.ts';
 
 const SHUNT_MICRO_OHM = 10_000;
 /** 5.1 V, 1 A through 10 mΩ: 10 mV. */

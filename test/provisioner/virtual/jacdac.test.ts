@@ -26,13 +26,17 @@ const packet = fc.record({
   data: fc.uint8Array({ maxLength: 50 }),
 });
 const frame = fc.record({
-  deviceId: fc.uint8Array({ minLength: 8, maxLength: 8 }).map((id) => Buffer.from(id).toString('hex')),
+  deviceId: fc.uint8Array({ minLength: 8, maxLength: 8 }).map(hex),
   isCommand: fc.boolean(),
   wantsAck: fc.boolean(),
   isMulticast: fc.constant(false),
   isLoopback: fc.constant(false),
   packets: fc.array(packet, { minLength: 1, maxLength: 4 }),
 });
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
 
 test('frames come back as they were, one after the other', (t) => {
   fc.assert(
@@ -44,7 +48,8 @@ test('frames come back as they were, one after the other', (t) => {
         ...one,
         packets: one.packets.map((part) => ({ ...part, data: Buffer.from(part.data) })),
       }));
-      const keys = (list: object[]) => list.map((one) => Object.fromEntries(Object.entries(one).sort()));
+      const sorted = (one: object) => Object.fromEntries(Object.entries(one).sort());
+      const keys = (list: object[]) => list.map(sorted);
       t.deepEqual(plain(keys(got)), plain(keys(asBuffers)));
     }),
     { numRuns: 50 },
@@ -56,10 +61,8 @@ test("Jacdac's own library reads what we write, and writes what we read", (t) =>
     fc.property(frame, (sent) => {
       const read = Packet.fromFrame(encodeFrame(sent), 0);
       t.deepEqual(
-        read.map((one) => [one.serviceIndex, one.serviceCommand, Buffer.from(one.data).toString('hex')]),
-        sent.packets.map((one) => {
-          return [one.serviceIndex, one.command, Buffer.from(one.data).toString('hex')];
-        }),
+        read.map((one) => [one.serviceIndex, one.serviceCommand, hex(one.data)]),
+        sent.packets.map((one) => [one.serviceIndex, one.command, hex(one.data)]),
       );
       t.true(read.every((one) => one.deviceIdentifier === sent.deviceId));
       t.true(read.every((one) => one.isCommand === sent.isCommand));
@@ -78,7 +81,8 @@ test('a bent or cut frame is refused', (t) => {
     const bent = bytes.slice();
     bent[index] ^= 0x10;
     t.throws(() => decodeFrames(bent), { instanceOf: RangeError }, `byte ${index}`);
-    if (index > 0) t.throws(() => decodeFrames(bytes.subarray(0, index)), { instanceOf: RangeError });
+    if (index === 0) continue;
+    t.throws(() => decodeFrames(bytes.subarray(0, index)), { instanceOf: RangeError });
   }
   const tooMuch = { serviceIndex: 1, command: 1, data: new Uint8Array(237) };
   const oversized = { deviceId: '0011223344556677', packets: [tooMuch] };

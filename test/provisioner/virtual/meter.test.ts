@@ -14,7 +14,7 @@ import type { SocketTap } from '../../../provisioner/virtual/vm-sockets.ts';
 const START_MS = 1_767_225_600_000;
 const folder = mkdtempSync(join(tmpdir(), 'virtual-meter-'));
 const program = fileURLToPath(new URL('./cases/program', import.meta.url));
-const built = buildFirmware({ folder: program, cacheDir: join(folder, 'cache') });
+const built = buildFirmware({ folder: program });
 
 test.after.always(() => rm(folder, { recursive: true }));
 

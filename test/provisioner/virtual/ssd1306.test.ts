@@ -1,6 +1,7 @@
 import { PNG } from 'pngjs';
 import test from 'ava';
-import { createSsd1306, HEIGHT, WIDTH, type Ssd1306 } from '../../../provisioner/virtual/ssd1306.ts';
+import { createSsd1306, HEIGHT, WIDTH } from '../../../provisioner/virtual/ssd1306.ts';
+import type { Ssd1306 } from '../../../provisioner/virtual/ssd1306.ts';
 
 const COMMANDS = 0x00;
 const DATA = 0x40;

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import test from 'ava';
-import { encodeMessage, joinParts, messageReader, splitParts } from '../../../provisioner/virtual/vm-pipe.ts';
-import type { PipeMessage } from '../../../provisioner/virtual/vm-pipe.ts';
+import {
+  encodeMessage,
+  joinParts,
+  messageReader,
+  splitParts,
+  type PipeMessage,
+} from '../../../provisioner/virtual/vm-pipe.ts';
 
 const messages = fc.array(
   fc.record({
@@ -17,7 +22,7 @@ test('messages arrive as sent, however the pipe cuts them', (t) => {
     fc.property(messages, fc.integer({ min: 1, max: 50 }), (sent, chunkBytes) => {
       const stream = Buffer.concat(sent.map(encodeMessage));
       const got: PipeMessage[] = [];
-      const read = messageReader(({ kind, atMs, body }) => got.push({ kind, atMs, body: body.slice() }));
+      const read = messageReader((one) => got.push({ ...one, body: one.body.slice() }));
       for (let at = 0; at < stream.length; at += chunkBytes) {
         read(stream.subarray(at, at + chunkBytes));
       }
