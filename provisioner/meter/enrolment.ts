@@ -86,7 +86,7 @@ export interface Volunteer {
   signingKey: KeyObject;
 }
 
-/** The body of POST /v1/kits, CBOR `[enrolment, sealed]`. Never the same twice: seals are random. */
+/** The body of POST /v1/kits, CBOR `[enrolment, sealed]`. Random by its seal. */
 export async function makeEnrolment(
   statement: MeterStatement,
   volunteer: Volunteer,
