@@ -1,5 +1,5 @@
-// Strict bytes: whatever is done to a batch or an enrolment, the reader refuses it or reads the same
-// bytes again; nothing it is given makes it throw anything but a refusal.
+// Strict bytes: whatever is done to a batch or an enrolment, the reader refuses it or reads the
+// same bytes again; nothing it is given makes it throw anything but a refusal.
 
 import test from 'ava';
 import { decode } from 'cborg';

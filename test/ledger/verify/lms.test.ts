@@ -3,7 +3,9 @@
 
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from '../../../firmware/lms.ts';
+import {
+  growSubtree, growTop, hssPublicKey, hssSign, parameterSet,
+} from '../../../firmware/lms.ts';
 import type { Runtime } from '../../../firmware/lms.ts';
 import { sha256 } from '../../../ledger/log/tree.ts';
 import { isEnrollableKey, signatureIndex, verifyHss } from '../../../ledger/verify/lms.ts';
