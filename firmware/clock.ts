@@ -15,6 +15,7 @@ const SYNCHRONISED_MS = 36 * 3600 * 1000
 
 export class Clock {
   private millis: () => number
+  private floorUnixS: number
   private offsetMs: number
   private known = false
   private setAtMs = 0
@@ -22,6 +23,7 @@ export class Clock {
   /** `floorUnixS` is the latest time known from before this boot: time is never told below it. */
   constructor(millis: () => number, floorUnixS: number) {
     this.millis = millis
+    this.floorUnixS = floorUnixS
     this.offsetMs = floorUnixS * 1000 - millis()
   }
 
@@ -36,7 +38,7 @@ export class Clock {
 
   /**
    * Takes the time of a reply to a request that was sent at `sentMs` since boot. Returns whether a
-   * known time jumped: the interval says so.
+   * known time jumped, or fell below what was told before this boot: the interval says so.
    */
   synchronise(unixS: number, sentMs: number): boolean {
     const nowMs = this.millis()
@@ -45,7 +47,7 @@ export class Clock {
     // Half a second: a reply's seconds are cut, not rounded.
     const offsetMs = unixS * 1000 + 500 - nowMs
     const difference = Math.abs(offsetMs - this.offsetMs)
-    const step = this.known && difference > TOLERANCE_MS
+    const step = this.known ? difference > TOLERANCE_MS : unixS < this.floorUnixS
     if (!this.known || step) this.offsetMs = offsetMs
     this.known = true
     return step

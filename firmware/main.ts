@@ -297,21 +297,20 @@ async function report(meter: Meter, pairing: Pairing): Promise<void> {
 async function reportAll(meter: Meter, reporter: Reporter): Promise<boolean> {
   let rebuilds = 0
   for (;;) {
-    const attempt = await reporter.attempt()
+    const outcome = await reporter.attempt()
     const { link } = meter.journal
-    if (attempt.clockStep) setFlag(meter.running.record, FLAG.clockStep)
     if (link.nextSeq > meter.running.record.firstSeq) renumber(meter.running, link.nextSeq)
-    if (attempt.outcome === OUTCOME.nothing) return true
-    if (attempt.outcome === OUTCOME.accepted) {
+    if (outcome === OUTCOME.nothing) return true
+    if (outcome === OUTCOME.accepted) {
       meter.notice = ''
       meter.fault = false
       console.log('accepted ' + (link.nextSeq - 1) + ' entry ' + link.entryIndex)
       if (meter.ring.lastSeq < link.nextSeq) return true
-    } else if (attempt.outcome === OUTCOME.notNext && rebuilds < REBUILDS) {
+    } else if (outcome === OUTCOME.notNext && rebuilds < REBUILDS) {
       rebuilds++
     } else {
-      meter.notice = reasonOf(attempt.outcome)
-      console.log('unsent ' + attempt.outcome)
+      meter.notice = reasonOf(outcome)
+      console.log('unsent ' + outcome)
       return false
     }
   }
@@ -344,7 +343,10 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
       hmac: hmacSha256,
       random: random,
       pause: pause,
-      synchronise: (unixS, sentMs) => meter.clock.synchronise(unixS, sentMs),
+      synchronise: (unixS, sentMs) => {
+        // At once, before the interval can close: its record has the new time.
+        if (meter.clock.synchronise(unixS, sentMs)) setFlag(meter.running.record, FLAG.clockStep)
+      },
     },
     {
       meterId: meterId,

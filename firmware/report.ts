@@ -53,8 +53,8 @@ export interface ReportParts {
   random(size: number): Buffer
   /** Awaited between steps: encoding 24 records takes half the machine steps there may be at once. */
   pause(): Promise<void>
-  /** Takes the time of a reply whose request went out at `sentMs`; true if a known time jumped. */
-  synchronise(unixS: number, sentMs: number): boolean
+  /** Takes the time of a reply whose request went out at `sentMs`. */
+  synchronise(unixS: number, sentMs: number): void
 }
 
 export interface Posted {
@@ -86,12 +86,6 @@ export const OUTCOME = {
   silent: 5,
 }
 
-export interface Attempt {
-  outcome: number
-  /** A known time jumped. */
-  clockStep: boolean
-}
-
 /** A day of quarters of an hour would be 96: this many stand in memory at once instead. */
 const BATCH_RECORDS = 24
 /** Base record, deltas, hashes and gaps; a signature of 1,504 bytes joins them in 3,072. */
@@ -111,22 +105,24 @@ export class Reporter {
     this.about = about
   }
 
-  /** Builds a batch if none is outstanding, and tries each address once until a reply is authentic. */
-  async attempt(): Promise<Attempt> {
+  /**
+   * Builds a batch if none is outstanding, and tries each address once until a reply is authentic.
+   * Returns one of {@link OUTCOME}.
+   */
+  async attempt(): Promise<number> {
     const store = this.parts.store
-    if (store.outstanding === null && !(await this.build()))
-      return { outcome: OUTCOME.nothing, clockStep: false }
+    if (store.outstanding === null && !(await this.build())) return OUTCOME.nothing
     const batch = await store.readBatch()
     for (let i = 0; i < this.about.urls.length; i++) {
       const nonce = this.parts.random(NONCE_BYTES)
       const posted = await this.post(this.about.urls[i], nonce, batch)
       const reply = posted === null ? null : this.open(posted.body, nonce)
       if (posted !== null && reply !== null) {
-        const clockStep = this.parts.synchronise(reply.unixS, posted.sentMs)
-        return { outcome: await this.act(reply), clockStep }
+        this.parts.synchronise(reply.unixS, posted.sentMs)
+        return await this.act(reply)
       }
     }
-    return { outcome: OUTCOME.silent, clockStep: false }
+    return OUTCOME.silent
   }
 
   /** Whether there was something to build a batch of. Kept whole before this returns. */
@@ -147,8 +143,9 @@ export class Reporter {
 
   /** The payload of what the ledger lacks from `firstSeq` on; null if that is nothing. */
   private async draft(firstSeq: number): Promise<{ payload: Buffer; lastSeq: number } | null> {
-    const records = await this.parts.readRecords(firstSeq, BATCH_RECORDS)
-    if (records.length === 0) return null
+    const found = await this.parts.readRecords(firstSeq, BATCH_RECORDS)
+    if (found.length === 0) return null
+    const records = withFewGaps(found, firstSeq)
     await this.parts.pause()
     const out = { bytes: Buffer.alloc(PAYLOAD_BYTES), at: 0 }
     encodePayload(out, {
@@ -252,11 +249,17 @@ export function gapsOf(records: IntervalRecord[], nextSeq: number): Gap[] {
   const gaps: Gap[] = []
   let seq = nextSeq
   records.forEach(record => {
-    if (record.firstSeq > seq && gaps.length < MAX_GAPS)
-      gaps.push({ firstSeq: seq, lastSeq: record.firstSeq - 1 })
+    if (record.firstSeq > seq) gaps.push({ firstSeq: seq, lastSeq: record.firstSeq - 1 })
     seq = record.lastSeq + 1
   })
   return gaps
+}
+
+/** The records before which at most as many gaps lie as a batch may declare. */
+function withFewGaps(records: IntervalRecord[], nextSeq: number): IntervalRecord[] {
+  let count = records.length
+  while (gapsOf(records.slice(0, count), nextSeq).length > MAX_GAPS) count--
+  return records.slice(0, count)
 }
 
 function headerOf(meterId: Buffer): Buffer {

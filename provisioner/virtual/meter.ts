@@ -142,12 +142,14 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     const { clock, prefix } = options;
     const paced = clock.rate === Infinity ? 0 : Math.floor(virtualMs(clock, Date.now()));
     nowMs = Math.max(paced, nowMs + afterMs);
-    i2c.powerOn(nowMs);
-    bus.powerOn(nowMs);
     const isWritten = store.programHash() === bytecodeHash;
     const flash = isWritten ? store.flash() : store.flashForNewProgram();
     const program = isWritten ? undefined : options.bytecode;
     vm = startVm({ ...{ deviceId: store.deviceId, clock, nowMs, flash, program, prefix } }, events);
+    // Starting the process took time too: the chips get power when the machine says that it has.
+    nowMs = vm.nowMs();
+    i2c.powerOn(nowMs);
+    bus.powerOn(nowMs);
   };
 
   return {

@@ -29,3 +29,8 @@ test('a slow reply changes nothing; a small difference is none; a jump is said',
   t.true(clock.synchronise(1_795_000_160, nowMs));
   t.is(clock.unixS(), 1_795_000_160);
 });
+
+test('a time below what was told before the boot is a jump', (t) => {
+  t.true(new Clock(() => 0, 1_795_000_000).synchronise(1_794_999_999, 0));
+  t.false(new Clock(() => 0, 1_795_000_000).synchronise(1_795_000_000, 0));
+});

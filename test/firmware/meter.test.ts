@@ -10,6 +10,7 @@ import { buildFirmware } from '../../provisioner/meter/build.ts';
 import { createVirtualMeter, type VirtualMeter } from '../../provisioner/virtual/meter.ts';
 import { openTestLedger, type TestLedger } from '../helpers/ledger.ts';
 
+const { FLAG } = await import('../../firmware/wire.ts');
 const ORIGIN = 'ledger.test/commons';
 const PAIR_KEY = Buffer.alloc(32, 0x5a);
 const CUTS = 6;
@@ -106,6 +107,21 @@ test.serial('a node that goes down is reported at once, and so is a long press',
   const reports = ledger.posted.length;
   meter.pressButton(1500);
   await until('another report', () => ledger.posted.length > reports);
+  t.pass();
+});
+
+test.serial('a sensor that is gone adds no energy, and the record says so', async (t) => {
+  const { meter, ledger, until, statement } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  await until('a record', () => ledger.records.length > 0);
+  meter.setFault('sensor', 'gone');
+  await until('a faulty record', () => ledger.records.some(({ flags }) => flags & FLAG.sensorFault));
+  meter.setFault('sensor', undefined);
+  const faulty = ledger.records.length;
+  await until('sound records', () =>
+    ledger.records.slice(faulty).some(({ flags, meanMilliW }) => flags === 0 && meanMilliW > 2700),
+  );
   t.pass();
 });
 
