@@ -45,7 +45,8 @@ export interface ConfigureOutcome {
 
 /** Times that a run is taken up again after the connection dropped. */
 const maxDrops = 5;
-const factsTimeoutMs = 120_000;
+/** A node that has just booted waits for its own services first (operation/units.ts). */
+const factsTimeoutMs = 180_000;
 const retryMs = 1000;
 
 /**

@@ -11,6 +11,12 @@ export interface UnitState {
 
 export type UnitStates = Record<string, UnitState>;
 
+/**
+ * A node that has just booted greets by SSH before all of it runs: units that systemd is about to
+ * start are waited for, since a plan would start them once more.
+ */
+const pendingWaitS = 90;
+
 export function unitStates(units: string[]): Fact<UnitStates> {
   const names = units.join(' ');
   return {
@@ -19,11 +25,22 @@ export function unitStates(units: string[]): Fact<UnitStates> {
     [ -L "$link" ] && echo "enabled $unit"
   done
 done
-systemctl show --property=Id,ActiveState -- ${names}`,
+show() {
+  shown=$(systemctl show --property=Id,ActiveState,Job -- ${names})
+}
+tries=0
+while show && [ $tries -lt ${pendingWaitS / 2} ]; do
+  case $shown in
+    *Job=[0-9]*) sleep 2 ;;
+    *) break ;;
+  esac
+  tries=$((tries + 1))
+done
+[ -n "$shown" ] && echo "$shown"`,
     parse(text, exitCode) {
       if (exitCode !== 0) throw new FactError('systemctl show to succeed', `exit ${exitCode}`);
       const enabled = new Set([...text.matchAll(/^enabled (\S+)$/gm)].map((match) => match[1]));
-      const shown = [...text.matchAll(/^Id=(\S+)\nActiveState=(\S+)$/gm)];
+      const shown = [...text.matchAll(/^Id=(\S+)\nActiveState=(\S+)\nJob=\d*$/gm)];
       return Object.fromEntries(
         shown.map(([, unit, active]) => [unit, { enabled: enabled.has(unit), active }]),
       );

@@ -27,7 +27,7 @@ const freshAnswers: Record<string, string> = {
   hostname: 'alice',
   localtime: '/usr/share/zoneinfo/Etc/UTC',
   resolvers: 'nameserver 127.0.0.53',
-  units: 'Id=nginx.service\nActiveState=active',
+  units: 'Id=nginx.service\nActiveState=active\nJob=',
   server: '{"host": "localhost"}',
 };
 

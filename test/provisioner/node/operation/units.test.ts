@@ -7,12 +7,15 @@ const text = `enabled nginx.service
 enabled snac2.service
 Id=nginx.service
 ActiveState=active
+Job=
 
 Id=snac2.service
 ActiveState=failed
+Job=
 
 Id=nftables.service
-ActiveState=active`;
+ActiveState=active
+Job=214`;
 
 test('tells what keeps a unit from running, now or after a reboot', (t) => {
   const states = unitStates([]).parse(text, 0);
