@@ -1,29 +1,22 @@
 // Builds DeviceScript programs around the meter's parts, and runs them in the machine with no bus
 // and no network: for vectors that must come out alike in the meter and on Node.
-import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { buildFirmware } from '../../provisioner/meter/build.ts';
 import { loadVm } from '../../provisioner/virtual/vm-module.ts';
 
 const FIRMWARE = fileURLToPath(new URL('../../firmware/', import.meta.url));
-const DEVS = fileURLToPath(
-  new URL('../../node_modules/@devicescript/cli/devicescript', import.meta.url),
-);
 
 /** The bytecode of a program whose files stand beside the firmware's own; `main.ts` is one of them. */
-export async function buildProgram(files: Record<string, string>): Promise<Buffer> {
+export async function buildProgram(files: Record<string, string>): Promise<Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'meter-'));
   try {
-    const own = (path: string) => !/node_modules|\.devicescript|built/.test(path.slice(FIRMWARE.length));
-    cpSync(FIRMWARE, folder, { recursive: true, filter: own });
+    const isSource = (path: string) => path === FIRMWARE || /\.(ts|json)$/.test(path);
+    cpSync(FIRMWARE, folder, { recursive: true, filter: isSource });
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    writeFileSync(join(folder, 'package.json'), '{"name":"meter","version":"0.0.0"}');
-    const options = { cwd: folder, env: { ...process.env, NO_COLOR: '1' } };
-    await promisify(execFile)(process.execPath, [DEVS, 'build', 'main.ts'], options);
-    return readFileSync(join(folder, '.devicescript/bin/bytecode.devs'));
+    return (await buildFirmware({ folder })).bytecode;
   } finally {
     rmSync(folder, { recursive: true });
   }
