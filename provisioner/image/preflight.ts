@@ -14,12 +14,12 @@ const NEEDED_BYTES = 3 * 1024 ** 3;
 
 /** @throws KitError `tool-missing`, `keyring-missing`, `no-space` */
 export async function requireMeans(workDir: string): Promise<void> {
-  await requireTools(['mmdebstrap', 'apt-get', 'setpriv', 'tar', ...unshareTools()]);
+  await requireTools(['mmdebstrap', 'apt-get', 'setpriv', 'tar', 'unshare', ...userTools()]);
   await requireKeyring();
   await requireSpace(workDir);
 }
 
-function unshareTools(): string[] {
+function userTools(): string[] {
   return process.getuid?.() === 0 ? [] : ['newuidmap'];
 }
 

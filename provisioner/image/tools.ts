@@ -43,7 +43,7 @@ export async function openTools(tar: string, dir: string, epochS: number): Promi
       run(
         [file(loader), '--argv0', tool, '--library-path', file(libraries), file(`usr/${tool}`)]
           .concat(args),
-        { env, input },
+        { name: tool, env, input },
       ),
   };
 }

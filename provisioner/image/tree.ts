@@ -118,10 +118,17 @@ export async function makeTree(job: TreeJob): Promise<Tree> {
   return tree;
 }
 
+/**
+ * Root's mmdebstrap mounts /proc, /sys and /dev in the tree. In namespaces of its own, mounts and
+ * processes go with it, however it ends; under unshare it makes such namespaces itself.
+ */
+const rootNamespaces = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
 async function bootstrap(job: TreeJob, tar: string): Promise<void> {
   const { recipe, suites, workDir } = job;
   const asRoot = process.getuid?.() === 0;
   const argv = [
+    ...(asRoot ? rootNamespaces : []),
     'mmdebstrap',
     `--mode=${asRoot ? 'root' : 'unshare'}`,
     `--variant=${recipe.variant}`,
@@ -139,8 +146,11 @@ async function bootstrap(job: TreeJob, tar: string): Promise<void> {
   const env: Record<string, string> = { SOURCE_DATE_EPOCH: String(recipe.epochS) };
   // Under unshare the tree belongs to a user who cannot enter a private home folder.
   if (asRoot) env.TMPDIR = workDir;
+  // A user's tree stands in /tmp: only mmdebstrap can remove it, so it is asked to.
+  const endWith = asRoot ? 'SIGKILL' : 'SIGTERM';
   try {
-    await run(argv, { env, onErrorLine: job.onLine, signal: job.signal });
+    const { onLine: onErrorLine, signal } = job;
+    await run(argv, { name: 'mmdebstrap', env, onErrorLine, signal, endWith });
   } catch (error) {
     if (!(error instanceof KitError) || !error.got?.includes('NO_PUBKEY')) throw error;
     throw new KitError({
