@@ -63,7 +63,8 @@ cd "$(readlink -f "/sys/class/block/$name")"
 cat start size ../size`,
   parse(text, exitCode) {
     if (exitCode !== 0) return undefined;
-    const [startBytes, sizeBytes, diskBytes] = text.split('\n').map((line) => wholeNumber(line) * 512);
+    const bytes = text.split('\n').map((line) => wholeNumber(line) * 512);
+    const [startBytes, sizeBytes, diskBytes] = bytes;
     return { startBytes, sizeBytes, diskBytes };
   },
 };

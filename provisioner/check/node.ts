@@ -1,4 +1,4 @@
-// The node as its own system tells it over SSH: clock, drive, first boot, secrets, firewall, services.
+// The node as its own system tells it over SSH: clock, drive, first boot, secrets, services.
 // Judging is pure; a node that cannot be logged into leaves all of it unknown.
 
 import { gatherFacts } from '../node/configure.ts';
@@ -122,7 +122,8 @@ function judgeSecrets(hostKeyOnEsp: boolean | undefined): Check {
 
 function judgeServices({ units: states }: NodeFacts): Check {
   const amiss = Object.values(units).flatMap((unit) => unitAmiss(unit, states) ?? []);
-  if (amiss.length === 0) return ok('services', `${Object.values(units).length} enabled and active`);
+  const count = Object.values(units).length;
+  if (amiss.length === 0) return ok('services', `${count} enabled and active`);
   return failed('services', amiss.join(', '), 'Run `kit configure`; then look at their journal.');
 }
 

@@ -97,7 +97,8 @@ export async function reach(
     } catch (error) {
       const retried = error instanceof KitError && retriedCodes.has(error.code);
       if (!retried || performance.now() + retryMs > untilMs) throw error;
-      if (tries === 0) options.report?.({ type: 'waiting', text: `${options.kit}: waiting for it` });
+      const text = `${options.kit}: waiting for it`;
+      if (tries === 0) options.report?.({ type: 'waiting', text });
       await sleep(retryMs);
     }
   }

@@ -1,5 +1,5 @@
 // Steps: what is to be done on a node, as values. An operation makes them from desired state and
-// facts; the plan prints them; `apply` sends them. Whatever a step does may be done twice, and may be
+// facts; the plan prints them; `apply` sends them. Whatever a step does may be done twice, and be
 // cut off anywhere: files are replaced whole, and commands are written to be repeated.
 
 import { createHash } from 'node:crypto';

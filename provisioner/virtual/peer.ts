@@ -43,7 +43,10 @@ const nginxConfig = '/etc/commons-kit/peer-nginx.conf';
 const startTimeoutMs = 60_000;
 const shellTimeoutMs = 60_000;
 
-/** Resolves when both servers listen. An account made before is kept. @throws KitError `peer-failed` */
+/**
+ * Resolves when both servers listen. An account made before is kept.
+ * @throws KitError `peer-failed`
+ */
 export async function startPeer(options: PeerOptions): Promise<RunningPeer> {
   await writeTree(options);
   const shell = shellOf(options);
@@ -96,7 +99,10 @@ function prepareScript({ domain, user }: PeerOptions): string {
   const folder = `${data}/user/${user}`;
   return `set -eu
 update-ca-certificates >/dev/null 2>&1
-[ -s ${data}/server.json ] || { rm -rf ${data}; printf '\\n\\nlocalhost\\n\\n' | snac init ${data}; }
+if [ ! -s ${data}/server.json ]; then
+  rm -rf ${data}
+  printf '\\n\\nlocalhost\\n\\n' | snac init ${data}
+fi
 sed -i -e 's|"host": "[^"]*"|"host": "${domain}"|' -e 's|"prefix": "[^"]*"|"prefix": ""|' \\
   ${data}/server.json
 if [ ! -s ${folder}/key.json ]; then

@@ -1,5 +1,5 @@
-// Effects: what must follow when files change (reload this, load that). A run may be cut off between
-// the file and its effect, and then the file no longer differs; so an effect leaves a stamp, the
+// Effects: what must follow when files change (reload this, load that). A run may be cut off
+// between the file and its effect, and then the file no longer differs; so an effect leaves a stamp, the
 // digest of all it depends on, and is due whenever the stamp is another. Pure.
 
 import { createHash } from 'node:crypto';

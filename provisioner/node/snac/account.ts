@@ -14,7 +14,7 @@ export interface SnacPeer {
   readonly account: string;
   /** The actor's id. */
   readonly actor: string;
-  /** Asks to follow; the other side's consent shows in `following`. @param account `@user@domain` */
+  /** Asks to follow `@user@domain`; the other side's consent shows in `following`. */
   follow(account: string): Promise<void>;
   unfollow(account: string): Promise<void>;
   post(text: string): Promise<void>;

@@ -1,5 +1,5 @@
-// What a snac node should be: plain Debian with snac2 behind nginx, a firewall, the meter's counters
-// and its relay to the ledger. The values that differ between kits; all else is in the plan.
+// What a snac node should be: plain Debian with snac2 behind nginx, a firewall, the meter's
+// counters and its relay to the ledger. The values that differ between kits; all else is in the plan.
 
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';

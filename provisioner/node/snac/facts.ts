@@ -58,7 +58,8 @@ done`,
     stamps,
     units: unitStates(Object.values(units)),
     caTrusted: {
-      script: `tr -d '\\n' </etc/ssl/certs/ca-certificates.crt | grep -qF ${pemBody(caCertificate)}`,
+      script: `tr -d '\\n' </etc/ssl/certs/ca-certificates.crt |
+  grep -qF ${pemBody(caCertificate)}`,
       parse: (_, exitCode) => exitCode === 0,
     },
     firewallLoaded: { script: 'nft list table inet commons', parse: firewallLoaded },
@@ -71,7 +72,7 @@ done`,
   };
 }
 
-/** Base64 alone: safe as a word of the shell, and as it stands in a bundle without its line ends. */
+/** Base64 alone: safe as a word of the shell, and as a bundle has it without its line ends. */
 function pemBody(pem: string): string {
   return pem.replace(/-----[A-Z ]+-----|[^A-Za-z0-9+/=]/g, '');
 }

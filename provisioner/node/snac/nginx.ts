@@ -72,7 +72,7 @@ ${listen}    http2 on;
 /**
  * The address is a variable, so that nginx looks it up when it is asked and starts without it.
  * Only IPv4 is looked up: nginx gives up on a name if either lookup fails, and some home routers
- * refuse the other. Meters cannot read chunked replies (FACTS): nginx ends those by closing instead.
+ * refuse the other. Meters cannot read chunked replies (FACTS): nginx ends those by closing.
  */
 function relay({ ledger, resolvers }: NginxSite): string {
   const names = resolvers.map((address) => (isIPv6(address) ? `[${address}]` : address));

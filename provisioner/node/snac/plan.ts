@@ -12,7 +12,8 @@ import type { SnacDesired } from './desired.ts';
 import { caPath, snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { firewallPath, firewallRules } from './firewall.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
-import { ownerCommand, passwordHash, restartCommand, serverFile, serverSettings } from './server.ts';
+import { ownerCommand, passwordHash, restartCommand } from './server.ts';
+import { serverFile, serverSettings } from './server.ts';
 
 export const snac: NodeKind<SnacDesired, SnacFacts> = {
   name: 'snac',
