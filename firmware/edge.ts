@@ -43,7 +43,10 @@ const TRANSACTION = 0x80
 /** An answer takes 1 to 20 ms: after this long there will be none. */
 const ANSWER_MS = 1000
 
-/** A bus elsewhere, by Jacdac's I2C service: command 0x80 [address, count, bytes], its report [status, read]. */
+/**
+ * A bus elsewhere, by Jacdac's I2C service: command 0x80 [address, count, bytes], its report
+ * [status, read].
+ */
 export class ServiceBus implements Bus {
   private service: ds.I2C
   private waiting: ds.Fiber | null = null

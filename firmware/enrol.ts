@@ -1,9 +1,10 @@
-// Which key the meter reports with, and the statement by which the bench enrols it. A pairing, known
-// by the bench's nonce, has a key of its own; signature index 0 of that key is spent on its
+// Which key the meter reports with, and the statement by which the bench enrols it. A pairing,
+// known by the bench's nonce, has a key of its own; signature index 0 of that key is spent on its
 // enrolment statement and on nothing else, ever.
 //
 // Owns that binding. The statement's hash is durable before index 0 signs it; the same statement
-// gives the same bytes at each boot; a different one gets a new key. It never grows or holds a tree.
+// gives the same bytes at each boot; a different one gets a new key. It never grows or holds a
+// tree.
 import { encodeEnrol } from './wire.js'
 
 export interface StoredKey {
@@ -86,7 +87,8 @@ export async function enrol<S extends Signer>(
   if (store.key === null || (mark !== null && !sameBytes(mark.nonce, pairing.nonce)))
     await newKey(parts, pairing)
   let opened = await openKey(parts)
-  if (store.link.lastHash !== null) return { signer: opened.signer, meterId: opened.meterId, statement: null }
+  if (store.link.lastHash !== null)
+    return { signer: opened.signer, meterId: opened.meterId, statement: null }
   let statement = await signStatement(parts, pairing, opened)
   if (statement === null) {
     await newKey(parts, pairing)

@@ -1,6 +1,6 @@
-// FRAM MB85RC256V (Fujitsu datasheet MB85RC256V-DS501-00017): 32 KB at I²C address 0x50, two address
-// bytes, no wear, no write delay. What a fulfilled write wrote survives a power cut; a cut write
-// leaves a prefix.
+// FRAM MB85RC256V (Fujitsu datasheet MB85RC256V-DS501-00017): 32 KB at I²C address 0x50, two
+// address bytes, no wear, no write delay. What a fulfilled write wrote survives a power cut; a cut
+// write leaves a prefix.
 //
 // Owns the chip's protocol. It knows nothing of what is stored. One transaction at a time: the bus
 // that it is given sees to that.

@@ -5,7 +5,9 @@
 // that the caller gives, and never waits longer than the caller says: a server that dribbles is as
 // dead as a silent one. One request at a time: the meter has one socket.
 
-/** A byte stream to a server. `receive` gives undefined after `timeoutMs`, null once it is closed. */
+/**
+ * A byte stream to a server. `receive` gives undefined after `timeoutMs`, null once it is closed.
+ */
 export interface Connection {
   send(bytes: Buffer): Promise<void>
   receive(timeoutMs: number): Promise<Buffer | null | undefined>

@@ -1,8 +1,8 @@
-// Power monitor INA226 (Texas Instruments SBOS547): shunt and bus voltage, 16 bits each, averaged by
-// the chip itself. Turns register values into integer µW by a calibration of two points.
+// Power monitor INA226 (Texas Instruments SBOS547): shunt and bus voltage, 16 bits each, averaged
+// by the chip itself. Turns register values into integer µW by a calibration of two points.
 //
-// Owns the chip's registers. It integrates nothing and keeps no time. Power is reckoned from the two
-// voltages, in integers: the chip's own power register drops bits.
+// Owns the chip's registers. It integrates nothing and keeps no time. Power is reckoned from the
+// two voltages, in integers: the chip's own power register drops bits.
 
 /** Writes `bytes` to the chip at `address`, then reads `count` bytes; throws if nobody answers. */
 export interface Bus {
@@ -60,8 +60,8 @@ export class Ina226 {
   }
 
   /**
-   * The mean power of the last window; null until one has finished since the chip was set up. Throws
-   * if the chip is absent or not an INA226. A chip that lost its setup is set up again.
+   * The mean power of the last window; null until one has finished since the chip was set up.
+   * Throws if the chip is absent or not an INA226. A chip that lost its setup is set up again.
    */
   async read(): Promise<Reading | null> {
     if ((await this.get(CONFIG)) !== SETUP) {

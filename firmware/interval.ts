@@ -53,10 +53,14 @@ export const REACH = { unknown: 0, up: 1, down: 2 }
 const NANO_J_PER_MICRO_WH = 3600000
 const SECONDS_PER_DAY = 86400
 
-/** Where the counters stand after a start: what is known from before, and which record that left. */
+/**
+ * Where the counters stand after a start: what is known from before, and which record that left.
+ */
 export interface Resumed {
   running: Running
-  /** The interval that the power cut ended, to be appended; null if it was, or nothing had begun. */
+  /**
+   * The interval that the power cut ended, to be appended; null if it was, or nothing had begun.
+   */
   cutRecord: IntervalRecord | null
 }
 
@@ -164,7 +168,9 @@ export function close(running: Running, nextSeq: number): IntervalRecord {
   return record
 }
 
-/** Lets the interval under way begin at `seq`, where the ledger wants more than the meter counted. */
+/**
+ * Lets the interval under way begin at `seq`, where the ledger wants more than the meter counted.
+ */
 export function renumber(running: Running, seq: number): void {
   running.record.firstSeq = seq
   running.record.lastSeq = seq

@@ -115,7 +115,9 @@ export class Journal {
   outstanding: Outstanding | null = null
   key: StoredKey | null = null
   pairing: PairingMark | null = null
-  /** The next unused signature index of `key`; -1 if it is not known: then nothing can be signed. */
+  /**
+   * The next unused signature index of `key`; -1 if it is not known: then nothing can be signed.
+   */
   nextSignature = -1
   private store: Store
   private header: Cell
@@ -244,7 +246,9 @@ export class Journal {
     return crc === getNumber(bytes, NODE_BYTES, 4) ? bytes.slice(0, NODE_BYTES) : null
   }
 
-  /** Ties a node to its place and to the key's public identifier, so that an old key's is refused. */
+  /**
+   * Ties a node to its place and to the key's public identifier, so that an old key's is refused.
+   */
   private nodeSalt(address: number): number {
     const key = this.key
     if (key === null) throw new Error('journal: no key')
@@ -326,7 +330,9 @@ class Cell {
     return payload
   }
 
-  /** Writes the slot that does not hold the newest value; a write that fails leaves that one valid. */
+  /**
+   * Writes the slot that does not hold the newest value; a write that fails leaves that one valid.
+   */
   async write(payload: Buffer): Promise<void> {
     if (payload.length + 8 > this.slotBytes) throw new Error('journal: cell too small')
     const slot = 1 - this.slot

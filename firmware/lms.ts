@@ -80,7 +80,10 @@ const D_INTR = 0x8383
 /** Hashes between two pauses: about 25 machine steps each, far below the limit of 131,072. */
 const HASHES_BETWEEN_PAUSES = 1024
 
-/** RFC 8554 table 1 and RFC 9858 table 1, by the low two bits of the type: w, then p and ls for each n. */
+/**
+ * RFC 8554 table 1 and RFC 9858 table 1, by the low two bits of the type: w, then p and ls for each
+ * n.
+ */
 const OTS_ROWS = [
   { w: 1, p32: 265, ls32: 7, p24: 200, ls24: 8 },
   { w: 2, p32: 133, ls32: 6, p24: 101, ls24: 6 },

@@ -131,7 +131,9 @@ async function openMeter(bus: Bus): Promise<Meter> {
   }
 }
 
-/** Runs `work` for ever; what it throws is shown and counted, and it starts again a little later. */
+/**
+ * Runs `work` for ever; what it throws is shown and counted, and it starts again a little later.
+ */
 async function keepRunning(meter: Meter, name: string, work: () => Promise<void>): Promise<void> {
   for (;;) {
     try {

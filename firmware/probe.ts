@@ -1,5 +1,6 @@
-// Asks the node for its counters: an answer is at once the proof that it is up and what it claims of
-// its traffic. Reads the node's JSON strictly: numbers exactly, nothing beyond what is named here.
+// Asks the node for its counters: an answer is at once the proof that it is up and what it claims
+// of its traffic. Reads the node's JSON strictly: numbers exactly, nothing beyond what is named
+// here.
 //
 // Owns that format (see docs/meter.md). It keeps nothing and never decides when to ask.
 

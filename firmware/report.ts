@@ -1,9 +1,9 @@
-// Reports to the ledger: builds a batch of what it lacks, signs it, keeps it whole, posts it through
-// the node's relay or directly, and believes nothing but a reply that carries the pairing key's tag
-// over this very batch and this attempt's nonce. An untagged answer changes nothing.
+// Reports to the ledger: builds a batch of what it lacks, signs it, keeps it whole, posts it
+// through the node's relay or directly, and believes nothing but a reply that carries the pairing
+// key's tag over this very batch and this attempt's nonce. An untagged answer changes nothing.
 //
-// Owns the order of these steps. The bytes are those of wire.ts; what must survive is in the journal
-// before a byte is sent. It never decides when to report.
+// Owns the order of these steps. The bytes are those of wire.ts; what must survive is in the
+// journal before a byte is sent. It never decides when to report.
 import {
   ALG,
   REPLY,
@@ -51,7 +51,9 @@ export interface ReportParts {
   digest(bytes: Buffer): Buffer
   hmac(key: Buffer, bytes: Buffer): Buffer
   random(size: number): Buffer
-  /** Awaited between steps: encoding 24 records takes half the machine steps there may be at once. */
+  /**
+   * Awaited between steps: encoding 24 records takes half the machine steps there may be at once.
+   */
   pause(): Promise<void>
   /** Takes the time of a reply whose request went out at `sentMs`. */
   synchronise(unixS: number, sentMs: number): void
@@ -175,7 +177,9 @@ export class Reporter {
     }
   }
 
-  /** The reply in `body` if its tag, addressee, batch and nonce are right; null for anything else. */
+  /**
+   * The reply in `body` if its tag, addressee, batch and nonce are right; null for anything else.
+   */
   private open(body: Buffer, nonce: Buffer): Reply<Buffer> | null {
     const { outstanding } = this.parts.store
     if (outstanding === null) return null
@@ -235,8 +239,8 @@ export function signedMessage(meterId: Buffer, payload: Buffer, signature: Buffe
 }
 
 /**
- * How long to wait after `failures` attempts in a row without success: 30 s, doubled each time up to
- * `mostS`, of which a random half is left out, so that meters do not come back all at once.
+ * How long to wait after `failures` attempts in a row without success: 30 s, doubled each time up
+ * to `mostS`, of which a random half is left out, so that meters do not come back all at once.
  */
 export function backOffMs(failures: number, mostS: number, random: number): number {
   let seconds = 30

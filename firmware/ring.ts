@@ -60,7 +60,9 @@ interface Filling {
 }
 
 const HEADER_BYTES = 16
-/** The longest delta: head, mask, and twenty changes of eight bytes; then its crc and the end mark. */
+/**
+ * The longest delta: head, mask, and twenty changes of eight bytes; then its crc and the end mark.
+ */
 const MAX_ENTRY_BYTES = 2 + 3 + 160 + 3
 
 /** Opens the ring, whatever a power cut left there. */
@@ -203,7 +205,8 @@ export class Ring {
     const address = this.free[0]
     this.generation++
     const page = { address, generation: this.generation, firstSeq, lastSeq: 0 }
-    // The header and the first end mark go in one write: without the mark an old entry might follow.
+    // The header and the first end mark go in one write: without the mark an old entry might
+    // follow.
     const start = Buffer.alloc(HEADER_BYTES + 1)
     this.putHeader(start, page)
     await this.parts.write(address, start)

@@ -42,7 +42,9 @@ const NOMINAL = { id: 0, nanoAmpPerStep: 250000, offsetNanoAmp: 0, nanoVoltPerSt
 const TIMES = [900, 3600, 30]
 const DEFAULT_HEIGHT = 10
 
-/** The pairing; null while the meter is not paired. Throws, naming the key, if a setting is wrong. */
+/**
+ * The pairing; null while the meter is not paired. Throws, naming the key, if a setting is wrong.
+ */
 export async function readPairing(get: Get): Promise<Pairing | null> {
   const ledger = await get('ledger')
   if (ledger === null) return null

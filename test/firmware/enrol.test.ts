@@ -13,13 +13,15 @@ const wire = await import('../../firmware/wire.ts');
 const sha256 = (...parts: (Buffer | string)[]) =>
   parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
 const first: Pairing = {
-  origin: 'ledger.test/commons', nonce: Buffer.alloc(32, 1), firmwareHash: Buffer.alloc(32, 2), height: 5,
+  origin: 'ledger.test/commons', nonce: Buffer.alloc(32, 1), firmwareHash: Buffer.alloc(32, 2),
+  height: 5,
 };
 
 function memory() {
   const bytes = Buffer.alloc(8192);
   return {
-    read: async (address: number, length: number) => Buffer.from(bytes.subarray(address, address + length)),
+    read: async (address: number, length: number) =>
+      Buffer.from(bytes.subarray(address, address + length)),
     write: async (address: number, part: Buffer) => void bytes.set(part, address),
   };
 }

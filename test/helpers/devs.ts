@@ -9,7 +9,9 @@ import { loadVm } from '../../provisioner/virtual/vm-module.ts';
 
 const FIRMWARE = fileURLToPath(new URL('../../firmware/', import.meta.url));
 
-/** The bytecode of a program whose files stand beside the firmware's own; `main.ts` is one of them. */
+/**
+ * The bytecode of a program whose files stand beside the firmware's own; `main.ts` is one of them.
+ */
 export async function buildProgram(files: Record<string, string>): Promise<Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'meter-'));
   try {

@@ -60,7 +60,8 @@ export async function openTestLedger(
     if (accepted.has(hash)) return 'repeated';
     const { records } = payload;
     const first = payload.gaps[0]?.firstSeq ?? records[0].firstSeq;
-    const linked = Buffer.compare(payload.previous ?? Buffer.alloc(0), lastHash ?? Buffer.alloc(0)) === 0;
+    const none = Buffer.alloc(0);
+    const linked = (payload.previous ?? none).equals(lastHash ?? none);
     if (!linked || Math.min(first, records[0].firstSeq) !== nextSeq) return 'notNext';
     ledger.records.push(...records);
     ledger.gaps += payload.gaps.length;
@@ -129,7 +130,10 @@ export async function openTestLedger(
 }
 
 /** HSS with one level: u32 0 before an LMS signature, u32 1 before an LMS key. */
-function verifies(publicKey: Buffer, envelope: { header: Buffer; payload: Buffer; proof: Buffer }): boolean {
+function verifies(
+  publicKey: Buffer,
+  envelope: { header: Buffer; payload: Buffer; proof: Buffer },
+): boolean {
   const message = encoded((out) => wire.encodeSigStructure(out, envelope.header, envelope.payload));
   return verifyLms(publicKey.subarray(4), message, envelope.proof.subarray(4));
 }

@@ -3,8 +3,10 @@
 import { createHash } from 'node:crypto';
 
 const CHAINS: Record<string, { p: number; ls: number }> = {
-  '32/1': { p: 265, ls: 7 }, '32/2': { p: 133, ls: 6 }, '32/4': { p: 67, ls: 4 }, '32/8': { p: 34, ls: 0 },
-  '24/1': { p: 200, ls: 8 }, '24/2': { p: 101, ls: 6 }, '24/4': { p: 51, ls: 4 }, '24/8': { p: 26, ls: 0 },
+  '32/1': { p: 265, ls: 7 }, '32/2': { p: 133, ls: 6 },
+  '32/4': { p: 67, ls: 4 }, '32/8': { p: 34, ls: 0 },
+  '24/1': { p: 200, ls: 8 }, '24/2': { p: 101, ls: 6 },
+  '24/4': { p: 51, ls: 4 }, '24/8': { p: 26, ls: 0 },
 };
 
 /** Whether `signature` is an LMS signature of `message` under the LMS public key. */
