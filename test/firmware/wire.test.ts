@@ -1,5 +1,5 @@
 // The wire format on Node: the kept vectors, the worked example of docs/wire.md, and properties.
-// The same vectors run in the meter's virtual machine (test/firmware/vm).
+// The same vectors run in the meter's virtual machine (test/firmware/edge.test.ts).
 
 import { readFileSync } from 'node:fs';
 import test from 'ava';
