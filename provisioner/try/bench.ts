@@ -7,27 +7,33 @@ import { $ } from 'zx';
 import { replaceDurably } from '../campaign/durable.ts';
 import { DOMAIN, KIT, LEDGER_DOMAIN, OWNER, PEER_DOMAIN, type Trial } from './trial.ts';
 
-/** Builds the image, with its root as a tar, and unpacks that for the second server. */
+const ROOT_TAR = 'snac-amd64.root.tar';
+
+/** Builds the image, with its root as a tar. */
 export async function buildImage(trial: Trial, say: (text: string) => void): Promise<void> {
-  const { images, peer } = trial.folder;
-  const words = ['image', 'build', 'snac', '--out', images, '--root-tar'];
-  const { result } = await trial.kit(words, { onProgress: say });
-  const tree = join(peer, 'tree');
-  const whole = `${tree}.whole`;
-  if (existsSync(whole) && readFileSync(whole, 'utf8') === result.rawSha256) return;
-  say("unpacking the second server's tree");
-  rmSync(tree, { recursive: true, force: true });
-  await mkdir(tree, { recursive: true });
-  await $`tar -x --numeric-owner -f ${result.rootTar} -C ${tree}`.quiet();
-  await replaceDurably(whole, result.rawSha256);
+  const words = ['image', 'build', 'snac', '--out', trial.folder.images, '--root-tar'];
+  await trial.kit(words, { onProgress: say });
 }
 
-/** Writes the campaign if there is none, and puts the kit on its drive if it is not there. */
+/**
+ * Writes the campaign if there is none, puts the kit on its drive if it is not there, and unpacks
+ * the second server's tree. A new drive gets a new second server: servers that met before remember
+ * each other's keys, and an account that began anew would be taken for a forger.
+ */
 export async function makeDrive(trial: Trial, say: (text: string) => void): Promise<void> {
   const { folder } = trial;
   if (!existsSync(folder.campaign)) await writeCampaign(trial);
+  const tree = join(folder.peer, 'tree');
+  const whole = `${tree}.whole`;
+  if (!existsSync(folder.drive)) rmSync(whole, { force: true });
   const to = ['--drive', folder.drive, '--images', folder.images, '--yes'];
   await trial.kit(['make', KIT, ...to, '--until', 'flash'], { onProgress: say });
+  if (existsSync(whole)) return;
+  say("unpacking the second server's tree");
+  rmSync(tree, { recursive: true, force: true });
+  await mkdir(tree, { recursive: true });
+  await $`tar -x --numeric-owner -f ${join(folder.images, ROOT_TAR)} -C ${tree}`.quiet();
+  await replaceDurably(whole, '');
 }
 
 /** `kit new`, then the two changes that a volunteer would make by hand for a trial. */

@@ -2,7 +2,6 @@
 // their JSON events into progress and their JSON errors back into errors.
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { KitError, type KitErrorParts } from '../errors.ts';
@@ -37,13 +36,18 @@ export async function runCommand(run: CommandRun): Promise<CommandOutcome> {
   const here = ['setpriv', '--pdeathsig', 'KILL'];
   const command = [process.execPath, script, ...(run.global ?? []), ...run.words];
   const [program, ...words] = run.enter ? run.enter(command) : [...here, ...command];
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], signal: run.signal });
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<number | null | Error>((resolve) => {
+    child.once('close', resolve);
+    child.on('error', resolve);
+  });
+  const stop = (): void => void child.kill('SIGTERM');
+  run.signal.addEventListener('abort', stop, { once: true });
   const heard: { result?: any; error?: KitErrorParts; text: string; last: string } = {
     text: '',
     last: '',
   };
   child.stderr.on('data', (chunk) => (heard.last = (heard.last + chunk).slice(-4000)));
-  const ended = Promise.race([once(child, 'close'), once(child, 'error')]);
   for await (const line of createInterface({ input: child.stdout })) {
     heard.text += `${line}\n`;
     const event = parse(line);
@@ -52,7 +56,8 @@ export async function runCommand(run: CommandRun): Promise<CommandOutcome> {
     else if (event.type === 'result') heard.result = event.result;
     else if (typeof event.text === 'string') run.onProgress?.(event.text);
   }
-  const [status] = (await ended) as [number | Error | null];
+  const status = await ended;
+  run.signal.removeEventListener('abort', stop);
   if (typeof status === 'number' && (run.accept ?? [0]).includes(status)) {
     return { status, result: heard.result ?? parse(heard.text), text: heard.text };
   }

@@ -34,7 +34,10 @@ export async function bootNode(trial: Trial, say: (text: string) => void): Promi
   const load = createLoad(CPUS);
   let machine = await boot(trial, home, say);
   load.plugIn();
-  const watch = setInterval(() => load.sample(machine.cpuSeconds(), Date.now()), LOAD_SAMPLE_MS);
+  const watch = setInterval(() => {
+    const cpuSeconds = machine.cpuSeconds();
+    if (cpuSeconds !== undefined) load.sample(cpuSeconds, Date.now());
+  }, LOAD_SAMPLE_MS);
   trial.onStop(async () => {
     clearInterval(watch);
     await machine.shutDown(trial.signal.aborted ? 0 : SHUTDOWN_LIMIT_MS);
@@ -45,6 +48,8 @@ export async function bootNode(trial: Trial, say: (text: string) => void): Promi
     async reboot(how, sayMore) {
       sayMore(how === 'pull-plug' ? "pulling the node's plug" : 'shutting the node down');
       await (how === 'pull-plug' ? machine.pullPlug() : machine.shutDown(SHUTDOWN_LIMIT_MS));
+      load.unplug();
+      load.plugIn();
       machine = await boot(trial, home, sayMore);
     },
   };

@@ -28,8 +28,8 @@ export interface MachineOptions {
 
 export interface Machine {
   accelerator: 'kvm' | 'tcg';
-  /** Processor time used since power-on, of all its processors. */
-  cpuSeconds(): number;
+  /** Processor time used since power-on, of all its processors; undefined without power. */
+  cpuSeconds(): number | undefined;
   /** Everything the guest wrote to its serial line since power-on. */
   serial(): string;
   /** Asks the guest to shut down; pulls the plug after `withinMs`. */
@@ -135,8 +135,14 @@ function pressPowerButton(control: string): void {
 }
 
 /** utime + stime: fields 14 and 15 of proc(5)'s stat, counted after the name in parentheses. */
-function cpuSecondsOf(pid: number | undefined): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+function cpuSecondsOf(pid: number | undefined): number | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_S;
 }
