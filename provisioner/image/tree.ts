@@ -66,6 +66,8 @@ export function rootRecipe(folder: ImageFolder, epochS: number): Recipe {
       // Host keys come from the bench; the mirror of this machine is no business of the node.
       'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub',
       'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/apt.conf.d/99mmdebstrap',
+      // The cache's folder came in with its owner and mode.
+      `chown 0:0 "$1"${archives} && chmod 755 "$1"${archives}`,
       // What differs from build to build and is made again where it is needed.
       'rm -rf "$1"/var/lib/systemd/random-seed "$1"/var/cache/debconf/*-old',
       'find "$1"/var/log -type f -delete',
