@@ -15,7 +15,7 @@ const POSITIONS = 1000;
 
 const [dir = 'trial', seed = String(Date.now())] = process.argv.slice(2);
 console.log(`seed ${seed}`);
-const files = readFiles(join(dir, 'ledger', 'public'));
+const files = readFiles(join(dir, 'ledger'));
 const policy = parsePolicy(new Uint8Array(readFileSync(join(dir, 'policy'))));
 const sound = await audit(filesOf(files), { policy, verify: remembering() });
 if (!sound.ok) {

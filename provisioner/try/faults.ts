@@ -43,8 +43,15 @@ export async function survive(
   await killLedger(trial, parts, say);
   await cutNetwork(trial, parts, say);
   await parts.node.reboot('pull-plug', say);
-  say('waiting for the node to answer its meter again');
-  await batches(trial, parts, 1);
+  say('waiting for the ledger to see the node up again');
+  await until({
+    what: 'the ledger to see the node up again',
+    withinMs: BATCH_LIMIT_MS,
+    everyMs: 2000,
+    signal: trial.signal,
+    check: async () => (await parts.meter.state()) === 'up' || undefined,
+    instead: () => parts.meter.lastWords(),
+  });
   const after = await reckon(trial, parts, say);
   const meterCuts = `meter's power cut ${CUTS_AFTER_BYTES.length} times in mid-write`;
   const faults = [meterCuts, 'ledger killed', 'network cut', "node's plug pulled"];

@@ -2,7 +2,7 @@
 // must know of an earlier one. One journey at a time: the lock is the kernel's, released when its
 // holder dies, however it dies.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,7 +30,10 @@ export interface TrialFolder {
   home: string;
   machine: string;
   peer: string;
+  /** The log's public files, as an auditor would fetch them. */
   ledger: string;
+  /** The ledger's own folder, its private stores in it. */
+  ledgerHome: string;
   ledgerSocket: string;
   meter: string;
   policy: string;
@@ -49,9 +52,10 @@ const LOCK_WAIT_MS = 20_000;
 export async function openTrialFolder(path: string): Promise<TrialFolder> {
   const dir = resolve(path);
   const at = (...parts: string[]): string => join(dir, ...parts);
-  for (const part of ['', 'campaign', 'images', 'drives', 'home', 'machine', 'peer', 'meter']) {
-    mkdirSync(at(part), { recursive: true });
-  }
+  const parts = ['campaign', 'images', 'drives', 'home', 'machine', 'peer', 'meter', 'ledger'];
+  for (const part of [...parts, 'ledger-home']) mkdirSync(at(part), { recursive: true });
+  // The public files stand apart from the ledger's private stores, as on a web server.
+  if (!existsSync(at('ledger-home', 'public'))) symlinkSync('../ledger', at('ledger-home', 'public'));
   const release = await lock(at('lock.db'));
   const state = at('state.json');
   return {
@@ -65,6 +69,7 @@ export async function openTrialFolder(path: string): Promise<TrialFolder> {
     machine: at('machine'),
     peer: at('peer'),
     ledger: at('ledger'),
+    ledgerHome: at('ledger-home'),
     ledgerSocket: at('ledger.sock'),
     meter: at('meter'),
     policy: at('policy'),

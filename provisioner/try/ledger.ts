@@ -43,8 +43,8 @@ export async function startLedger(
   trial.onStop(() => kill('SIGTERM'));
   say('admitting the volunteer');
   const key = await atWorkbench(folder, async ({ identity }) => identity.publicKeyText);
-  await trial.ledger(['admit', key, '--dir', folder.ledger, '--json']);
-  writeFileSync(folder.policy, (await trial.ledger(['policy', '--dir', folder.ledger])).text);
+  await trial.ledger(['admit', key, '--dir', folder.ledgerHome, '--json']);
+  writeFileSync(folder.policy, (await trial.ledger(['policy', '--dir', folder.ledgerHome])).text);
   const url = `http://127.0.0.1:${port}`;
   return {
     ...{ url, start, kill: () => kill() },
@@ -68,7 +68,7 @@ async function serve(trial: Trial, port: number): Promise<Running> {
   const log = openSync(join(folder.dir, 'ledger.log'), 'a');
   const words = [
     ...['--pdeathsig', 'KILL', process.execPath, path, 'serve', '--json'],
-    ...['--dir', folder.ledger, '--port', String(port), '--origin', LEDGER_ORIGIN],
+    ...['--dir', folder.ledgerHome, '--port', String(port), '--origin', LEDGER_ORIGIN],
     // From its own folder: a socket's path has room for 107 bytes only.
     ...['--listen-unix', basename(folder.ledgerSocket)],
     ...['--clock', [clock.startMs, clock.realStartMs, clock.rate].join(',')],

@@ -45,6 +45,8 @@ export interface TrialMeter {
   powerOn(): void;
   /** Batches that the ledger has. */
   batches(): Promise<number>;
+  /** The node's state in the ledger's one word. */
+  state(): Promise<string>;
   lastRecord(): Promise<MeterRecord | undefined>;
   /** As {@link lastRecord} last found it. */
   newest(): MeterRecord;
@@ -102,6 +104,10 @@ export async function pairMeter(
   const check = (): void => {
     if (failure.error) throw failure.error;
   };
+  const ask = async () => {
+    check();
+    return await ledger.get(`/v1/nodes/${id}`);
+  };
   let newest: MeterRecord | undefined;
   return {
     ...{ id, served, cuts: power.cuts, powerOn: power.on, screenPng: () => virtual.screenPng(4) },
@@ -118,10 +124,8 @@ export async function pairMeter(
         check: () => (check(), virtual.nowMs() - fromMs > STAND_STILL_MS || undefined),
       });
     },
-    async batches() {
-      check();
-      return (await ledger.get(`/v1/nodes/${id}`)).log.batches;
-    },
+    batches: async () => (await ask()).log.batches,
+    state: async () => (await ask()).state,
     async lastRecord() {
       check();
       const response = await fetch(`${ledger.url}/v1/nodes/${id}/records.csv`);

@@ -1,6 +1,7 @@
 // The wire format on Node: the kept vectors, the worked example of docs/wire.md, and properties.
 // The same vectors run in the meter's virtual machine (test/firmware/edge.test.ts).
 
+import { createPublicKey, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { decode as decodeCbor } from 'cborg';
@@ -108,6 +109,38 @@ test('the signed structure is that of RFC 9052 § 4.4', (t) => {
   // array(4), "Signature1", bstr header, empty external data, bstr payload
   t.is(hex, '84' + '6a5369676e617475726531' + '43a10126' + '40' + '425454');
 });
+
+test('the signature of RFC 9052 appendix C.2.1 covers what encodeSigStructure writes', (t) => {
+  const covered = encoded((out) =>
+    wire.encodeSigStructure(out, fromHex('a10126'), Buffer.from('This is the content.')),
+  );
+  const coordinates = {
+    x: 'bac5b11cad8f99f9c72b05cf4b9e26d244dc189f745228255a219a86d6a09eff',
+    y: '20138bf82dc1b6d562be0fa54ab7804a3a64b6d72ccfed6b6fb6ed28bbfc117e',
+  };
+  const [x, y] = [coordinates.x, coordinates.y].map((hex) =>
+    Buffer.from(hex, 'hex').toString('base64url'),
+  );
+  const key = createPublicKey({ key: { kty: 'EC', crv: 'P-256', x, y }, format: 'jwk' });
+  const signature = fromHex(
+    '8eb33e4ca31d1c465ab05aac34cc6b23d58fef5c083106c4d25a91aef0b0117e' +
+      '2af9a291aa32e14ab834dc56ed2a223444547e01f11d3b0916e5a4c345cacb36',
+  );
+  t.true(verify('sha256', covered, { key, dsaEncoding: 'ieee-p1363' }, signature));
+});
+
+// RFC 8949 appendix A: integers and their only shortest forms, seen as the fields of a record.
+for (const [value, hex] of [
+  [0, '00'], [1, '01'], [10, '0a'], [23, '17'], [24, '1818'], [25, '1819'], [100, '1864'],
+  [1000, '1903e8'], [1000000, '1a000f4240'], [1000000000000, '1b000000e8d4a51000'],
+] as const) {
+  test(`RFC 8949 appendix A: ${value} is ${hex}`, (t) => {
+    const records = [{ ...wire.emptyRecord(), energyMicroWh: value }];
+    const written = encodedHex((out) => wire.encodePayload(out, { ...emptyPayload(), records }));
+    // meter id, array of twenty, six fields of one byte, then the energy
+    t.is(written.slice(2 + 4 + 16 + 4 + 12).slice(0, hex.length), hex);
+  });
+}
 
 test('an encoder that runs out of room says so and writes nothing past the end', (t) => {
   const out = { bytes: new Uint8Array(40), at: 0 };
