@@ -38,7 +38,7 @@ export function flashCommand(): Command {
     .argument('<kit...>', 'names of kits in the campaign')
     .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
     .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
-    .option('--images <dir>', "where the campaign's image lies (default: images, beside it)")
+    .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
     .option('--size <size>', "how large a drive's file becomes (4G)", parseSize, defaultFileBytes)
     .option('--yes', 'erase without asking')
     .action(async function (this: Command, names: string[]) {
@@ -112,7 +112,7 @@ export function imagePath(
   options: { image?: string; images?: string },
 ): string {
   if (options.image !== undefined) return options.image;
-  const folder = options.images ?? join(campaign.dir, 'images');
+  const folder = options.images ?? join(campaign.dir, 'built');
   return join(folder, `${campaign.image}-${campaign.arch}.img.zst`);
 }
 

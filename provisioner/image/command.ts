@@ -17,7 +17,7 @@ function buildCommand(): Command {
     .description('build an image from Debian packages')
     .argument('<name>', 'a folder of images/')
     .option('--arch <arch>', "Debian's name of the architecture", 'amd64')
-    .option('--out <dir>', 'where the image goes', 'images')
+    .option('--out <dir>', 'where the image goes', 'built')
     .option('--cache <dir>', "packages between builds (default: the user's cache folder)")
     .option('--frozen', "refuse any package that is not in the image's packages.lock", false)
     .option('--root-tar', 'also leave the root file system as a tar beside it', false)

@@ -33,7 +33,7 @@ export function makeCommand(): Command {
     .description('do all that is left to do for one kit, in order; goes on where it was cut off')
     .argument('<kit>', 'name of a kit in the campaign')
     .option('--drive <path>', "the kit's drive, while it is not written yet")
-    .option('--images <dir>', "where the campaign's image lies (default: images, beside it)")
+    .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
     .option('--size <size>', 'how large a file for a drive becomes', parseSize, defaultFileBytes)
     .option('--yes', 'erase without asking')
     .addOption(new Option('--until <step>', 'stop after it').choices(STEP_NAMES).default('label'))

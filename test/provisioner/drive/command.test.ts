@@ -38,7 +38,7 @@ Refused:
 
 test('flash refuses a wrong command line, and asks nobody who is not there', async (t) => {
   const bench = await makeBench();
-  makeTinyImage(join(bench.dir, 'images'));
+  makeTinyImage(join(bench.dir, 'built'));
   const drives = ['a.img', 'b.img'].map((name) => join(bench.dir, name));
   const lines: [code: string, ...args: string[]][] = [
     ['drives-do-not-match', 'alice', '--drive', ...drives],
