@@ -43,15 +43,7 @@ export async function survive(
   await killLedger(trial, parts, say);
   await cutNetwork(trial, parts, say);
   await parts.node.reboot('pull-plug', say);
-  say('waiting for the ledger to see the node up again');
-  await until({
-    what: 'the ledger to see the node up again',
-    withinMs: BATCH_LIMIT_MS,
-    everyMs: 2000,
-    signal: trial.signal,
-    check: async () => (await parts.meter.state()) === 'up' || undefined,
-    instead: () => parts.meter.lastWords(),
-  });
+  await seenUp(trial, parts, say);
   const after = await reckon(trial, parts, say);
   const meterCuts = `meter's power cut ${CUTS_AFTER_BYTES.length} times in mid-write`;
   const faults = [meterCuts, 'ledger killed', 'network cut', "node's plug pulled"];
@@ -116,6 +108,28 @@ async function cutNetwork(
     message: 'The meter did not see that its node was out of reach',
     expected: `about ${OUTAGE_TRIAL_MS / 1000} s down`,
     got: `${outageS} s`,
+  });
+}
+
+/** What was reported before says that the node was up, too: only news counts. */
+async function seenUp(
+  trial: Trial,
+  { meter }: Parts,
+  say: (text: string) => void,
+): Promise<void> {
+  say('waiting for the ledger to see the node up again');
+  const had = await meter.batches();
+  await until({
+    what: 'the ledger to see the node up again',
+    withinMs: BATCH_LIMIT_MS,
+    everyMs: 2000,
+    signal: trial.signal,
+    async check() {
+      meter.press();
+      const news = (await meter.batches()) > had;
+      return (news && (await meter.state()) === 'up') || undefined;
+    },
+    instead: () => meter.lastWords(),
   });
 }
 

@@ -64,7 +64,7 @@ test('flash refuses a wrong command line, and asks nobody who is not there', asy
 
 test('a campaign’s image lies where it is built to, or where one says', async (t) => {
   const { campaign, remove } = await makeBench();
-  t.is(imagePath(campaign, {}), join(campaign.dir, 'images/tiny-amd64.img.zst'));
+  t.is(imagePath(campaign, {}), join(campaign.dir, 'built/tiny-amd64.img.zst'));
   t.is(imagePath(campaign, { images: '/x' }), '/x/tiny-amd64.img.zst');
   t.is(imagePath(campaign, { image: '/y.img.zst', images: '/x' }), '/y.img.zst');
   remove();
