@@ -42,6 +42,20 @@ export class KitError extends Error {
   }
 }
 
+/** What the system said no to (a folder that is not there, a full disk), as the user's to read. */
+export function refusalOfSystem(error: unknown): KitError | undefined {
+  const { syscall, path, code, message } = (error ?? {}) as NodeJS.ErrnoException;
+  if (syscall === undefined || path === undefined) return undefined;
+  return new KitError({
+    code: 'refused-by-system',
+    message: `The system refused to ${syscall} ${path}`,
+    expected: 'a path that is there, may be used, and has room',
+    got: message.split(', ', 1)[0] || code,
+    hint: 'Check the path, its permissions, and the room on its disk.',
+    cause: error,
+  });
+}
+
 /** The lines that the terminal shows for any thrown value; a foreign error keeps its own words. */
 export function describeError(error: unknown): string {
   if (!(error instanceof KitError)) return `error: ${foreignMessage(error)}`;

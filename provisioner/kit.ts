@@ -3,18 +3,17 @@
 // its own folder.
 
 import { Command, CommanderError } from 'commander';
-import { describeError, KitError } from './errors.ts';
+import { describeError, KitError, refusalOfSystem } from './errors.ts';
 
 const program = new Command('kit')
   .description('Builds home servers for the fediverse: images, drives, nodes, meters.')
   .option('--json', 'print one JSON document')
   .option('--json-events', 'print one JSON event a line')
   .option('--campaign <FILE>', 'the campaign', 'campaign.toml')
-  .option('--identity <FILE>', "the volunteer's key")
-  .showHelpAfterError('(see kit --help)')
-  .exitOverride();
+  .option('--identity <FILE>', "the volunteer's key");
 
-for (const command of await commands()) program.addCommand(inherit(command));
+for (const command of await commands()) program.addCommand(command);
+failByException(program);
 
 try {
   await program.parseAsync();
@@ -38,21 +37,44 @@ async function commands(): Promise<Command[]> {
   return areas.flatMap((area) => area.commands());
 }
 
-/** Makes a command, and those below it, fail by exception like the program. */
-function inherit(command: Command): Command {
-  command.exitOverride();
-  command.commands.forEach(inherit);
-  return command;
+/** Makes a command, and those below it, throw what is wrong with the command line. */
+function failByException(command: Command): void {
+  command.configureOutput({ outputError: () => {} }); // report() prints it.
+  command.exitOverride((error) => {
+    throw error.exitCode === 0 ? error : misuse(error, command);
+  });
+  command.commands.forEach(failByException);
+}
+
+/** Commander's codes are closed: `commander.unknownOption` becomes `unknown-option`. */
+function misuse(error: CommanderError, command: Command): KitError {
+  const name = pathOf(command);
+  // Asked for nothing, commander has printed the help.
+  const bare = error.code === 'commander.help';
+  const code = error.code.replace('commander.', '').replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+  return new KitError({
+    code: bare ? 'command-missing' : code,
+    message: 'The command line is not as it should be',
+    expected: `${name} ${command.usage()}`,
+    got: bare ? 'no command' : error.message.replace(/^error: /, '').replace(/\s+/g, ' '),
+    hint: `See ${name} --help.`,
+    exitCode: 2,
+  });
+}
+
+function pathOf(command: Command): string {
+  const { parent } = command;
+  return parent === null ? command.name() : `${pathOf(parent)} ${command.name()}`;
 }
 
 function report(error: unknown): number {
-  // Commander has printed its own words; help and version are no failure.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  // Help is no failure; commander has printed it.
+  if (error instanceof CommanderError) return 0;
+  const known = error instanceof KitError ? error : refusalOfSystem(error);
   const asked = program.opts<{ json?: boolean; jsonEvents?: boolean }>();
   if (asked.json || asked.jsonEvents) {
-    const parts =
-      error instanceof KitError ? error.toJSON() : { code: 'internal', message: String(error) };
+    const parts = known?.toJSON() ?? { code: 'internal', message: String(error) };
     process.stdout.write(`${JSON.stringify({ type: 'error', error: parts })}\n`);
-  } else process.stderr.write(`${describeError(error)}\n`);
-  return error instanceof KitError ? error.exitCode : 1;
+  } else process.stderr.write(`${describeError(known ?? error)}\n`);
+  return known?.exitCode ?? 1;
 }

@@ -15,6 +15,7 @@ export function parseSize(text: string): number {
     message: 'This is not a size for a drive',
     expected: 'a number with M, G or T (binary), such as 4G, up to 16T',
     got: text,
+    hint: 'Say it such as --size 8G.',
     exitCode: 2,
   });
 }

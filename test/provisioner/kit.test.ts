@@ -1,0 +1,89 @@
+// The command line as a person mistypes it and a script reads it: every mistake is one error with
+// a code, what was expected and got, and what to try; it exits with 2 and changes nothing.
+
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+
+const KIT = fileURLToPath(new URL('../../provisioner/kit.ts', import.meta.url));
+
+interface Said {
+  status: number;
+  stdout: string;
+  stderr: string;
+  /** What lies in the folder afterwards, the user's home included. */
+  left: string[];
+}
+
+/** Runs kit in an empty folder that is also its user's home. */
+async function kit(...args: string[]): Promise<Said> {
+  const cwd = mkdtempSync(join(tmpdir(), 'kit-words-'));
+  const env = { PATH: process.env['PATH'], HOME: cwd };
+  try {
+    return await new Promise((resolve) => {
+      execFile(process.execPath, [KIT, ...args], { cwd, env }, (error, stdout, stderr) => {
+        const left = readdirSync(cwd, { recursive: true }) as string[];
+        resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr, left });
+      });
+    });
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+}
+
+const mistakes: [code: string, ...words: string[]][] = [
+  ['command-missing'],
+  ['command-missing', 'meter'],
+  ['unknown-command', 'flahs'],
+  ['unknown-option', 'drives', '--frob'],
+  ['missing-argument', 'meter', 'pair'],
+  ['excess-arguments', 'drives', '/dev/null'],
+  ['missing-mandatory-option-value', 'flash', 'alice'],
+  ['option-missing-argument', 'flash', 'alice', '--drive'],
+  ['invalid-argument', 'make', 'alice', '--until', 'nothing'],
+  ['size-invalid', 'flash', 'alice', '--drive', 'x', '--size', '3Q'],
+  ['answer-missing', 'new'],
+  ['campaign-unreadable', 'label', 'alice'],
+];
+
+for (const [code, ...words] of mistakes) {
+  test(`kit ${words.join(' ')}: ${code}`, async (t) => {
+    const { status, stdout, left } = await kit('--json', ...words);
+    const { error } = JSON.parse(stdout);
+    t.is(error.code, code);
+    t.deepEqual(Object.keys(error), ['code', 'message', 'expected', 'got', 'hint']);
+    t.is(status, 2);
+    t.deepEqual(left, []);
+  });
+}
+
+test('a person reads the same of a mistake, and nothing on stdout', async (t) => {
+  const { status, stdout, stderr } = await kit('drives', '--frob');
+  t.is(status, 2);
+  t.is(stdout, '');
+  t.is(stderr, `error[unknown-option]: The command line is not as it should be
+  expected: kit drives [options]
+  got:      unknown option '--frob'
+  hint:     See kit drives --help.
+`);
+});
+
+test('help is no mistake', async (t) => {
+  const { status, stdout, stderr } = await kit('meter', 'pair', '--help');
+  t.is(status, 0);
+  t.regex(stdout, /Usage: kit meter pair/);
+  t.is(stderr, '');
+});
+
+test('what the system refuses is told without a stack', async (t) => {
+  const words = ['--name', 'R', '--ledger', 'http://ledger.test', '--kit', 'alice:alice.test'];
+  const { status, stdout } = await kit('--json', 'new', '--campaign', '/dev/null/x', ...words);
+  const { error } = JSON.parse(stdout);
+  t.is(status, 1);
+  t.is(error.code, 'refused-by-system');
+  t.regex(error.got, /^ENOTDIR/);
+  t.deepEqual(Object.keys(error), ['code', 'message', 'expected', 'got', 'hint']);
+});
