@@ -124,7 +124,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     state.onTheWay(index, effects.keep);
     const committed = pool.add({ index, effects });
     onTheWay.set(index, committed);
-    await committed.finally(() => onTheWay.delete(index));
+    await committed.finally(() => {
+      // After a failed write the index may be another entry's by now.
+      if (onTheWay.get(index) === committed) onTheWay.delete(index);
+    });
     return index;
   };
 

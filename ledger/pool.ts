@@ -11,7 +11,10 @@ export interface Pool<T> {
 
 export interface PoolOptions<T> {
   commit(items: T[]): Promise<void>;
-  /** Runs once after a failed commit, before those who waited hear of it. */
+  /**
+   * Runs once after a failed commit, before those who waited hear of it. What is added from its
+   * call on belongs to the state that it restores, and is committed like any other.
+   */
   onFailure(error: unknown): Promise<void>;
   /** The ack may wait for this, then for the disk: DESIGN § 10 asks for 50 ms at most. */
   gatherMs?: number;
@@ -40,7 +43,6 @@ export function createPool<T>(options: PoolOptions<T>): Pool<T> {
         // What was gathered meanwhile was decided on a state that will not come to be.
         const all = [...pool, ...waiting.splice(0)];
         await onFailure(error);
-        all.push(...waiting.splice(0));
         for (const { reject } of all) reject(error);
       }
     }

@@ -59,3 +59,33 @@ test('projections that fell behind the log are caught up at start', async (t) =>
   await again.close();
   remove();
 });
+
+test('what comes while a failed write is mended is stored, or refused for good', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const [alice, bob] = [createMeter('alice'), createMeter('bob')];
+  let isFull = false;
+  let meanwhile: Promise<string> | undefined;
+  const submit = (ledger: Ledger, batch: Uint8Array): Promise<string> =>
+    ledger.submitBatch(batch).then(({ decision: { kind } }) => kind, () => 'failed');
+  const batch = bob.batch();
+  const ledger: Ledger = await openTestLedger(dir, {
+    onStep() {
+      if (isFull) throw new Error('no space left on device');
+    },
+    onProblem() {
+      isFull = false;
+      queueMicrotask(() => void (meanwhile = submit(ledger, batch)));
+    },
+  });
+  for (const meter of [alice, bob]) await enrolMeter(ledger, meter);
+  isFull = true;
+  t.is(await submit(ledger, alice.batch()), 'failed');
+  const [size, first] = [ledger.log().size(), await meanwhile];
+  t.is(ledger.log().size(), first === 'accepted' ? size + 1 : size);
+  await submit(ledger, batch);
+  await ledger.close();
+  const again = await openTestLedger(dir);
+  t.is(await submit(again, batch), 'repeated');
+  await again.close();
+  remove();
+});
