@@ -28,7 +28,7 @@ export type Entry =
       type: 'key-revoked';
       receivedMs: number;
       meterId: Uint8Array;
-      /** The two different messages under one signature index. */
+      /** The two blobs, each the meter’s, under one signature index. */
       evidence: [Uint8Array, Uint8Array];
     };
 

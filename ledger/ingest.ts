@@ -143,7 +143,7 @@ function accept(
   };
 }
 
-/** Two messages under one one-time key: whoever holds both could forge a third. Both go public. */
+/** Two signatures under one one-time key: who holds both could forge a third. Both go public. */
 function equivocation(
   meter: MeterState,
   batch: SignedBatch,

@@ -134,6 +134,9 @@ async function receive(
   const bytes = await readBlob(work, entry.batchHash);
   if (bytes === null) {
     meter.absent.add(index);
+    // What is withheld may say that the meter's clock stepped back: only the counters go on.
+    const record = before.record && { ...before.record, timeState: 0 };
+    meter.before = { ...meter.before, record };
     if (before.nextSeq !== null && entry.firstSeq > before.nextSeq) {
       node.unexplained.push({ firstSeq: before.nextSeq, lastSeq: entry.firstSeq - 1 });
     }
@@ -182,7 +185,10 @@ function showBatch(meter: MeterAudit, { q, payload: { records, gaps } }: SignedB
   };
 }
 
-/** Both messages are the meter's, both under one one-time key, and they differ. */
+/**
+ * Both signatures are the meter's, both under one one-time key, and by the entry's form they
+ * differ: even over one message, two of them let others sign a third.
+ */
 async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number): Promise<void> {
   const { meters, report, verify } = work;
   report.entries.revoked++;
@@ -193,10 +199,9 @@ async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number):
   meter.node.revoked = true;
   const signed: MeterSign1[] = [];
   for (const hash of entry.evidence) signed.push(parseMeterSign1(await needBlob(work, hash)));
-  const [one, other] = signed;
   const indices = signed.map(({ signature }) => signatureIndex(signature));
-  if (indices[0] === undefined || indices[0] !== indices[1] || equal(one.message, other.message)) {
-    throw doubt('revocation', 'two messages under one one-time key', indices.join(' and '));
+  if (indices[0] === undefined || indices[0] !== indices[1]) {
+    throw doubt('revocation', 'two signatures under one one-time key', indices.join(' and '));
   }
   for (const { meterId, message, signature } of signed) {
     const isMeters = equal(meterId, entry.meterId);

@@ -21,8 +21,11 @@ export interface SignerParameters {
 export interface LmsSigner {
   /** HSS public key: u32 1, then the LMS public key. */
   publicKey: Uint8Array;
-  /** Signs with one-time key `q`; nothing keeps the caller from using one twice. */
-  sign(message: Uint8Array, q: number): Uint8Array;
+  /**
+   * Signs with one-time key `q` and randomizer `C`, by default the key's own; nothing keeps the
+   * caller from using one twice.
+   */
+  sign(message: Uint8Array, q: number, C?: Uint8Array): Uint8Array;
 }
 
 export function createSigner(parameters: SignerParameters): LmsSigner {
@@ -51,8 +54,7 @@ export function createSigner(parameters: SignerParameters): LmsSigner {
       : sha(I, u32(r), u16(0x8383), T[2 * r], T[2 * r + 1]);
   }
   const publicKey = Buffer.concat([u32(1), u32(lmsType), u32(otsType), I, T[1]]);
-  const sign = (message: Uint8Array, q: number): Uint8Array => {
-    const C = secret(q, 0xfffd);
+  const sign = (message: Uint8Array, q: number, C = secret(q, 0xfffd)): Uint8Array => {
     const Q = sha(I, u32(q), u16(0x8181), C, message);
     const digits = withChecksum(Q, w, p, top);
     const y = digits.map((digit, i) => chain(q, i, 0, digit, secret(q, i)));

@@ -24,6 +24,8 @@ export interface BatchOptions {
   gaps?: Gap[];
   /** Index of the one-time key; by default the next one. */
   q?: number;
+  /** The signature's randomizer; by default the one-time key's own. */
+  C?: Uint8Array;
 }
 
 export interface TestMeter {
@@ -67,9 +69,9 @@ export function createMeter(name: string, options: MeterOptions = {}): TestMeter
   let last: IntervalRecord = { ...emptyRecord(), unixS: startS - intervalS, bootId: 1 };
   let [previous, nextQ]: [Uint8Array | null, number] = [null, 1];
 
-  const sign1 = (payload: Uint8Array, q: number): Uint8Array => {
+  const sign1 = (payload: Uint8Array, q: number, C?: Uint8Array): Uint8Array => {
     const covered = written((out) => encodeSigStructure(out, header, payload));
-    return written((out) => encodeSign1(out, header, payload, signer.sign(covered, q)));
+    return written((out) => encodeSign1(out, header, payload, signer.sign(covered, q, C)));
   };
   const records: TestMeter['records'] = (count, change = (record) => record) =>
     Array.from({ length: count }, () => {
@@ -93,9 +95,10 @@ export function createMeter(name: string, options: MeterOptions = {}): TestMeter
       last = { ...last, lastSeq: gap.lastSeq, unixS: last.unixS + count * intervalS };
       return gap;
     },
-    batch(taken = records(4), { previous: link = previous, gaps = [], q = nextQ } = {}) {
+    batch(taken = records(4), options = {}) {
+      const { previous: link = previous, gaps = [], q = nextQ, C } = options;
       const payload = { meterId: id, records: taken, previous: link, firmwareHash, gaps };
-      const batch = sign1(written((out) => encodePayload(out, payload)), q);
+      const batch = sign1(written((out) => encodePayload(out, payload)), q, C);
       nextQ = Math.max(nextQ, q) + 1;
       previous = digest(batch);
       return batch;

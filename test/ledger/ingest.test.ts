@@ -161,6 +161,16 @@ test('a one-time key used twice: both messages public, the key revoked', (t) =>
   t.true(report.nodes[0].revoked);
 }, 0));
 
+test('one message signed twice under one one-time key is told like two', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
+  const records = meter.records(1);
+  const twice = ['a', 'b'].map((salt) =>
+    meter.batch(records, { q: 5, previous: null, C: digest(salt).subarray(0, 24) }));
+  t.is(await submit(ledger, twice[0]), 'accepted');
+  t.is(await submit(ledger, twice[1]), 'equivocation');
+  t.is((await auditLedger(ledger)).equivocations[0].q, 5);
+}));
+
 test('the statement’s one-time key counts too', (t) => onLedger(t, async ({ ledger, meter }) => {
   t.is(await submit(ledger, meter.batch(meter.records(1), { q: 0 })), 'equivocation');
   t.is((await auditLedger(ledger)).equivocations[0].q, 0);
@@ -199,6 +209,18 @@ test('days are disclosed when they are over, by their last batch', (t) =>
   await send();
   const { blobs, nodes: [node] } = await auditLedger(ledger);
   t.deepEqual([blobs.withheld, node.disclosed, node.shown!.seq], [2, 1, 2]);
+}, 3));
+
+test('a clock that stepped back within a withheld batch is no lie in a later one', (t) =>
+  onLedger(t, async ({ ledger, meter, clock }) => {
+  const back = meter.records(2);
+  t.is(await submit(ledger, meter.batch(back)), 'accepted');
+  clock.atMs += 86_400_000;
+  const stepped = meter.records(1, (r) => ({ ...r, unixS: r.unixS - 9_000, flags: 8 }));
+  t.is(await submit(ledger, meter.batch(stepped)), 'accepted');
+  t.is(await submit(ledger, meter.batch(meter.records(1, (r) => ({ ...r, flags: 0 })))), 'accepted');
+  clock.atMs += 86_400_000;
+  t.is(await submit(ledger, meter.batch(meter.records(1))), 'accepted');
 }, 3));
 
 test('the ledger’s own clock may jump back; its entries do not', (t) =>
