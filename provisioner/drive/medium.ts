@@ -38,15 +38,17 @@ export function alignedMemory(sizeBytes: number): Uint8Array {
  * @throws KitError `drive-in-use`, `drive-read-only`, `drive-not-permitted`, `drive-vanished`
  */
 export async function openMedium(path: string, flags: number, mode?: number): Promise<Medium> {
-  const { O_RDWR, O_DIRECT, O_NOFOLLOW } = constants;
+  const { O_RDWR, O_CREAT, O_EXCL, O_DIRECT, O_NOFOLLOW } = constants;
   const openWith = (extra: number) => open(path, O_RDWR | O_NOFOLLOW | flags | extra, mode);
   let direct = true;
   const file = await openWith(O_DIRECT)
     .catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EINVAL') throw error;
       direct = false;
-      // A failed O_DIRECT may have made the file already: then O_EXCL would refuse our own.
-      return open(path, O_RDWR | O_NOFOLLOW | (flags & ~constants.O_EXCL), mode);
+      // A failed O_DIRECT may have made the file already: then O_EXCL would refuse our own. On a
+      // block device, which is not made, O_EXCL is what refuses a mounted one: it stays.
+      const again = (flags & O_CREAT) === 0 ? flags : flags & ~O_EXCL;
+      return open(path, O_RDWR | O_NOFOLLOW | again, mode);
     })
     .catch((error: unknown) => {
       throw openingError(path, error as NodeJS.ErrnoException);

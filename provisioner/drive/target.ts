@@ -28,15 +28,10 @@ export async function judgeTarget(job: FlashJob, deps: FlashDeps): Promise<Targe
     return undefined;
   });
   if (stats?.isBlockDevice()) return blockTarget(job, path, deps);
+  // The kernel's own files say that they are regular and empty; writing to one is an order.
+  if (/^\/(proc|sys)\//.test(path)) throw notADrive(job.drive, "one of the kernel's own files");
   if (stats === undefined || stats.isFile()) return fileTarget(job, path, { stats, deps });
-  throw new KitError({
-    code: 'drive-not-a-drive',
-    message: `${job.drive} is neither a drive nor a file`,
-    expected: 'a removable drive such as /dev/sdb, or a regular file',
-    got: stats.isDirectory() ? 'a folder' : 'something else',
-    hint: 'List the drives with `kit drives`.',
-    exitCode: 2,
-  });
+  throw notADrive(job.drive, stats.isDirectory() ? 'a folder' : 'something else');
 }
 
 /** Links are followed once, here; later a link in the path's place is refused. */
@@ -108,6 +103,8 @@ async function fileTarget(
   path: string,
   { stats, deps }: { stats: BigIntStats | undefined; deps: FlashDeps },
 ): Promise<Target> {
+  // Somebody may use it by its other name, where we would not see it.
+  if (stats !== undefined && stats.nlink > 1n) throw notOurs(path, 'a file with another name too');
   const isNew = stats === undefined || stats.size === 0n;
   const madeFor = isNew ? undefined : await madeByKit(path, stats, deps.record);
   await refuseUsed(path);
@@ -151,13 +148,8 @@ async function madeByKit(path: string, stats: BigIntStats, record: BenchRecord):
   for (const row of rows.reverse()) {
     if (await hasMark(path, Number(row.detail['espOffsetBytes']))) return row.kit;
   }
-  throw new KitError({
-    code: 'file-not-ours',
-    message: `${path} was not made by kit, and will not be overwritten`,
-    expected: 'a new file, or a drive that this campaign’s kit has made before',
-    got: rows.length === 0 ? 'a file that is not in bench.db' : 'a file whose content was replaced',
-    hint: 'Name another file, or remove this one yourself if you are sure.',
-  });
+  const why = rows.length === 0 ? 'that is not in bench.db' : 'whose content was replaced';
+  throw notOurs(path, `a file ${why}`);
 }
 
 /** Names a file for the record: its file system and inode. */
@@ -209,6 +201,27 @@ async function findHolder(path: string, besides = ''): Promise<string | undefine
     return `${name.trim()} (process ${pid})`;
   }
   return undefined;
+}
+
+function notADrive(named: string, got: string): KitError {
+  return new KitError({
+    code: 'drive-not-a-drive',
+    message: `${named} is neither a drive nor a file that may stand for one`,
+    expected: 'a removable drive such as /dev/sdb, or a regular file',
+    got,
+    hint: 'List the drives with `kit drives`.',
+    exitCode: 2,
+  });
+}
+
+function notOurs(path: string, got: string): KitError {
+  return new KitError({
+    code: 'file-not-ours',
+    message: `${path} was not made by kit, and will not be overwritten`,
+    expected: 'a new file, or a drive that this campaign’s kit has made before',
+    got,
+    hint: 'Name another file, or remove this one yourself if you are sure.',
+  });
 }
 
 function changed(path: string, expected: string, got: string): KitError {

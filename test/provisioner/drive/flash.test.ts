@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -278,6 +279,14 @@ test('the same drive twice, also by a link', withScene, async (t, s) => {
   t.is(error.exitCode, 2);
 });
 
+test('a file with a second name is left alone', withScene, async (t, s) => {
+  const drives = ['alice.img', 'bob.img'].map((name) => join(s.dir, name));
+  writeFileSync(drives[0], '');
+  linkSync(drives[0], drives[1]);
+  t.is((await failure(flashKits(s.jobs(...drives), s.deps))).code, 'file-not-ours');
+  t.is(statSync(drives[0]).size, 0);
+});
+
 test('one drive that fails leaves the other alone', withScene, async (t, s) => {
   const drives = ['alice.img', 'bob.img'].map((name) => join(s.dir, name));
   const confirm = async () => writeFileSync(drives[0], 'in the way');
@@ -291,6 +300,8 @@ test('one drive that fails leaves the other alone', withScene, async (t, s) => {
 test('folders, missing folders and missing drives', withScene, async (t, s) => {
   t.is((await failure(flashKits(s.jobs(s.dir), s.deps))).code, 'drive-not-a-drive');
   t.is((await failure(flashKits(s.jobs('/dev/full'), s.deps))).code, 'drive-not-a-drive');
+  const kernels = '/proc/self/comm'; // Empty, as stat tells.
+  t.is((await failure(flashKits(s.jobs(kernels), s.deps))).code, 'drive-not-a-drive');
   const lost = join(s.dir, 'no/such/alice.img');
   t.is((await failure(flashKits(s.jobs(lost), s.deps))).code, 'drive-no-folder');
   t.is((await failure(flashKits(s.jobs('/dev/sdzz'), s.deps))).code, 'drive-vanished');
