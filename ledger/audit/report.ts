@@ -108,7 +108,7 @@ function nodeLines(node: NodeReport): string[] {
     lines.push(
       `    measured ${shown.kWh.toFixed(3)} kWh, up ${shown.upS} s, down ${shown.downS} s, ` +
         `unknown ${shown.unknownS} s; claimed ${shown.wanInBytes} bytes in, ` +
-        `${shown.wanOutBytes} out; until ${new Date(shown.unixS * 1000).toISOString()}`,
+        `${shown.wanOutBytes} out; until ${timeOf(shown.unixS)}`,
     );
   }
   const spans = (list: Span[]): string =>
@@ -117,8 +117,14 @@ function nodeLines(node: NodeReport): string[] {
   if (gaps.length > 0) lines.push(`    gaps that the meter declares: ${spans(gaps)}`);
   if (unexplained.length > 0) lines.push(`    skipped, reason withheld: ${spans(unexplained)}`);
   for (const { fromMs, toMs } of node.silences) {
-    const until = toMs === null ? 'still' : `until ${new Date(toMs).toISOString()}`;
-    lines.push(`    silent from ${new Date(fromMs).toISOString()} ${until}`);
+    const until = toMs === null ? 'still' : `until ${timeOf(toMs / 1000)}`;
+    lines.push(`    silent from ${timeOf(fromMs / 1000)} ${until}`);
   }
   return lines;
+}
+
+/** RFC 3339; what no calendar has (meters and operators may lie) stays a number. */
+function timeOf(unixS: number): string {
+  const date = new Date(unixS * 1000);
+  return Number.isNaN(date.getTime()) ? `${unixS} s` : date.toISOString();
 }
