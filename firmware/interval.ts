@@ -52,6 +52,8 @@ export const REACH = { unknown: 0, up: 1, down: 2 }
 
 const NANO_J_PER_MICRO_WH = 3600000
 const SECONDS_PER_DAY = 86400
+/** 2^51 − 1: what a record holds (wire.ts). */
+const MOST = 2251799813685247
 
 /**
  * Where the counters stand after a start: what is known from before, and which record that left.
@@ -151,9 +153,12 @@ export function addProbe(running: Running, answered: boolean, node: NodeCounters
     !sameBytes(node.boot, running.nodeBoot) ||
     node.wanInBytes < running.nodeInBytes ||
     node.wanOutBytes < running.nodeOutBytes
-  // A node that has started again counts from zero: all that it counts is new.
-  record.wanInBytes += restarted ? node.wanInBytes : node.wanInBytes - running.nodeInBytes
-  record.wanOutBytes += restarted ? node.wanOutBytes : node.wanOutBytes - running.nodeOutBytes
+  // A node that has started again counts from zero: all that it counts is new. One that lies may
+  // fill its own counters, never make a record that cannot be written.
+  const inBytes = restarted ? node.wanInBytes : node.wanInBytes - running.nodeInBytes
+  const outBytes = restarted ? node.wanOutBytes : node.wanOutBytes - running.nodeOutBytes
+  record.wanInBytes = Math.min(MOST, record.wanInBytes + inBytes)
+  record.wanOutBytes = Math.min(MOST, record.wanOutBytes + outBytes)
   record.diskUsedBytes = node.diskUsedBytes
   if (restarted && known) setFlag(record, FLAG.counterReset)
   running.nodeBoot = node.boot

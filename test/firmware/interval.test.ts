@@ -6,7 +6,7 @@ import '../helpers/firmware.ts';
 import type { NodeCounters, Running } from '../../firmware/interval.ts';
 
 const { REACH, addProbe, addSecond, close, resume } = await import('../../firmware/interval.ts');
-const { FLAG } = await import('../../firmware/wire.ts');
+const { FLAG, emptyRecord, putDelta } = await import('../../firmware/wire.ts');
 
 const second = { elapsedMs: 1000, microW: 5_000_000, overRange: false, reach: 1, unixS: 0, timeState: 0 };
 
@@ -80,6 +80,23 @@ test("the node's restarts are bridged: totals only rise", (t) => {
   addProbe(running, true, claim(2, 40));
   t.is(running.record.wanInBytes, 1790);
   t.like(running.record, { probesMade: 5, probesAnswered: 4 });
+});
+
+test('whatever a node claims, and however often it restarts, its record can be written', (t) => {
+  const amount = fc.oneof(fc.constant(2 ** 51 - 1), fc.maxSafeNat().map((n) => n % 2 ** 51));
+  const claims = fc.array(fc.tuple(fc.nat(2), amount, amount, amount), { minLength: 1 });
+  fc.assert(fc.property(claims, (list) => {
+    const running = fresh();
+    const chain = [emptyRecord()];
+    for (const [boot, wanInBytes, wanOutBytes, diskUsedBytes] of list) {
+      const node = { boot: Buffer.alloc(16, boot), wanInBytes, wanOutBytes, diskUsedBytes };
+      addProbe(running, true, node);
+      chain.push(close(running, 1));
+      const [before, record] = chain.slice(-2);
+      t.true(record.wanInBytes >= before.wanInBytes && record.wanOutBytes >= before.wanOutBytes);
+      t.notThrows(() => putDelta({ bytes: Buffer.alloc(200), at: 0 }, chain, chain.length - 1));
+    }
+  }));
 });
 
 test('after a power cut the interval cut off is a record, and the next one says why', (t) => {
