@@ -10,6 +10,7 @@
 // Never written over, never read when others could have read it, never printed.
 
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -89,12 +90,16 @@ export function ed25519FromSeed(seed: Uint8Array): { key: KeyObject; publicKey: 
 
 /** Checked on the open file, so that it cannot be swapped between the look and the reading. */
 async function readPrivate(path: string): Promise<string | undefined> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+  // A pipe in its place is not waited for.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
   if (file === undefined) return undefined;
   try {
-    const { mode, size } = await file.stat();
+    const stats = await file.stat();
+    if (!stats.isFile()) throw invalid(path, stats.isDirectory() ? 'a folder' : 'no file');
+    const { mode, size } = stats;
     if ((mode & 0o077) !== 0) throw exposed(path, mode & 0o777);
     if (size > maxFileBytes) throw invalid(path, `${size} bytes`);
     return await file.readFile('utf8');

@@ -153,7 +153,8 @@ ${kits.map(kitText).join('\n')}`;
 }
 
 function kitText(kit: string): string {
-  const [name, domain = '', owner = userNameFrom(name)] = kit.split(':');
+  const [name, domain = '', ...more] = kit.split(':');
+  const owner = more.length === 0 ? userNameFrom(name) : more.join(':');
   return `[[kit]]
 name = ${quote(name)}
 domain = ${quote(domain)}
@@ -172,6 +173,7 @@ function answersEnded(words: string): KitError {
     message: 'Nothing was written',
     expected: `an answer to “${words}”`,
     got: 'the end of the input',
+    hint: 'Start again, or give the answers as flags: kit new --help.',
     exitCode: 2,
   });
 }

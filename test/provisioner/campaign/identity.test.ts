@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes, sign, verify, createPublicKey } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,6 +54,17 @@ test('an identity that others could read is refused', withFolder, async (t, dir)
     const error = await t.throwsAsync(opening, { instanceOf: KitError });
     t.is(error.code, 'identity-exposed');
     t.is(error.got, `0${mode.toString(8)}`);
+  }
+});
+
+test('what is no file is no identity, and keeps its mode', withFolder, async (t, dir) => {
+  const pipe = join(dir, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const path of [dir, pipe, '/dev/null']) {
+    const opening = openIdentity(path, { random });
+    const error = await t.throwsAsync(opening, { instanceOf: KitError });
+    t.is(error.code, 'identity-invalid');
+    t.notRegex(error.hint!, /chmod/);
   }
 });
 

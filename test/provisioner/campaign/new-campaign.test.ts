@@ -79,10 +79,12 @@ test('without a person every gap is named', withFile, async (t, file) => {
 });
 
 test('an answer that a campaign may not hold writes nothing', withFile, async (t, file) => {
-  const making = newCampaign(file, { name: 'R', ledger, kits: ['alice'] }, undefined);
-  const error = await t.throwsAsync(making, { instanceOf: KitError });
-  t.is(error.code, 'campaign-invalid');
-  t.throws(() => readFileSync(file), { message: /ENOENT/ });
+  for (const kit of ['alice', 'alice:alice.example.org:', 'alice:alice.example.org:bob:more']) {
+    const making = newCampaign(file, { name: 'R', ledger, kits: [kit] }, undefined);
+    const error = await t.throwsAsync(making, { instanceOf: KitError });
+    t.is(error.code, 'campaign-invalid');
+    t.throws(() => readFileSync(file), { message: /ENOENT/ });
+  }
 });
 
 test('an existing campaign is never touched', withFile, async (t, file) => {
