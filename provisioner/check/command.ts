@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 
 import { atWorkbench, type Workbench } from '../bench/workbench.ts';
-import { findKit, type Kit } from '../campaign/campaign.ts';
+import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output } from '../terminal.ts';
 import { checkKit, verdict, type Check } from './check.ts';
@@ -21,8 +21,7 @@ export function checkCommand(): Command {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
       checkPeer(options.peer);
-      await atWorkbench(options, async (bench) => {
-        const kit = findKit(bench.campaign, name);
+      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
         const { fit, failed, unknown, checks } = await checkAtBench(bench, kit, { options, output });
         output.result({ kit: kit.name, fit, failed, unknown, checks }, humanOf(kit.name, checks));
         // The document has said it all: an error's words beside it would be a second one.

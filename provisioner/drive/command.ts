@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
-import { findKit, type Campaign } from '../campaign/campaign.ts';
+import type { Campaign } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output } from '../terminal.ts';
 import { confirmErasure } from './confirm.ts';
@@ -44,12 +44,13 @@ export function flashCommand(): Command {
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals<FlashCommandOptions>();
       const output = createOutput(options);
+      refuseMismatch(names, options.drive);
       const stop = new AbortController();
       const onSignal = () => stop.abort();
       process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       try {
-        const results = await atWorkbench(options, (bench) => {
-          const jobs = pairUp(bench.campaign, names, options.drive);
+        const results = await atWorkbench({ ...options, kits: names }, (bench, kits) => {
+          const jobs = kits.map((kit, index) => ({ kit, drive: options.drive[index] }));
           return flashAtBench(bench, jobs, { options, output, signal: stop.signal });
         });
         output.result({ drives: results }, results.map(resultText).join('\n'));
@@ -90,23 +91,20 @@ export async function flashAtBench(
   });
 }
 
-/** Kits and drives in the order in which they were named. */
-function pairUp(campaign: Campaign, names: string[], drives: string[]): FlashJob[] {
-  const kits = names.map((name) => findKit(campaign, name));
-  if (kits.length === drives.length) {
-    return kits.map((kit, index) => ({ kit, drive: drives[index] }));
-  }
+/** Kits and drives go by the order in which they are named. */
+function refuseMismatch(names: string[], drives: string[]): void {
+  if (names.length === drives.length) return;
   throw new KitError({
     code: 'drives-do-not-match',
     message: 'There must be as many drives as kits',
-    expected: `${kits.length} drives for ${names.join(' ')}`,
+    expected: `${names.length} drives for ${names.join(' ')}`,
     got: `${drives.length}: ${drives.join(' ')}`,
     hint: 'Name them in the same order: kit flash alice bob --drive A --drive B',
     exitCode: 2,
   });
 }
 
-/** The image of a campaign, where `kit image build --out images` leaves it. */
+/** The image of a campaign, where `kit image build` leaves it. */
 export function imagePath(
   campaign: Campaign,
   options: { image?: string; images?: string },

@@ -3,7 +3,6 @@
 import { Command } from 'commander';
 
 import { atWorkbench } from '../bench/workbench.ts';
-import { findKit } from '../campaign/campaign.ts';
 import { createOutput } from '../terminal.ts';
 import { makeLabel, type LabelFiles } from './label.ts';
 
@@ -19,8 +18,7 @@ export function labelCommand(): Command {
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
-      await atWorkbench(options, async (bench) => {
-        const kits = names.map((name) => findKit(bench.campaign, name));
+      await atWorkbench({ ...options, kits: names }, async (bench, kits) => {
         const labels: LabelFiles[] = [];
         for (const kit of kits) {
           labels.push(await makeLabel(kit, bench, options.out ?? bench.campaign.dir));

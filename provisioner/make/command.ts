@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
-import { findKit, type Kit } from '../campaign/campaign.ts';
+import type { Kit } from '../campaign/campaign.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
 import { defaultFileBytes, flashAtBench, imagePath } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
@@ -40,8 +40,7 @@ export function makeCommand(): Command {
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals<MakeOptions>();
       const output = createOutput(options);
-      await atWorkbench(options, async (bench) => {
-        const kit = findKit(bench.campaign, name);
+      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
         const made = await makeKit(stepsOf(bench, kit, { options, output }), options.until, output);
         const human = made.map(({ name: step, status }) => `${step}: ${status}`).join('\n');
         output.result({ kit: kit.name, steps: made }, human);

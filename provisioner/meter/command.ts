@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
-import { findKit, type Kit } from '../campaign/campaign.ts';
+import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
 import { createVirtualMeter } from '../virtual/meter.ts';
@@ -53,8 +53,7 @@ function pairCommand(): Command {
     .action(async function (this: Command, name: string) {
       const { virtual: dir, ...options } = this.optsWithGlobals<PairWords>();
       const output = createOutput(options);
-      await atWorkbench(options, async (bench) => {
-        const kit = findKit(bench.campaign, name);
+      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
         const paired = await (dir === undefined
           ? pairAtBench(bench, kit, output)
           : pairVirtual(bench, kit, { dir, options, output }));

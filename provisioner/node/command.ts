@@ -3,7 +3,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 
 import { atWorkbench } from '../bench/workbench.ts';
-import { findKit } from '../campaign/campaign.ts';
 import { createOutput } from '../terminal.ts';
 import { configureKits, documentOf, humanOf } from './configure-kits.ts';
 
@@ -21,8 +20,7 @@ export function configureCommand(): Command {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
       const { dryRun } = options;
-      await atWorkbench(options, async (bench) => {
-        const kits = names.map((name) => findKit(bench.campaign, name));
+      await atWorkbench({ ...options, kits: names }, async (bench, kits) => {
         const patienceMs = options.wait * 1000;
         const results = await configureKits(kits, bench, output, { dryRun, patienceMs });
         if (results.length === 1 && results[0].error !== undefined) throw results[0].error;

@@ -2,7 +2,7 @@
 // a code, what was expected and got, and what to try; it exits with 2 and changes nothing.
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,9 +18,10 @@ interface Said {
   left: string[];
 }
 
-/** Runs kit in an empty folder that is also its user's home. */
-async function kit(...args: string[]): Promise<Said> {
+/** Runs kit in a folder of its own that is also its user's home. */
+async function kit(args: string[], campaign?: string): Promise<Said> {
   const cwd = mkdtempSync(join(tmpdir(), 'kit-words-'));
+  if (campaign !== undefined) writeFileSync(join(cwd, 'campaign.toml'), campaign);
   const env = { PATH: process.env['PATH'], HOME: cwd };
   try {
     return await new Promise((resolve) => {
@@ -33,6 +34,18 @@ async function kit(...args: string[]): Promise<Said> {
     rmSync(cwd, { recursive: true });
   }
 }
+
+const aCampaign = `name = "R"
+ledger = "http://ledger.test"
+ledger_origin = "ledger.test/commons"
+image = "snac"
+arch = "amd64"
+timezone = "UTC"
+[[kit]]
+name = "alice"
+domain = "alice.test"
+owner = "alice"
+`;
 
 const mistakes: [code: string, ...words: string[]][] = [
   ['command-missing'],
@@ -51,7 +64,7 @@ const mistakes: [code: string, ...words: string[]][] = [
 
 for (const [code, ...words] of mistakes) {
   test(`kit ${words.join(' ')}: ${code}`, async (t) => {
-    const { status, stdout, left } = await kit('--json', ...words);
+    const { status, stdout, left } = await kit(['--json', ...words]);
     const { error } = JSON.parse(stdout);
     t.is(error.code, code);
     t.deepEqual(Object.keys(error), ['code', 'message', 'expected', 'got', 'hint']);
@@ -60,8 +73,24 @@ for (const [code, ...words] of mistakes) {
   });
 }
 
+const kitNames: [code: string, ...words: string[]][] = [
+  ['unknown-kit', 'flash', 'carol', '--drive', 'x'],
+  ['drives-do-not-match', 'flash', 'alice', '--drive', 'x', 'y'],
+  ['unknown-kit', 'configure', 'alice', 'carol'],
+  ['unknown-kit', 'make', 'carol'],
+];
+
+test('a kit that the campaign lacks: no key and no record is made', async (t) => {
+  for (const [code, ...words] of kitNames) {
+    const { status, stdout, left } = await kit(['--json', ...words], aCampaign);
+    t.is(JSON.parse(stdout).error.code, code);
+    t.is(status, 2);
+    t.deepEqual(left, ['campaign.toml']);
+  }
+});
+
 test('a person reads the same of a mistake, and nothing on stdout', async (t) => {
-  const { status, stdout, stderr } = await kit('drives', '--frob');
+  const { status, stdout, stderr } = await kit(['drives', '--frob']);
   t.is(status, 2);
   t.is(stdout, '');
   t.is(stderr, `error[unknown-option]: The command line is not as it should be
@@ -72,7 +101,7 @@ test('a person reads the same of a mistake, and nothing on stdout', async (t) =>
 });
 
 test('help is no mistake', async (t) => {
-  const { status, stdout, stderr } = await kit('meter', 'pair', '--help');
+  const { status, stdout, stderr } = await kit(['meter', 'pair', '--help']);
   t.is(status, 0);
   t.regex(stdout, /Usage: kit meter pair/);
   t.is(stderr, '');
@@ -80,7 +109,7 @@ test('help is no mistake', async (t) => {
 
 test('what the system refuses is told without a stack', async (t) => {
   const words = ['--name', 'R', '--ledger', 'http://ledger.test', '--kit', 'alice:alice.test'];
-  const { status, stdout } = await kit('--json', 'new', '--campaign', '/dev/null/x', ...words);
+  const { status, stdout } = await kit(['--json', 'new', '--campaign', '/dev/null/x', ...words]);
   const { error } = JSON.parse(stdout);
   t.is(status, 1);
   t.is(error.code, 'refused-by-system');
