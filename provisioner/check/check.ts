@@ -4,31 +4,17 @@
 
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
-import { KitError } from '../errors.ts';
-import type { Connect, NodeConnection } from '../node/connection.ts';
+import type { Connect } from '../node/connection.ts';
 import { tcp } from '../node/connection.ts';
 import { reach } from '../node/configure.ts';
 import { addressOf, type NodeSecrets } from '../node/kinds.ts';
-import type { Shell } from '../node/snac/account.ts';
+import { shellOver } from '../node/shell.ts';
 import { checkCounters } from './counters.ts';
 import { checkFederation } from './federation.ts';
+import { unknown, type Check, type CheckState } from './finding.ts';
 import { checkLedger } from './ledger.ts';
 import { checkNode } from './node.ts';
 import { checkWeb } from './web.ts';
-
-export type CheckState = 'ok' | 'failed' | 'unknown';
-
-export interface Check {
-  /** Kebab-case and stable: scripts may match it. */
-  name: string;
-  state: CheckState;
-  /** Only what was seen to be right is ok: `unknown` is not. */
-  ok: boolean;
-  /** What was seen, in words with units. */
-  measured: string;
-  /** What to do about it; empty when it is ok. */
-  advice: string;
-}
 
 export interface CheckDeps {
   campaign: Campaign;
@@ -76,43 +62,6 @@ export function verdict(checks: Check[]): { fit: boolean; failed: number; unknow
   const count = (state: CheckState) => checks.filter((check) => check.state === state).length;
   const failed = count('failed');
   return { fit: failed === 0, failed, unknown: count('unknown') };
-}
-
-export const ok = (name: string, measured: string): Check =>
-  ({ name, state: 'ok', ok: true, measured, advice: '' });
-
-export const failed = (name: string, measured: string, advice: string): Check =>
-  ({ name, state: 'failed', ok: false, measured, advice });
-
-export const unknown = (name: string, measured: string, advice: string): Check =>
-  ({ name, state: 'unknown', ok: false, measured, advice });
-
-/** Runs one check: whatever it throws is its failure. */
-export async function attempt(
-  name: string,
-  advice: string,
-  check: () => Promise<Check>,
-): Promise<Check> {
-  try {
-    return await check();
-  } catch (error) {
-    return failed(name, reasonOf(error), advice);
-  }
-}
-
-export function reasonOf(error: unknown): string {
-  if (error instanceof KitError && error.got !== undefined) return `${error.message}: ${error.got}`;
-  return error instanceof Error ? error.message : String(error);
-}
-
-const commandTimeoutMs = 60_000;
-
-function shellOver(connection: NodeConnection): Shell {
-  return async (script) => {
-    const result = await connection.run(script, { timeoutMs: commandTimeoutMs });
-    if (result.exitCode === 0) return result.stdout;
-    throw new Error(`exit code ${result.exitCode}: ${result.stderr.trim().slice(-300)}`);
-  };
 }
 
 /** True of every kit: the bench stands on the node's own network. */

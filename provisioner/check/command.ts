@@ -6,7 +6,8 @@ import { atWorkbench, type Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output } from '../terminal.ts';
-import { checkKit, verdict, type Check } from './check.ts';
+import { checkKit, verdict } from './check.ts';
+import type { Check } from './finding.ts';
 
 export function commands(): Command[] {
   return [checkCommand()];

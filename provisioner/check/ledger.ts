@@ -4,7 +4,7 @@
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { Connect } from '../node/connection.ts';
-import { attempt, failed, ok, unknown, type Check } from './check.ts';
+import { attempt, failed, ok, unknown, type Check } from './finding.ts';
 import { requestJson } from './request.ts';
 
 export interface LedgerDeps {

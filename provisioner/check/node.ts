@@ -6,7 +6,7 @@ import type { NodeConnection } from '../node/connection.ts';
 import type { NodeSecrets } from '../node/kinds.ts';
 import { unitAmiss } from '../node/operation/units.ts';
 import { units } from '../node/snac/facts.ts';
-import { failed, ok, reasonOf, unknown, type Check } from './check.ts';
+import { failed, ok, reasonOf, unknown, type Check } from './finding.ts';
 import { nodeFacts, type NodeFacts } from './node-facts.ts';
 
 export interface NodeDeps {

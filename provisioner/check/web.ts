@@ -7,7 +7,7 @@ import { createPublicKey } from 'node:crypto';
 import type { Kit } from '../campaign/campaign.ts';
 import type { Connect } from '../node/connection.ts';
 import type { NodeSecrets } from '../node/kinds.ts';
-import { attempt, failed, ok, type Check } from './check.ts';
+import { attempt, failed, ok, type Check } from './finding.ts';
 import { request, requestJson, type Reply } from './request.ts';
 
 export interface WebDeps {

@@ -7,7 +7,8 @@ import { atWorkbench } from '../bench/workbench.ts';
 import { findKit } from '../campaign/campaign.ts';
 import { openConnection } from '../node/connection.ts';
 import { addressOf } from '../node/kinds.ts';
-import { snacPeer, type Shell, type SnacPeer } from '../node/snac/account.ts';
+import { shellOver } from '../node/shell.ts';
+import { snacPeer, type SnacPeer } from '../node/snac/account.ts';
 import { NODE_ADDRESS, PEER_ADDRESS } from '../virtual/home.ts';
 import { startPeer } from '../virtual/peer.ts';
 import type { TrialNode } from './node.ts';
@@ -15,7 +16,6 @@ import { DOMAIN, KIT, OWNER, PEER_DOMAIN, PEER_USER, type Trial } from './trial.
 import { until } from './wait.ts';
 
 const DELIVERY_LIMIT_MS = 120_000;
-const SHELL_LIMIT_MS = 60_000;
 
 export interface Federation {
   peer: SnacPeer;
@@ -72,18 +72,9 @@ async function accountOnNode(trial: Trial, node: TrialNode): Promise<SnacPeer> {
     const kit = findKit(campaign, KIT);
     return addressOf(kit, { campaign: await secrets.campaign(), kit: await secrets.kit(kit) });
   });
-  const shell: Shell = async (script) => {
-    const connection = await openConnection(address, { connect });
-    try {
-      const { stdout, stderr, exitCode } = await connection.run(script, {
-        timeoutMs: SHELL_LIMIT_MS,
-      });
-      if (exitCode !== 0) throw new Error(`on the node: exit ${exitCode}: ${stderr}`);
-      return stdout;
-    } finally {
-      connection.close();
-    }
-  };
+  const connection = await openConnection(address, { connect });
+  trial.onStop(async () => connection.close());
+  const shell = shellOver(connection);
   return snacPeer({ user: OWNER, domain: DOMAIN }, shell);
 }
 

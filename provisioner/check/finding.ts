@@ -1,0 +1,44 @@
+// What one check found, and the ways to say it. Pure.
+
+import { KitError } from '../errors.ts';
+
+export type CheckState = 'ok' | 'failed' | 'unknown';
+
+export interface Check {
+  /** Kebab-case and stable: scripts may match it. */
+  name: string;
+  state: CheckState;
+  /** Only what was seen to be right is ok: `unknown` is not. */
+  ok: boolean;
+  /** What was seen, in words with units. */
+  measured: string;
+  /** What to do about it; empty when it is ok. */
+  advice: string;
+}
+
+export const ok = (name: string, measured: string): Check =>
+  ({ name, state: 'ok', ok: true, measured, advice: '' });
+
+export const failed = (name: string, measured: string, advice: string): Check =>
+  ({ name, state: 'failed', ok: false, measured, advice });
+
+export const unknown = (name: string, measured: string, advice: string): Check =>
+  ({ name, state: 'unknown', ok: false, measured, advice });
+
+/** Runs one check: whatever it throws is its failure. */
+export async function attempt(
+  name: string,
+  advice: string,
+  check: () => Promise<Check>,
+): Promise<Check> {
+  try {
+    return await check();
+  } catch (error) {
+    return failed(name, reasonOf(error), advice);
+  }
+}
+
+export function reasonOf(error: unknown): string {
+  if (error instanceof KitError && error.got !== undefined) return `${error.message}: ${error.got}`;
+  return error instanceof Error ? error.message : String(error);
+}
