@@ -15,7 +15,7 @@ import {
   encodeSigStructure,
   encodeSign1,
 } from './wire.js'
-import type { Gap, IntervalRecord, Reply } from './wire.js'
+import type { Gap, IntervalRecord, Reply, Sink, WireError } from './wire.js'
 
 export interface Link {
   lastHash: Buffer | null
@@ -97,6 +97,12 @@ const ENVELOPE_BYTES = 12
 const HEADER_BYTES = 24
 const NONCE_BYTES = 16
 const MAX_GAPS = 16
+/**
+ * What no ledger means: a number that the meter would count to in 60,000 years, a time after 2106.
+ * One that lies (or errs) may set the clock; it must not make records that cannot be written.
+ */
+const SEQ_TOO_FAR = 2147483648
+const TIME_TOO_FAR = 4294967296
 
 export class Reporter {
   private parts: ReportParts
@@ -147,17 +153,33 @@ export class Reporter {
   private async draft(firstSeq: number): Promise<{ payload: Buffer; lastSeq: number } | null> {
     const found = await this.parts.readRecords(firstSeq, BATCH_RECORDS)
     if (found.length === 0) return null
-    const records = withFewGaps(found, firstSeq)
+    const bytes = Buffer.alloc(PAYLOAD_BYTES)
+    const out = { bytes, at: 0 }
+    let records = withFewGaps(found, firstSeq)
     await this.parts.pause()
-    const out = { bytes: Buffer.alloc(PAYLOAD_BYTES), at: 0 }
-    encodePayload(out, {
-      meterId: this.about.meterId,
-      records,
-      previous: this.parts.store.link.lastHash,
-      firmwareHash: this.about.firmwareHash,
-      gaps: gapsOf(records, firstSeq),
-    })
-    return { payload: out.bytes.slice(0, out.at), lastSeq: records[records.length - 1].lastSeq }
+    while (!this.encoded(out, records, firstSeq)) {
+      records = records.slice(0, Math.ceil(records.length / 2))
+      await this.parts.pause()
+    }
+    return { payload: bytes.slice(0, out.at), lastSeq: records[records.length - 1].lastSeq }
+  }
+
+  /** Whether the records fitted: a node that claims wild numbers makes large ones. One fits. */
+  private encoded(out: Sink, records: IntervalRecord[], firstSeq: number): boolean {
+    out.at = 0
+    try {
+      encodePayload(out, {
+        meterId: this.about.meterId,
+        records,
+        previous: this.parts.store.link.lastHash,
+        firmwareHash: this.about.firmwareHash,
+        gaps: gapsOf(records, firstSeq),
+      })
+      return true
+    } catch (error) {
+      if ((error as WireError).code !== 'overflow' || records.length === 1) throw error
+      return false
+    }
   }
 
   private async signed(payload: Buffer): Promise<Buffer> {
@@ -196,7 +218,8 @@ export class Reporter {
         equalConstant(reply.meterId, this.about.meterId) &&
         equalConstant(reply.batchHash, outstanding.hash) &&
         equalConstant(reply.nonce, nonce)
-      return mine ? reply : null
+      const sane = reply.nextSeq < SEQ_TOO_FAR && reply.unixS < TIME_TOO_FAR
+      return mine && sane ? reply : null
     } catch (error) {
       return null
     }

@@ -37,6 +37,7 @@ class Store implements ReportStore {
 interface Answer {
   kind?: number;
   nextSeq?: number;
+  unixS?: number;
   lastHash?: Buffer | null;
   /** Bends the reply before it is sent. */
   bend?: (body: Buffer) => Buffer;
@@ -47,7 +48,7 @@ interface Answer {
 }
 
 /** A reporter with records 1 … `count`, whose posts `answers` replies to, one by one. */
-function scene(count: number, answers: (Answer | 'silence')[]) {
+function scene(count: number, answers: (Answer | 'silence')[], make = recordAt) {
   const store = new Store();
   const posted: { url: string; nonce: string; batch: Buffer }[] = [];
   const state = { signatures: 0, steps: 0 };
@@ -55,7 +56,7 @@ function scene(count: number, answers: (Answer | 'silence')[]) {
     {
       store,
       readRecords: async (fromSeq, limit) =>
-        Array.from({ length: count }, (_, i) => recordAt(i + 1))
+        Array.from({ length: count }, (_, i) => make(i + 1))
           .filter((record) => record.lastSeq >= fromSeq)
           .slice(0, limit),
       sign: async (message) => Buffer.concat([Buffer.of(++state.signatures), sha256(message)]),
@@ -97,7 +98,7 @@ function replyTo(answer: Answer, nonce: string, batch: Buffer): Buffer {
     entryIndex: 7,
     nextSeq: answer.nextSeq ?? last + 1,
     lastHash: answer.lastHash === undefined ? sha256(batch) : answer.lastHash,
-    unixS: 1_795_000_000,
+    unixS: answer.unixS ?? 1_795_000_000,
   });
   const reply = Buffer.from(out.bytes.subarray(0, out.at));
   const header = Buffer.from('a10105', 'hex');
@@ -188,6 +189,33 @@ test('not the continuation: built anew from what is wanted; gaps declared where 
     { firstSeq: 3, lastSeq: 4 },
     { firstSeq: 7, lastSeq: 8 },
   ]);
+});
+
+test('records of any size go out, fewer at a time, and all of them', async (t) => {
+  const most = 2 ** 51 - 1;
+  // All that a hostile node, a noisy supply and a worn journal can make of one record.
+  const wild = (i: number): IntervalRecord => {
+    const record = wire.emptyRecord();
+    for (const { name } of wire.FIELDS) record[name] = i % 2 === 0 ? most : i;
+    record.firstSeq = record.lastSeq = 2 * i;
+    return record;
+  };
+  const { posted, reporter } = scene(24, Array(24).fill({}), wild);
+  const seen: number[] = [];
+  while ((await reporter.attempt()) === OUTCOME.accepted) {
+    const { records } = wire.decodePayload(wire.decodeSign1(posted.at(-1)!.batch).payload);
+    seen.push(...records.map(({ lastSeq }) => lastSeq / 2));
+  }
+  t.deepEqual(seen, Array.from({ length: 24 }, (_, i) => i + 1));
+});
+
+test('a reply that no ledger could mean, tagged or not, changes nothing', async (t) => {
+  for (const answer of [{ nextSeq: 2 ** 52 }, { nextSeq: 2 ** 31 }, { unixS: 2 ** 51 }, { unixS: 2 ** 32 }]) {
+    const { store, reporter, state } = scene(3, [answer, answer]);
+    t.is(await reporter.attempt(), OUTCOME.silent, JSON.stringify(answer));
+    t.is(store.link.nextSeq, 1);
+    t.is(state.steps, 0);
+  }
 });
 
 test('invalid: dropped and signed anew; try later: kept', async (t) => {
