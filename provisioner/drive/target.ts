@@ -20,8 +20,10 @@ export interface Target {
   open(): Promise<Medium>;
 }
 
+type TargetDeps = Pick<FlashDeps, 'record' | 'listBlockDevices' | 'fileSizeBytes'>;
+
 /** @throws KitError with a code that begins with `drive-`, or `file-not-ours` */
-export async function judgeTarget(job: FlashJob, deps: FlashDeps): Promise<Target> {
+export async function judgeTarget(job: FlashJob, deps: TargetDeps): Promise<Target> {
   const path = await realPath(job.drive);
   const stats = await lstat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
@@ -57,7 +59,7 @@ async function realPath(path: string): Promise<string> {
 
 // Block devices.
 
-async function blockTarget(job: FlashJob, path: string, deps: FlashDeps): Promise<Target> {
+async function blockTarget(job: FlashJob, path: string, deps: TargetDeps): Promise<Target> {
   const device = findEligible(path, await deps.listBlockDevices());
   const { sizeBytes, model, serial } = device;
   const contents = describeContents(device);
@@ -101,7 +103,7 @@ export function findEligible(path: string, devices: BlockDevice[]): BlockDevice 
 async function fileTarget(
   job: FlashJob,
   path: string,
-  { stats, deps }: { stats: BigIntStats | undefined; deps: FlashDeps },
+  { stats, deps }: { stats: BigIntStats | undefined; deps: TargetDeps },
 ): Promise<Target> {
   // Somebody may use it by its other name, where we would not see it.
   if (stats !== undefined && stats.nlink > 1n) throw notOurs(path, 'a file with another name too');

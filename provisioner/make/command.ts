@@ -9,8 +9,10 @@ import type { Kit } from '../campaign/campaign.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
 import { defaultFileBytes, flashAtBench, imagePath } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
+import { listBlockDevices } from '../drive/lsblk.ts';
 import { manifestPath } from '../drive/manifest.ts';
 import { parseSize } from '../drive/size.ts';
+import { judgeTarget } from '../drive/target.ts';
 import { KitError } from '../errors.ts';
 import { buildImage } from '../image/build.ts';
 import { makeLabel } from '../label/label.ts';
@@ -104,6 +106,11 @@ function flashStep(bench: Workbench, kit: Kit, { options, output }: Means): Make
   return {
     name: 'flash',
     isDone: async () => flashedAlready(bench, kit, { drive, isThere: existsSync }),
+    async preflight() {
+      if (drive === undefined) throw noDrive(kit);
+      const { record } = bench;
+      await judgeTarget({ kit, drive }, { record, listBlockDevices, fileSizeBytes: options.size });
+    },
     async run() {
       if (drive === undefined) throw noDrive(kit);
       const { signal } = new AbortController();
@@ -117,6 +124,7 @@ function noDrive(kit: Kit): KitError {
     code: 'no-drive',
     message: `${kit.name} has no drive yet`,
     expected: '--drive PATH',
+    got: 'none',
     hint: '`kit drives` lists those that may be written.',
     exitCode: 2,
   });

@@ -16,6 +16,8 @@ export interface MakeStep {
   name: StepName;
   /** Why nothing is to be done, in words; undefined when there is. */
   isDone(): Promise<string | undefined>;
+  /** Throws what would stop it for certain. Asked, if it is to be done, before any step runs. */
+  preflight?(): Promise<void>;
   run(): Promise<void>;
 }
 
@@ -25,7 +27,8 @@ export interface MadeStep {
 }
 
 /**
- * Runs the steps that are not done, up to and with `until`, and stops at the first that fails.
+ * Runs the steps that are not done, up to and with `until`, and stops at the first that fails;
+ * at none, if one that is to be done would fail for certain.
  * @throws KitError the failing step's own
  */
 export async function makeKit(
@@ -33,8 +36,13 @@ export async function makeKit(
   until: StepName,
   output: Output,
 ): Promise<MadeStep[]> {
+  const last = STEP_NAMES.indexOf(until);
+  const asked = steps.filter(({ name }) => STEP_NAMES.indexOf(name) <= last);
+  for (const step of asked) {
+    if ((await step.isDone()) === undefined) await step.preflight?.();
+  }
   const made: MadeStep[] = [];
-  for (const step of steps) {
+  for (const step of asked) {
     const reason = await step.isDone();
     if (reason === undefined) {
       output.event({ type: 'make-step', step: step.name, text: `${step.name}: to do` });
@@ -43,7 +51,6 @@ export async function makeKit(
       output.event({ type: 'make-step', step: step.name, text: `${step.name}: ${reason}` });
     }
     made.push({ name: step.name, status: reason === undefined ? 'done' : 'was-done' });
-    if (step.name === until) break;
   }
   return made;
 }

@@ -29,6 +29,20 @@ test('a step that fails ends it; the same words go on there', async (t) => {
   t.deepEqual(ran, ['image', 'flash', 'configure']);
 });
 
+test('what would stop a later step for certain is said before the first runs', async (t) => {
+  const ran: string[] = [];
+  const done = new Set<string>();
+  const names: StepName[] = ['image', 'flash', 'configure'];
+  const steps = names.map((name) => step(name, ran, done));
+  steps[1].preflight = async () => Promise.reject(new Error('no drive'));
+  await t.throwsAsync(makeKit(steps, 'configure', quiet), { message: 'no drive' });
+  t.deepEqual(ran, []);
+  await makeKit(steps, 'image', quiet);
+  done.add('flash');
+  await makeKit(steps, 'configure', quiet);
+  t.deepEqual(ran, ['image', 'configure'], 'asked only of what is to be done');
+});
+
 function step(name: StepName, ran: string[], done = new Set<string>()): MakeStep {
   return {
     name,
