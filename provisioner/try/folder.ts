@@ -39,6 +39,7 @@ export interface TrialFolder {
   policy: string;
   label: string;
   page: string;
+  screen: string;
   summary: string;
   read(): TrialState | undefined;
   write(state: TrialState): Promise<void>;
@@ -75,6 +76,7 @@ export async function openTrialFolder(path: string): Promise<TrialFolder> {
     policy: at('policy'),
     label: at('label'),
     page: at('page.png'),
+    screen: at('screen.png'),
     summary: at('summary.json'),
     read: () => readState(state),
     write: (value) => replaceDurably(state, `${JSON.stringify(value)}\n`),

@@ -1,7 +1,7 @@
 // The end of a journey: `kit check` on the finished kit, `ledger audit` from the public files and
 // the policy that the auditor holds, the label, and a picture of the node's page.
 
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { $ } from 'zx';
 import { KitError } from '../errors.ts';
@@ -40,6 +40,7 @@ export async function prove(
   const { result } = await trial.kit(['label', KIT, '--out', folder.label]);
   say("taking the page's picture");
   await takePicture(`${parts.ledger.url}/node/${parts.meter.id}`, folder.page);
+  writeFileSync(folder.screen, parts.meter.screenPng());
   const label = result.labels.flatMap(({ pdf, png }: { pdf: string; png: string }) => [pdf, png]);
   return { check, audit: audited.result, label, page: folder.page };
 }
