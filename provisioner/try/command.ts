@@ -1,9 +1,9 @@
 // `kit try` and `kit clean`: the command line of this folder.
 
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, rmSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { KitError, describeError } from '../errors.ts';
 import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
@@ -100,9 +100,12 @@ export function cleanCommand(): Command {
       const options = this.optsWithGlobals<OutputOptions & { dir: string; yes?: boolean }>();
       const output = createOutput(options);
       const found = [];
-      for (const path of [trialAt(options.dir), cacheDir()]) {
-        if (path !== undefined && existsSync(path)) found.push({ path, sizeBytes: await size(path) });
+      const trial = trialAt(options.dir);
+      for (const path of [trial, realPath(cacheDir())]) {
+        if (path !== undefined) found.push({ path, sizeBytes: await size(path) });
       }
+      // A journey that is under way keeps its folder: the lock refuses.
+      if (options.yes && trial !== undefined) (await openTrialFolder(trial)).release();
       if (options.yes) for (const { path } of found) rmSync(path, { recursive: true });
       const lines = found.map(({ path, sizeBytes }) => `${mebibytes(sizeBytes)}  ${path}`);
       const end = options.yes ? 'Removed.' : 'Nothing is removed without --yes.';
@@ -111,31 +114,41 @@ export function cleanCommand(): Command {
     });
 }
 
-/** The folder, if it is a journey's: nothing else is ever removed. @throws KitError `not-a-trial` */
+/** The folder, if a journey's: nothing else is ever removed. @throws KitError `not-a-trial` */
 function trialAt(dir: string): string | undefined {
-  const path = resolve(dir);
-  if (!existsSync(path)) return undefined;
-  if (existsSync(join(path, 'state.json'))) return path;
+  const path = realPath(dir);
+  if (path === undefined) return undefined;
+  const marks = ['lock.db', 'ledger-home'];
+  if (marks.every((mark) => existsSync(join(path, mark)))) return path;
   throw new KitError({
     code: 'not-a-trial',
     message: 'No journey was made in that folder, so it is left alone',
-    expected: 'a folder with state.json',
+    expected: `a folder with ${marks.join(' and ')}`,
     got: path,
+    hint: 'Name the folder that the journey was given with --dir.',
     exitCode: 2,
   });
+}
+
+/** Where a path leads, since removing a link would leave all behind it. */
+function realPath(path: string): string | undefined {
+  return existsSync(path) ? realpathSync(path) : undefined;
 }
 
 function cacheDir(): string {
   return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'commons-kit');
 }
 
+/** Follows no link (a server's tree has some to /run); what goes meanwhile counts nothing. */
 async function size(dir: string): Promise<number> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  // Blocks, not lengths: images are sparse.
-  return files.reduce((sum, { parentPath, name }) => {
-    return sum + statSync(join(parentPath, name)).blocks * 512;
-  }, 0);
+  let sizeBytes = 0;
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) sizeBytes += await size(path);
+    // Blocks, not lengths: images are sparse.
+    else sizeBytes += 512 * (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0);
+  }
+  return sizeBytes;
 }
 
 function mebibytes(bytes: number): string {
