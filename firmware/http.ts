@@ -42,6 +42,11 @@ export interface Response {
 
 /** Status line and headers: nginx and the ledger send about 300 bytes. */
 const MAX_HEAD_BYTES = 2048
+/** "transfer-encoding". */
+const LONGEST_NAME = 17
+const LF = 10
+const CR = 13
+const COLON = 58
 
 export class Http {
   private parts: HttpParts
@@ -83,6 +88,7 @@ export class Http {
     for (;;) {
       if (head === null) {
         bodyAt = endOfHead(bytes)
+        await this.parts.pause()
         if (bodyAt > 0) head = parseHead(bytes, bodyAt)
         else if (bytes.length > MAX_HEAD_BYTES) throw new Error('http: head too long')
         if (head !== null && head.lengthBytes > request.maxBodyBytes)
@@ -144,28 +150,39 @@ interface Head {
 
 /** Where the body begins; 0 while the head's end is not there. */
 function endOfHead(bytes: Buffer): number {
-  for (let i = 3; i < bytes.length && i < MAX_HEAD_BYTES; i++)
-    if (bytes[i] === 10 && bytes[i - 1] === 13 && bytes[i - 2] === 10 && bytes[i - 3] === 13)
-      return i + 1
+  let at = bytes.indexOf(LF)
+  while (at >= 0 && at < MAX_HEAD_BYTES) {
+    if (at >= 3 && bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR)
+      return at + 1
+    at = bytes.indexOf(LF, at + 1)
+  }
   return 0
 }
 
+/**
+ * The head, which ends before `end`. Only what matters becomes text: two thousand characters, one
+ * by one, are more machine steps than there may be at once, and whoever answers chooses how many.
+ */
 function parseHead(bytes: Buffer, end: number): Head {
-  const lines = textOf(bytes, end - 4).split('\r\n')
-  const statusLine = lines[0]
+  const statusLine = textOf(bytes, 0, Math.min(12, end))
   if (!statusLine.startsWith('HTTP/1.') || statusLine.charAt(8) !== ' ')
     throw new Error('http: no status line')
-  const status = parseDigits(statusLine.slice(9, 12))
+  const status = parseDigits(statusLine.slice(9))
   let lengthBytes = -1
-  for (let i = 1; i < lines.length; i++) {
-    const colon = lines[i].indexOf(':')
-    if (colon < 1) throw new Error('http: bad header')
-    const name = lines[i].slice(0, colon).toLowerCase()
+  let at = bytes.indexOf(LF) + 1
+  while (at < end - 2) {
+    const next = bytes.indexOf(LF, at) + 1
+    const colon = bytes.indexOf(COLON, at)
+    if (colon <= at || colon >= next || bytes[next - 2] !== CR)
+      throw new Error('http: bad header')
+    const name = colon - at <= LONGEST_NAME ? textOf(bytes, at, colon).toLowerCase() : ''
     if (name === 'transfer-encoding') throw new Error('http: expected a Content-Length')
-    if (name !== 'content-length') continue
-    const length = parseDigits(lines[i].slice(colon + 1).trim())
-    if (lengthBytes >= 0 && lengthBytes !== length) throw new Error('http: two lengths')
-    lengthBytes = length
+    if (name === 'content-length') {
+      const length = parseDigits(textOf(bytes, colon + 1, next - 2).trim())
+      if (lengthBytes >= 0 && lengthBytes !== length) throw new Error('http: two lengths')
+      lengthBytes = length
+    }
+    at = next
   }
   if (lengthBytes < 0) throw new Error('http: expected a Content-Length')
   return { status, lengthBytes }
@@ -183,9 +200,9 @@ function parseDigits(text: string): number {
 }
 
 /** ASCII; any other byte is a question mark. */
-function textOf(bytes: Buffer, end: number): string {
+function textOf(bytes: Buffer, start: number, end: number): string {
   let text = ''
-  for (let i = 0; i < end; i++)
+  for (let i = start; i < end; i++)
     text += String.fromCharCode(bytes[i] < 128 ? bytes[i] : 63)
   return text
 }

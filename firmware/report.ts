@@ -90,8 +90,11 @@ export const OUTCOME = {
 
 /** A day of quarters of an hour would be 96: this many stand in memory at once instead. */
 const BATCH_RECORDS = 24
-/** Base record, deltas, hashes and gaps; a signature of 1,504 bytes joins them in 3,072. */
-const PAYLOAD_BYTES = 1500
+/**
+ * Base record, deltas, hashes and gaps: 24 quiet records take 560 bytes. To write more bytes than
+ * this would also take more machine steps than there may be at once.
+ */
+const PAYLOAD_BYTES = 1024
 /** Tag, array, empty map and the heads of three byte strings. */
 const ENVELOPE_BYTES = 12
 const HEADER_BYTES = 24

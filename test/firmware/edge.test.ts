@@ -1,5 +1,6 @@
-// The meter's arithmetic in the meter's own machine: the same vector files as on Node. One program
-// is built, run once, and prints what it found; what it prints is compared here.
+// The meter's arithmetic in the meter's own machine: the same vector files as on Node, and what
+// strangers may send. Programs are built, run once, and print what they found; what they print is
+// compared here.
 import test from 'ava';
 import { readFileSync } from 'node:fs';
 import { buildProgram, runProgram } from '../helpers/devs.ts';
@@ -115,6 +116,114 @@ async function memory() {
 
 await main()
 `;
+
+/** What takes the most machine steps that a stranger can ask for between two awaits. */
+const STRANGERS = `
+import { pause } from './edge'
+import { Http } from './http'
+import { parseCounters } from './probe'
+import { Reporter } from './report'
+import { FIELDS, emptyRecord } from './wire'
+
+async function main() {
+  await heads()
+  await claims()
+  await reports()
+  console.log('end')
+}
+
+function times(text: string, count: number) {
+  let all = ''
+  for (let i = 0; i < count; i++) all += text
+  return all
+}
+
+function serving(answer: Buffer) {
+  const chunks = [answer]
+  const connection = {
+    send: async (bytes: Buffer) => {},
+    receive: async (ms: number) => (chunks.length > 0 ? chunks.shift() : null),
+    close: async () => {},
+  }
+  const connect = async (host: string, port: number, tls: boolean, ms: number) => connection
+  return new Http({ connect: connect, millis: () => 0, pause: pause })
+}
+
+async function heads() {
+  const fillings = ['a:b\\r\\n', 'transfer-encodinG:\\r\\n', '${'x'.repeat(1900)}:\\r\\n', '\\n', ':', ' ']
+  for (let i = 0; i < fillings.length; i++) {
+    await pause()
+    const length = 'Content-Length:' + (i === 5 ? times(' ', 1900) : '') + '2\\r\\n'
+    const many = i === 5 ? 0 : Math.floor(1900 / fillings[i].length)
+    await pause()
+    const head = 'HTTP/1.1 200 OK\\r\\n' + times(fillings[i], many) + length + '\\r\\nok'
+    await pause()
+    const http = serving(Buffer.from(head))
+    const ask = { method: 'GET', url: 'http://a/', headers: [] as string[], body: null as Buffer, timeoutMs: 9, maxBodyBytes: 9 }
+    try {
+      console.log('head ' + i + ' ' + (await http.request(ask)).status)
+    } catch (error) {
+      console.log('head ' + i + ' ' + (error as Error).message)
+    }
+  }
+}
+
+async function claims() {
+  const bodies = ['{"v":${' '.repeat(900)}1}', '{"${'x'.repeat(900)}":1}', '${'{"a":'.repeat(180)}']
+  for (let i = 0; i < bodies.length; i++) {
+    await pause()
+    console.log('claims ' + i + ' ' + (parseCounters(Buffer.from(bodies[i])) === null))
+  }
+}
+
+function wild(i: number) {
+  const record = emptyRecord()
+  FIELDS.forEach(rule => {
+    record[rule.name] = i % 2 === 0 ? 2251799813685247 : i
+  })
+  record.firstSeq = 2 * i + 2
+  record.lastSeq = record.firstSeq
+  return record
+}
+
+async function reports() {
+  const store: any = {
+    link: { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 },
+    outstanding: null,
+    keepBatch: async (batch: Buffer, about: any) => console.log('batch ' + about.lastSeq),
+    readBatch: async () => Buffer.alloc(1),
+  }
+  const parts: any = {
+    store: store,
+    readRecords: async (fromSeq: number, limit: number) => {
+      const records: any[] = []
+      for (let i = 0; i < limit; i++) records.push(wild(i))
+      return records
+    },
+    sign: async (message: Buffer) => Buffer.alloc(1504),
+    digest: (bytes: Buffer) => Buffer.alloc(32),
+    pause: pause,
+  }
+  const hash = Buffer.alloc(32)
+  const about = { meterId: Buffer.alloc(8), origin: 'o', pairKey: hash, firmwareHash: hash, urls: [] as string[] }
+  console.log('attempt ' + (await new Reporter(parts, about).attempt()))
+}
+
+await main()
+`;
+
+test.serial('nothing that strangers send takes more steps than there are', async (t) => {
+  const lines = await runProgram(await buildProgram({ 'main.ts': STRANGERS }));
+  const said = (name: string) =>
+    lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+  t.deepEqual(said('head'), [
+    '0 200', '1 http: expected a Content-Length', '2 200', '3 http: bad header',
+    '4 http: bad header', '5 200',
+  ]);
+  t.deepEqual(said('claims'), ['0 true', '1 true', '2 true']);
+  t.is(said('batch').length, 1);
+  t.is(said('attempt')[0], '5');
+});
 
 test.serial('the vectors come out in the machine as on Node', async (t) => {
   const a1 = lms.cases.find(({ name }) => name === RFC_9858_A1);
