@@ -262,12 +262,20 @@ async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
     })
     return response.status === 200 ? response.body : null
   }
+  // One change in a batch period is told at once: a node that comes and goes with every probe must
+  // not use up the key's signatures.
+  const quietMs = pairing.batchS * 1000
+  let toldMs = -quietMs
   for (;;) {
     const startMs = ds.millis()
     const found = await probe({ get: get }, pairing.node)
     addProbe(meter.running, found.answered, found.counters)
     const reach = found.answered ? REACH.up : REACH.down
-    if (meter.reach !== REACH.unknown && reach !== meter.reach) meter.reportWanted = true
+    const changed = meter.reach !== REACH.unknown && reach !== meter.reach
+    if (changed && startMs - toldMs >= quietMs) {
+      toldMs = startMs
+      meter.reportWanted = true
+    }
     meter.reach = reach
     await ds.sleep(Math.max(100, pairing.probeS * 1000 - (ds.millis() - startMs)))
   }

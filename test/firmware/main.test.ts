@@ -23,7 +23,7 @@ interface Scene {
   ledger: TestLedger;
   lines: string[];
   /** What the node has counted and served last. */
-  node: { up: boolean; bytes: number; served: number };
+  node: { up: boolean; flaps: boolean; bytes: number; served: number };
   /** Resolves when `holds` does, looked at whenever the meter prints, posts or asks. */
   until(what: string, holds: () => boolean): Promise<void>;
   statement(): Buffer;
@@ -120,6 +120,17 @@ test.serial('a node that goes down is reported at once, and so is a long press',
   t.pass();
 });
 
+test.serial('a node that comes and goes does not use up the key', async (t) => {
+  const { ledger, node, until, statement } = await openScene(t, { batchS: 3600 });
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  node.flaps = true;
+  await until('a report', () => ledger.posted.length > 0);
+  const bytes = node.bytes;
+  await until('twenty more answers', () => node.bytes >= bytes + 20 * 1234);
+  t.is(new Set(ledger.posted.map(({ signatureIndex }) => signatureIndex)).size, 1);
+});
+
 test.serial('a sensor that is gone adds no energy, and the record says so', async (t) => {
   const { meter, ledger, until, statement } = await openScene(t);
   await until('enrolment', () => statement().length > 0);
@@ -139,10 +150,11 @@ test.serial('a sensor that is gone adds no energy, and the record says so', asyn
 async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): Promise<Scene> {
   const { bytecode } = await buildFirmware();
   const dir = mkdtempSync(join(tmpdir(), 'meter-'));
-  const node = { up: true, bytes: 1000, served: 0 };
+  const node = { up: true, flaps: false, bytes: 1000, served: 0 };
   const server = createServer((_, response) => {
     node.bytes += 1234;
     node.served = node.bytes;
+    if (node.flaps) node.up = !node.up;
     const body = JSON.stringify({
       v: 1, boot: '00112233445566778899aabbccddeeff', wan_in_bytes: node.bytes, wan_out_bytes: 5,
       disk_used_bytes: 77, temperature_milli_c: null, users: 1, posts: 0,
