@@ -4,6 +4,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { describeError, KitError, refusalOfSystem } from './errors.ts';
+import { printable } from './terminal.ts';
 
 const program = new Command('kit')
   .description('Builds home servers for the fediverse: images, drives, nodes, meters.')
@@ -75,6 +76,6 @@ function report(error: unknown): number {
   if (asked.json || asked.jsonEvents) {
     const parts = known?.toJSON() ?? { code: 'internal', message: String(error) };
     process.stdout.write(`${JSON.stringify({ type: 'error', error: parts })}\n`);
-  } else process.stderr.write(`${describeError(known ?? error)}\n`);
+  } else process.stderr.write(`${printable(describeError(known ?? error))}\n`);
   return known?.exitCode ?? 1;
 }

@@ -26,16 +26,21 @@ export function createOutput(
   const line = (stream: Writable, text: string): void => void stream.write(`${text}\n`);
   const forPeople = !options.json && !options.jsonEvents;
   return {
-    say: (text) => forPeople && line(streams.out, text),
+    say: (text) => forPeople && line(streams.out, printable(text)),
     event({ text, ...event }) {
       if (options.jsonEvents) line(streams.out, JSON.stringify({ ...event, text }));
-      else if (!options.json) line(streams.err, text);
+      else if (!options.json) line(streams.err, printable(text));
     },
     result(document, human) {
       if (options.jsonEvents) {
         line(streams.out, JSON.stringify({ type: 'result', result: document }));
       } else if (options.json) line(streams.out, JSON.stringify(document, undefined, 2));
-      else if (human !== '') line(streams.out, human);
+      else if (human !== '') line(streams.out, printable(human));
     },
   };
+}
+
+/** Text for a terminal: what a drive, a node or a ledger says of itself may hold orders to it. */
+export function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, '\ufffd');
 }

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 
 import { KitError } from '../errors.ts';
+import { printable } from '../terminal.ts';
 import type { FlashPlan } from './job.ts';
 import { sizeText } from './size.ts';
 
@@ -20,7 +21,7 @@ export interface Asking {
 export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promise<void> {
   if (asking.yes) return;
   if (!asking.interactive) throw needed(plans);
-  asking.output.write(`${planText(plans)}\n`);
+  asking.output.write(`${printable(planText(plans))}\n`);
   const lines = createInterface({ input: asking.input, output: asking.output });
   // Without this, a question that nobody will answer (Ctrl-D, Ctrl-C) would wait for ever.
   const hungUp = new AbortController();
