@@ -54,6 +54,8 @@ const PROBE_TIMEOUT_MS = 5000
 const REPORT_TIMEOUT_MS = 12000
 /** A console line holds about 290 characters. */
 const ENROL_LINE_DIGITS = 200
+/** A day: a ledger that takes nothing would use up a key of 1,024 signatures in three years. */
+const MAX_SIGNING_WAIT_S = 86400
 /** Attempts at once when the ledger wants another sequence number. */
 const REBUILDS = 2
 
@@ -297,7 +299,9 @@ async function report(meter: Meter, pairing: Pairing): Promise<void> {
       dueMs = ds.millis() + pairing.batchS * 1000
     } else {
       failures++
-      const mostS = Math.min(pairing.batchS, 3600)
+      // Without a batch to send again, the next attempt signs another.
+      const signs = meter.journal.outstanding === null
+      const mostS = signs ? MAX_SIGNING_WAIT_S : Math.min(pairing.batchS, 3600)
       dueMs = ds.millis() + backOffMs(failures, mostS, random(1)[0] / 255)
     }
   }

@@ -131,6 +131,18 @@ test.serial('a node that comes and goes does not use up the key', async (t) => {
   t.is(new Set(ledger.posted.map(({ signatureIndex }) => signatureIndex)).size, 1);
 });
 
+test.serial('a ledger that takes nothing does not use up the key', async (t) => {
+  const { ledger, node, until, statement } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  ledger.plan = ['invalid'];
+  await until('a refusal', () => ledger.posted.length > 0);
+  const bytes = node.bytes;
+  // 200 s: at least seven back-offs of a batch period.
+  await until('forty more answers', () => node.bytes >= bytes + 40 * 1234);
+  t.true(ledger.posted.length <= 5, `${ledger.posted.length}`);
+});
+
 test.serial('a sensor that is gone adds no energy, and the record says so', async (t) => {
   const { meter, ledger, until, statement } = await openScene(t);
   await until('enrolment', () => statement().length > 0);

@@ -23,7 +23,7 @@ export interface TestLedger {
   records: IntervalRecord[];
   gaps: number;
   /** How the next posts are answered; the last goes on. */
-  plan: ('truth' | 'silence' | 'forged')[];
+  plan: ('truth' | 'silence' | 'forged' | 'invalid')[];
   /** From the enrolment statement's lines. */
   enrol(statement: Buffer): void;
   onPost: () => void;
@@ -93,7 +93,7 @@ export async function openTestLedger(
       const nonce = String(request.headers['commons-nonce']);
       const step = ledger.plan.length > 1 ? ledger.plan.shift() : ledger.plan[0];
       const signatureIndex = wire.decodeSign1(batch).proof.readUInt32BE(4);
-      const answer = step === 'truth' ? judge(batch) : step === 'forged' ? 'forged' : 'silence';
+      const answer = step === 'truth' ? judge(batch) : (step ?? 'silence');
       ledger.posted.push({ batch, nonce, signatureIndex, answer });
       if (answer === 'silence') request.socket.destroy();
       else {
