@@ -87,7 +87,7 @@ export function formatReport(report: AuditReport): string {
     lines.push(`  FAILED ${code} (${where})${detail.length > 0 ? `: ${detail.join(', ')}` : ''}`);
   }
   for (const { meter, index, q } of report.equivocations) {
-    lines.push(`  equivocation of ${meter}, entry ${index}: two signatures under one-time key ${q}`);
+    lines.push(`  equivocation of ${meter}, entry ${index}: two signatures by one-time key ${q}`);
   }
   lines.push(...nodes.flatMap(nodeLines));
   return lines.join('\n');
