@@ -51,15 +51,17 @@ async function readEntries(
   findings: Finding[],
 ): Promise<Uint8Array[] | null> {
   const entries: Uint8Array[] = [];
-  for (const tile of tilesOf(size).filter(({ level }) => level === 'entries')) {
-    const path = tilePath(tile);
+  // One by one, not by tilesOf: a checkpoint may claim more entries than any memory holds.
+  for (let start = 0; start < size; start += TILE_WIDTH) {
+    const width = Math.min(TILE_WIDTH, size - start);
+    const path = tilePath({ level: 'entries', index: start / TILE_WIDTH, width });
     const bytes = await files.read(path);
     if (bytes === null) {
       findings.push({ code: 'file-missing', where: path });
       return null;
     }
     try {
-      for (const entry of decodeBundle(bytes, tile.width)) entries.push(entry);
+      for (const entry of decodeBundle(bytes, width)) entries.push(entry);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       const { code, expected, got } = error;

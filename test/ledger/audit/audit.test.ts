@@ -244,6 +244,17 @@ test('a log made anew from the same entries passes', async (t) => {
   t.deepEqual((await run(resigned((list) => list))).findings, []);
 });
 
+test('a checkpoint of more entries than there are costs the auditor nothing', async (t) => {
+  const origin = 'ledger.test/commons';
+  for (const size of [7, 1e10, 2 ** 53 - 1]) {
+    const text = formatCheckpoint({ origin, size, root: digest('x'), extensions: [] });
+    const checkpoint = formatNote(signNote(text, origin, logSeed));
+    const { findings, ok } = await run(altered('checkpoint', checkpoint));
+    t.false(ok);
+    t.is(findings[0].code, 'file-missing', `${size}`);
+  }
+});
+
 test('another log’s key is not this one’s', async (t) => {
   const forged = resigned((list) => list);
   const text = new TextDecoder().decode(forged.get('checkpoint')!).split('\n\n')[0];
