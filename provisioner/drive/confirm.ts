@@ -68,5 +68,6 @@ function refused(answer: string): KitError {
     message: 'Nothing was erased',
     expected: 'yes',
     got: answer.trim() === '' ? 'no answer' : answer.trim().slice(0, 40),
+    hint: 'Look at the drives with `kit drives`, then say it again.',
   });
 }

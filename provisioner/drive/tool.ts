@@ -45,6 +45,7 @@ export async function runTool(
     message: `${name} failed`,
     expected: 'exit code 0',
     got: `exit code ${exit}: ${Buffer.concat(err).toString('utf8').trim().slice(0, 1000)}`,
+    hint: `See that it works: ${name} --version.`,
   });
 }
 

@@ -64,6 +64,7 @@ export async function readImageFolder(
       message: `image ${name} is not made for ${arch}`,
       expected: known.join(', '),
       got: arch,
+      hint: 'Name one of these with --arch, or add it to the image.toml.',
       exitCode: 2,
     });
   }
@@ -94,6 +95,7 @@ async function readToml(name: string, dir: string, file: string): Promise<string
     message: 'no image of that name',
     expected: known.sort().join(', ') || 'a folder with an image.toml',
     got: name,
+    hint: 'Check the spelling: an image is a folder of images/.',
     exitCode: 2,
   });
 }
@@ -116,7 +118,9 @@ function malformed(file: string, got: string, cause?: unknown): KitError {
   return new KitError({
     code: 'image-toml-malformed',
     message: `${file} is not a description of an image`,
+    expected: 'the keys that images/snac/image.toml shows',
     got,
+    hint: 'Mend that key.',
     exitCode: 2,
     cause,
   });

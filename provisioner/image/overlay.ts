@@ -33,6 +33,7 @@ function overlayFault(path: string, expected: string, got: string): KitError {
     message: `${path} cannot stand in an image's tree`,
     expected,
     got,
+    hint: 'Take it out of the overlay, or make it what is expected.',
     exitCode: 2,
   });
 }

@@ -29,6 +29,7 @@ async function requireKeyring(): Promise<void> {
       code: 'keyring-missing',
       message: "Debian's signatures cannot be checked",
       expected: keyring,
+      got: 'no such file',
       hint: 'Run: apt-get install debian-archive-keyring',
       cause,
     });
@@ -89,6 +90,7 @@ export async function requireLocked(folder: ImageFolder, packages: RoledPackage[
       code: 'lock-missing',
       message: `image ${folder.name} has no lock to hold to`,
       expected: folder.lockFile,
+      got: 'no such file',
       hint: 'Build without --frozen, and keep its packages.lock there.',
       cause,
     });

@@ -25,6 +25,7 @@ export async function openTools(tar: string, dir: string, epochS: number): Promi
       message: 'images can be built on amd64 machines only, so far',
       expected: 'x64',
       got: process.arch,
+      hint: 'Build it on such a machine, and name it with --image FILE when flashing.',
     });
   }
   await mkdir(dir, { recursive: true });

@@ -94,7 +94,9 @@ async function compileCopy(folder: string, sources: string[]): Promise<Buffer> {
     throw new KitError({
       code: 'firmware-invalid',
       message: `The program in ${folder} does not compile`,
+      expected: 'what the DeviceScript compiler takes',
       got: compilerWords(cause),
+      hint: 'Mend what it names.',
       cause,
     });
   } finally {
@@ -112,6 +114,7 @@ function noProgram(folder: string, got: string, cause?: unknown): KitError {
     code: 'firmware-missing',
     message: `There is no program in ${folder}`,
     ...{ expected: 'main.ts', got, cause },
+    hint: 'Fetch the repository again: it belongs there.',
   });
 }
 

@@ -72,6 +72,7 @@ export async function pairAtBench(bench: Workbench, kit: Kit, _output: Output): 
     code: 'meter-absent',
     message: `There is no meter to pair with ${kit.name}`,
     expected: 'a meter on USB, which this version cannot find yet',
+    got: 'no --virtual',
     hint: `Pair a virtual one: kit meter pair ${kit.name} --virtual ${bench.campaign.dir}/meter`,
   });
 }

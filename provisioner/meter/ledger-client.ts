@@ -4,6 +4,9 @@ import * as v from 'valibot';
 import { KitError } from '../errors.ts';
 
 const LEDGER_LIMIT_MS = 30_000;
+/** Of what a stranger answers: a line of it says enough. */
+const MAX_QUOTED = 200;
+const CHECK_LEDGER = 'Check `ledger` in campaign.toml, and that it runs.';
 
 const describedSchema = v.object({ origin: v.string(), age_recipient: v.string() });
 const enrolledSchema = v.object({ meter: v.string(), index: v.number() });
@@ -40,8 +43,9 @@ async function ask<T extends v.GenericSchema>(
     throw new KitError({
       code: 'ledger-unreachable',
       message: `The ledger at ${url} does not answer`,
+      expected: `an answer within ${LEDGER_LIMIT_MS / 1000} s`,
       got: String((cause.cause as Error | undefined)?.message ?? cause.message),
-      hint: 'Check `ledger` in campaign.toml, and that it runs.',
+      hint: CHECK_LEDGER,
       cause,
     });
   });
@@ -49,21 +53,28 @@ async function ask<T extends v.GenericSchema>(
   if (!response.ok) throw refused(url, response.status, text);
   const answer = v.safeParse(schema, parse(text));
   if (answer.success) return answer.output;
-  const got = text.slice(0, 200);
   throw new KitError({
-    ...{ code: 'ledger-unintelligible', message: `${url} is no ledger of a kind known here`, got },
+    code: 'ledger-unintelligible',
+    message: `${url} is no ledger of a kind known here`,
+    expected: "a ledger's JSON",
+    got: text.slice(0, MAX_QUOTED),
+    hint: CHECK_LEDGER,
   });
 }
 
 /** The ledger's own words where it has some (problem+json, RFC 9457). */
 function refused(url: string, status: number, text: string): KitError {
   const problem = v.safeParse(problemSchema, parse(text));
-  if (!problem.success) {
-    return new KitError({ code: 'ledger-refused', message: `${url} answers ${status}`, got: text });
-  }
-  const { title, expected, got, hint } = problem.output;
-  const message = `The ledger says: ${title}`;
-  return new KitError({ code: 'ledger-refused', message, expected, got: got ?? `${status}`, hint });
+  const { title, expected, got, hint } = problem.success
+    ? problem.output
+    : { title: `${status} at ${url}`, got: text.slice(0, MAX_QUOTED) };
+  return new KitError({
+    code: 'ledger-refused',
+    message: `The ledger says: ${title}`,
+    expected: expected ?? 'that it takes the kit',
+    got: got ?? `status ${status}`,
+    hint: hint ?? CHECK_LEDGER,
+  });
 }
 
 function parse(text: string): unknown {

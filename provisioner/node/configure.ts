@@ -196,6 +196,8 @@ function busy(kit: string): KitError {
   return new KitError({
     code: 'node-busy',
     message: `${kit} is being configured by somebody else`,
+    expected: 'a node that nobody else works on',
+    got: 'its lock held for a minute',
     hint: 'Wait until the other run ends, then try again.',
   });
 }
@@ -204,6 +206,7 @@ function brokeOff(kit: string, said: string): KitError {
   return new KitError({
     code: 'apply-broke-off',
     message: `${kit} stopped in the middle of the plan`,
+    expected: 'every step to be done',
     got: said.trim() || 'no reason given',
     hint: 'Run the command again: it goes on where it was.',
   });

@@ -241,6 +241,7 @@ function connectionLost(address: NodeAddress, got: string): KitError {
   return new KitError({
     code: 'connection-lost',
     message: `The connection to ${nameOf(address)} was lost`,
+    expected: 'a node that stays on the network',
     got,
     hint: 'Run the command again: it goes on where it was.',
   });

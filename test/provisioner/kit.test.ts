@@ -59,6 +59,8 @@ const mistakes: [code: string, ...words: string[]][] = [
   ['invalid-argument', 'make', 'alice', '--until', 'nothing'],
   ['size-invalid', 'flash', 'alice', '--drive', 'x', '--size', '3Q'],
   ['answer-missing', 'new'],
+  ['image-unknown', 'image', 'build', '../etc'],
+  ['image-arch-unknown', 'image', 'build', 'snac', '--arch', 'sparc'],
   ['campaign-unreadable', 'label', 'alice'],
 ];
 

@@ -9,6 +9,7 @@ import { decode } from 'cborg';
 import { unseal } from '../../../ledger/unseal.ts';
 import { verifyEnrolment } from '../../../ledger/verify/enrolment.ts';
 import { findKit } from '../../../provisioner/campaign/campaign.ts';
+import { KitError } from '../../../provisioner/errors.ts';
 import { buildFirmware } from '../../../provisioner/meter/build.ts';
 import { pairMeter } from '../../../provisioner/meter/pair.ts';
 import type { PairOptions } from '../../../provisioner/meter/pair.ts';
@@ -128,14 +129,17 @@ test('a ledger that is silent, refuses or babbles is named', async (t) => {
   const answers: [code: string, answer: () => Promise<Response>][] = [
     ['ledger-unreachable', () => Promise.reject(new TypeError('fetch failed'))],
     ['ledger-unintelligible', async () => new Response('<html>')],
-    ['ledger-refused', async () => new Response('gone', { status: 410 })],
+    ['ledger-refused', async () => new Response('gone'.repeat(1e5), { status: 410 })],
     [
       'ledger-refused',
       async () => Response.json({ title: 'Not admitted', hint: 'Ask.' }, { status: 403 }),
     ],
   ];
   for (const [code, answer] of answers) {
-    const error = await t.throwsAsync(pair(talker(), answer as unknown as typeof fetch), { code });
-    if (error?.message.includes('admitted')) t.is((error as { hint?: string }).hint, 'Ask.');
+    const pairing = pair(talker(), answer as unknown as typeof fetch);
+    const error = await t.throwsAsync(pairing, { code, instanceOf: KitError });
+    t.deepEqual(Object.keys(error.toJSON()), ['code', 'message', 'expected', 'got', 'hint']);
+    t.true(JSON.stringify(error).length < 1000, 'a stranger’s words are cut');
+    if (error.message.includes('admitted')) t.is(error.hint, 'Ask.');
   }
 });
