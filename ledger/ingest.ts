@@ -188,16 +188,7 @@ export function decideEnrolment(
     nowMs: number;
   },
 ): EnrolmentDecision {
-  if (!state.isAdmitted(enrolment.volunteerKey)) {
-    const got = Buffer.from(enrolment.volunteerKey).toString('base64');
-    throw new LedgerError({
-      code: 'not-admitted',
-      message: 'Enrolment refused',
-      expected: 'a volunteer whom this ledger admitted',
-      got: `commons-volunteer-ed25519:${got}`,
-      hint: 'Ask the ledger’s operator to run `ledger admit KEY`.',
-    });
-  }
+  checkAdmitted(state, enrolment);
   const { meterId, hash, statement } = enrolment;
   const meter = state.meter(meterId);
   if (meter !== undefined && knownIndex !== undefined && equal(meter.enrolment.hash, hash)) {
@@ -220,6 +211,19 @@ export function decideEnrolment(
       disclose: [hash],
     },
   };
+}
+
+/** Throws LedgerError `not-admitted` if a stranger signed the enrolment. */
+export function checkAdmitted(state: IngestState, { volunteerKey }: Enrolment): void {
+  if (state.isAdmitted(volunteerKey)) return;
+  const got = Buffer.from(volunteerKey).toString('base64');
+  throw new LedgerError({
+    code: 'not-admitted',
+    message: 'Enrolment refused',
+    expected: 'a volunteer whom this ledger admitted',
+    got: `commons-volunteer-ed25519:${got}`,
+    hint: 'Ask the ledger’s operator to run `ledger admit KEY`.',
+  });
 }
 
 function hex(bytes: Uint8Array): string {

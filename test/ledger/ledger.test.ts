@@ -4,7 +4,9 @@ import test from 'ava';
 import type { DatabaseSync } from 'node:sqlite';
 import { nextIndex } from '../../ledger/ask/project.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { createClock, enrolMeter, openTestLedger, temporaryDir } from '../helpers/ledger-folder.ts';
+import {
+  createClock, enrolmentParts, enrolMeter, openTestLedger, temporaryDir,
+} from '../helpers/ledger-folder.ts';
 import { createMeter } from '../helpers/meter.ts';
 
 /** Everything in the projections, row by row. */
@@ -87,5 +89,15 @@ test('what comes while a failed write is mended is stored, or refused for good',
   const again = await openTestLedger(dir);
   t.is(await submit(again, batch), 'repeated');
   await again.close();
+  remove();
+});
+
+test('a stranger’s seal is not even opened', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  const [enrolment] = await enrolmentParts(ledger, createMeter('mallory'));
+  await t.throwsAsync(ledger.enrol(enrolment, new Uint8Array(9)), { code: 'not-admitted' });
+  t.is(ledger.log().size(), 0);
+  await ledger.close();
   remove();
 });
