@@ -159,7 +159,7 @@ export class Journal {
       this.pairing = { nonce: pairing.slice(0, 32), statementHash: pairing.slice(32, 64) }
     const signing = await this.signing.open(8)
     if (signing !== null && this.key !== null && getNumber(signing, 0, 4) === this.key.number)
-      this.nextSignature = getNumber(signing, 4, 4)
+      this.nextSignature = getNumber(signing, 4, 4) + (this.signing.halved ? 1 : 0)
     this.bootId++
     const next = Buffer.alloc(12)
     putNumber(next, 0, 4, MAGIC)
@@ -302,6 +302,11 @@ export class Journal {
 
 /** Two slots and the newest valid payload. */
 class Cell {
+  /**
+   * The other slot, once written, is not valid: a write was torn, and its value never used, or a
+   * bit has worn since, and the value found is the one before the newest.
+   */
+  halved = false
   private store: Store
   private address: number
   private slotBytes: number
@@ -316,17 +321,20 @@ class Cell {
 
   async open(size: number): Promise<Buffer | null> {
     let payload: Buffer | null = null
+    let found = 0
     for (let slot = 0; slot < 2; slot++) {
       const address = this.address + slot * this.slotBytes
       const bytes = await this.store.read(address, size + 8)
       const rise = getNumber(bytes, 0, 4)
       const valid = getNumber(bytes, 4 + size, 4) === crc32(bytes, 0, 4 + size, address)
+      if (valid) found++
       if (valid && rise > this.rise) {
         payload = bytes.slice(4, 4 + size)
         this.slot = slot
         this.rise = rise
       }
     }
+    this.halved = found === 1 && this.rise > 1
     return payload
   }
 

@@ -193,6 +193,22 @@ test('after a cut the meter goes on: fresh index, next record', async (t) => {
   });
 });
 
+test('a worn bit costs an index, and never gives one twice', async (t) => {
+  const memory = new Memory();
+  const { journal } = await open(memory);
+  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
+  let used = -1;
+  while (used < 4) used = await journal.takeSignature();
+  const sound = Buffer.from(memory.bytes);
+  // The cell of the signing index: two slots of 32 bytes at 0x40, 16 of each written.
+  for (let bit = 0; bit < 2 * 256; bit++) {
+    memory.bytes = Buffer.from(sound);
+    memory.bytes[0x40 + (bit >> 3)] ^= 1 << (bit & 7);
+    const next = await (await open(memory)).journal.takeSignature();
+    t.true(next > used && next <= used + 2, `bit ${bit}: ${next}`);
+  }
+});
+
 test('a key with its last index used signs no more', async (t) => {
   const { journal } = await open(new Memory());
   await t.throwsAsync(journal.takeSignature(), { message: /signature-index: lost/ });
