@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 
 const ROOT = new URL('../', import.meta.url);
@@ -45,8 +45,16 @@ function installNpmPackages() {
     say('error[npm-install]: `npm ci` failed; its own words are above.');
     return false;
   }
+  linkNode();
   writeFileSync(STAMP, lockDigest());
   return true;
+}
+
+/** npm 9, Debian 12's, links no program called `node`; scripts and `env node` need it there. */
+function linkNode() {
+  const link = new URL('node_modules/.bin/node', ROOT);
+  if (existsSync(link)) return;
+  symlinkSync(`../node-linux-${process.arch}/bin/node`, link);
 }
 
 async function installDebianPackages(missing, needs) {

@@ -2,7 +2,6 @@
 // the kit as a volunteer would pair it. Knows the meter by what the ledger has of it, and keeps the
 // two truths that this is held against: the chip's integral and what the node served.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { atWorkbench } from '../bench/workbench.ts';
 import { findKit } from '../campaign/campaign.ts';
@@ -11,8 +10,9 @@ import { buildFirmware } from '../meter/build.ts';
 import { pairThrough } from '../meter/command.ts';
 import { virtualPort } from '../meter/port.ts';
 import { createOutput } from '../terminal.ts';
-import { createVirtualMeter, type VirtualMeter } from '../virtual/meter.ts';
+import { createVirtualMeter } from '../virtual/meter.ts';
 import type { SocketTap } from '../virtual/vm-sockets.ts';
+import { openCuts } from './cuts.ts';
 import type { TrialLedger } from './ledger.ts';
 import type { TrialNode } from './node.ts';
 import { openServed, type Served } from './served.ts';
@@ -33,9 +33,10 @@ export interface TrialMeter {
   /** 16 hexadecimal digits. */
   id: string;
   served: Served;
+  /** The chip's own integral, without what was lost to cuts: on the meter's clock. */
   chipMicroWh(): number;
-  /** Times that it lost its power since it was made; each may have cost two seconds of energy. */
-  cuts(): number;
+  /** What each power cut so far cost, µWh. */
+  lostMicroWh(): number[];
   /** Waits until the chip has seen the load as it is now. */
   standStill(): Promise<void>;
   /** A long press: report now. */
@@ -74,6 +75,7 @@ export async function pairMeter(
   const { folder } = trial;
   const served = openServed(join(folder.meter, 'served.jsonl'));
   const tap = tapFor(served);
+  const cuts = openCuts(folder.meter);
   const failure: { error?: KitError } = {};
   const words: string[] = [];
   const virtual = createVirtualMeter({
@@ -81,19 +83,24 @@ export async function pairMeter(
     load: () => node.load.milliW(),
     prefix: node.home.enter([]),
     onTap: tap.hear,
+    onKept: cuts.kept,
     onConsole: (line) => void words.splice(0, Math.max(0, words.push(line) - WORDS_KEPT)),
     onPanic: (code) => (failure.error ??= panicked(code, words)),
     onFailed: (error) => (failure.error ??= error),
   });
   trial.onStop(() => virtual.stop());
-  const power = countPower(join(folder.meter, 'power-ons'), virtual, tap.forget);
-  power.on();
+  const powerOn = (): void => {
+    cuts.powerReturns(virtual.truth());
+    tap.forget();
+    virtual.powerOn();
+  };
+  powerOn();
   const id = await atWorkbench(folder, async (bench) => {
     const known = bench.record.lastDone(KIT, 'pair')?.detail['meter'];
     if (typeof known === 'string') return known;
     const restart = async (): Promise<void> => {
       await virtual.cutPower();
-      power.on();
+      powerOn();
     };
     const port = { ...virtualPort(virtual), restart };
     const options = { ...TIMES, firmwareHash: firmware.hash, ledgerUrl: ledger.url };
@@ -110,8 +117,9 @@ export async function pairMeter(
   };
   let newest: MeterRecord | undefined;
   return {
-    ...{ id, served, cuts: power.cuts, powerOn: power.on, screenPng: () => virtual.screenPng(4) },
-    chipMicroWh: () => virtual.truth().energyMicroWh,
+    ...{ id, served, powerOn, lostMicroWh: cuts.lostMicroWh },
+    chipMicroWh: () => virtual.truth().energyMicroWh - sum(cuts.lostMicroWh()),
+    screenPng: () => virtual.screenPng(4),
     lastWords: () => words.join(' | '),
     press: () => virtual.pressButton(LONG_PRESS_MS),
     cutAfter: (bytes) => virtual.cutAfterWrittenBytes(bytes),
@@ -156,17 +164,8 @@ function tapFor(served: Served) {
   };
 }
 
-/** Counts power-ons in a file: a journey that was killed cut the meter's power as well. */
-function countPower(path: string, virtual: VirtualMeter, onPower: () => void) {
-  let count = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
-  return {
-    cuts: () => Math.max(0, count - 1),
-    on(): void {
-      writeFileSync(path, String(++count));
-      onPower();
-      virtual.powerOn();
-    },
-  };
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** The last line of the ledger's CSV, by its header's names. */

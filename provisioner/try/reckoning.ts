@@ -15,11 +15,12 @@ export interface Reckoning {
   /** Seconds since the meter's first start that it knows of: up, down and unknown. */
   meterS: number;
   ledgerMicroWh: number;
+  /** On the meter's clock: without what was lost to cuts. */
   chipMicroWh: number;
   /** (ledger − chip) / chip. */
   differencePpm: number;
-  /** What the cuts so far may have cost: two seconds each at full power. */
-  allowedForCutsMicroWh: number;
+  /** What each cut so far cost. */
+  lostMicroWh: number[];
   /** As the ledger has it, and as the node served it. */
   ledgerTraffic: Traffic;
   servedTraffic: Traffic;
@@ -32,7 +33,8 @@ interface Parts {
 }
 
 const TOLERANCE = 1e-4;
-const SECONDS_PER_CUT = 2;
+/** Two seconds at full power. */
+const MOST_PER_CUT_MICRO_WH = ((IDLE_MILLI_W + BUSY_MILLI_W) * 1000 * 2) / 3600;
 const LIMIT_MS = 120_000;
 
 /** @throws KitError `does-not-add-up` with both sides */
@@ -75,7 +77,6 @@ export async function reckon(
 
 function compare(record: MeterRecord, meter: TrialMeter): Reckoning {
   const chipMicroWh = meter.chipMicroWh();
-  const fullPowerMicroWh = ((IDLE_MILLI_W + BUSY_MILLI_W) * 1000 * SECONDS_PER_CUT) / 3600;
   const { wanInBytes, wanOutBytes } = record;
   const served = meter.served.totals();
   // A probe may have come between the record and now: the record's is the newest that fits.
@@ -85,19 +86,17 @@ function compare(record: MeterRecord, meter: TrialMeter): Reckoning {
     ledgerMicroWh: record.energyMicroWh,
     chipMicroWh,
     differencePpm: Math.round(((record.energyMicroWh - chipMicroWh) / chipMicroWh) * 1e6),
-    allowedForCutsMicroWh: Math.round(fullPowerMicroWh * meter.cuts()),
+    lostMicroWh: meter.lostMicroWh(),
     ledgerTraffic: { wanInBytes, wanOutBytes },
     servedTraffic: match ?? served.at(-1) ?? { wanInBytes: 0, wanOutBytes: 0 },
   };
 }
 
 function addsUp(sum: Reckoning): boolean {
-  const missing = sum.chipMicroWh - sum.ledgerMicroWh;
-  const tolerance = sum.chipMicroWh * TOLERANCE;
-  const energy = missing >= -tolerance && missing <= tolerance + sum.allowedForCutsMicroWh;
   const { ledgerTraffic, servedTraffic } = sum;
   return (
-    energy &&
+    Math.abs(sum.ledgerMicroWh - sum.chipMicroWh) <= sum.chipMicroWh * TOLERANCE &&
+    sum.lostMicroWh.every((lost) => lost <= MOST_PER_CUT_MICRO_WH) &&
     ledgerTraffic.wanInBytes === servedTraffic.wanInBytes &&
     ledgerTraffic.wanOutBytes === servedTraffic.wanOutBytes
   );

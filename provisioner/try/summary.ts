@@ -18,6 +18,7 @@ export interface Summary {
     chip_energy_micro_wh: number;
     energy_difference_ppm: number;
     power_cuts: number;
+    lost_to_cuts_micro_wh: number;
     up_s: number;
     down_s: number;
     unknown_s: number;
@@ -53,7 +54,8 @@ export function summarise(
       energy_micro_wh: after.ledgerMicroWh,
       chip_energy_micro_wh: after.chipMicroWh,
       energy_difference_ppm: after.differencePpm,
-      power_cuts: meter.cuts(),
+      power_cuts: after.lostMicroWh.length,
+      lost_to_cuts_micro_wh: after.lostMicroWh.reduce((sum, lost) => sum + lost, 0),
       ...{ up_s: record.upS, down_s: record.downS, unknown_s: record.unknownS },
       wan_in_bytes: after.ledgerTraffic.wanInBytes,
       wan_out_bytes: after.ledgerTraffic.wanOutBytes,
@@ -96,5 +98,6 @@ export function describe(summary: Summary, address: string | undefined): string 
 
 function wattHours(meter: Summary['meter']): string {
   const wattHoursText = (meter.energy_micro_wh / 1e6).toFixed(4);
-  return `${wattHoursText} Wh, ${meter.energy_difference_ppm} ppm from the chip's own integral`;
+  const { energy_difference_ppm: ppm, power_cuts: cuts, lost_to_cuts_micro_wh: lost } = meter;
+  return `${wattHoursText} Wh, ${ppm} ppm from the chip's own; ${cuts} cuts cost ${lost} µWh`;
 }

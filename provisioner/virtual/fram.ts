@@ -20,8 +20,11 @@ export interface Fram extends I2cChip {
   close(): void;
 }
 
-/** @param path made, full of zeros, if it is not there */
-export function openFram(path: string): Fram {
+/**
+ * @param path made, full of zeros, if it is not there
+ * @param onWritten told, after a write that was kept whole, of the address that follows it
+ */
+export function openFram(path: string, onWritten: (endAddress: number) => void = () => {}): Fram {
   if (!existsSync(path)) writeFileSync(path, new Uint8Array(FRAM_BYTES));
   const file = openSync(path, 'r+');
   const cells = Buffer.alloc(FRAM_BYTES);
@@ -52,7 +55,9 @@ export function openFram(path: string): Fram {
       if (!powered || bytes.length < 2) return powered;
       // The top bit of the 16 is not decoded (data sheet, "Device address").
       counter = ((bytes[0]! << 8) | bytes[1]!) & ADDRESS_MASK;
-      return bytes.subarray(2).every(keep);
+      const whole = bytes.subarray(2).every(keep);
+      if (whole) onWritten(counter);
+      return whole;
     },
     read(sizeBytes) {
       const bytes = new Uint8Array(sizeBytes);

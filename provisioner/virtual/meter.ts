@@ -48,6 +48,8 @@ export interface VirtualMeterOptions {
   prefix?: string[];
   /** Every byte that its sockets move. */
   onTap?: (tap: SocketTap, bytes: Uint8Array, atMs: number) => void;
+  /** The FRAM has taken a write whole, up to this address. */
+  onKept?: (endAddress: number, atMs: number) => void;
   /** A line that the program printed. */
   onConsole?: (line: string, atMs: number) => void;
   /** A line of the runtime's own log. */
@@ -85,7 +87,7 @@ export interface VirtualMeter {
 export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const store = openStore(options.dir);
   const diary = openTruthDiary(store.truth, SHUNT_MICRO_OHM);
-  const fram = openFram(store.fram);
+  const fram = openFram(store.fram, (endAddress) => options.onKept?.(endAddress, lastMs()));
   const screen = createSsd1306();
   const sensor = createIna226({
     sense: (atMs) => sense(options.load(atMs)),
