@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import type { Campaign } from '../campaign/campaign.ts';
@@ -16,10 +16,16 @@ import { listBlockDevices } from './lsblk.ts';
 import { parseSize, sizeText } from './size.ts';
 
 /** What a file that stands for a drive grows to: room for a root file system to grow into. */
-export const defaultFileBytes = 2 ** 32;
+const defaultFileBytes = 2 ** 32;
 
 export function commands(): Command[] {
   return [drivesCommand(), flashCommand()];
+}
+
+export function sizeOption(): Option {
+  return new Option('--size <size>', 'how large a file that stands for a drive becomes')
+    .argParser(parseSize)
+    .default(defaultFileBytes, '4G');
 }
 
 export function drivesCommand(): Command {
@@ -39,7 +45,7 @@ export function flashCommand(): Command {
     .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
     .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
     .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
-    .option('--size <size>', "how large a drive's file becomes (4G)", parseSize, defaultFileBytes)
+    .addOption(sizeOption())
     .option('--yes', 'erase without asking')
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals<FlashCommandOptions>();

@@ -7,11 +7,10 @@ import { Command, Option } from 'commander';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
-import { defaultFileBytes, flashAtBench, imagePath } from '../drive/command.ts';
+import { flashAtBench, imagePath, sizeOption } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
 import { listBlockDevices } from '../drive/lsblk.ts';
 import { manifestPath } from '../drive/manifest.ts';
-import { parseSize } from '../drive/size.ts';
 import { judgeTarget } from '../drive/target.ts';
 import { KitError } from '../errors.ts';
 import { buildImage } from '../image/build.ts';
@@ -36,7 +35,7 @@ export function makeCommand(): Command {
     .argument('<kit>', 'name of a kit in the campaign')
     .option('--drive <path>', "the kit's drive, while it is not written yet")
     .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
-    .option('--size <size>', 'how large a file for a drive becomes', parseSize, defaultFileBytes)
+    .addOption(sizeOption())
     .option('--yes', 'erase without asking')
     .addOption(new Option('--until <step>', 'stop after it').choices(STEP_NAMES).default('label'))
     .action(async function (this: Command, name: string) {

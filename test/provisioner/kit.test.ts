@@ -102,6 +102,11 @@ test('a person reads the same of a mistake, and nothing on stdout', async (t) =>
 `);
 });
 
+test('help tells sizes as people say them', async (t) => {
+  const { stdout } = await kit(['flash', '--help']);
+  t.regex(stdout, /\(default:\s+4G\)/);
+});
+
 test('help is no mistake', async (t) => {
   const { status, stdout, stderr } = await kit(['meter', 'pair', '--help']);
   t.is(status, 0);
