@@ -121,7 +121,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const append = async (effects: Effects): Promise<number> => {
     const index = next++;
     state.dated(effects.entry.receivedMs);
-    state.onTheWay(index, effects.keep);
+    // Evidence is no batch of this entry's: nobody is told that it was accepted.
+    if (effects.entry.type !== 'key-revoked') state.onTheWay(index, effects.keep);
     const committed = pool.add({ index, effects });
     onTheWay.set(index, committed);
     await committed.finally(() => {

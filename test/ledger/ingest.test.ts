@@ -161,6 +161,14 @@ test('a one-time key used twice: both messages public, the key revoked', (t) =>
   t.true(report.nodes[0].revoked);
 }, 0));
 
+test('evidence sent twice at once is not told that it was accepted', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
+  t.is(await submit(ledger, meter.batch(meter.records(1), { q: 5 })), 'accepted');
+  const other = meter.batch(meter.records(1), { q: 5 });
+  const results = await Promise.all([other, other].map((batch) => ledger.submitBatch(batch)));
+  t.deepEqual(results.map(({ decision }) => decision.kind), ['equivocation', 'invalid']);
+}));
+
 test('one message signed twice under one one-time key is told like two', (t) =>
   onLedger(t, async ({ ledger, meter }) => {
   const records = meter.records(1);
