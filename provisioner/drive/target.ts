@@ -107,6 +107,8 @@ async function fileTarget(
 ): Promise<Target> {
   // Somebody may use it by its other name, where we would not see it.
   if (stats !== undefined && stats.nlink > 1n) throw notOurs(path, 'a file with another name too');
+  // Somebody wants to keep it; of root the kernel would ask nothing.
+  if (stats !== undefined && (stats.mode & 0o200n) === 0n) throw readOnly(path);
   const isNew = stats === undefined || stats.size === 0n;
   const madeFor = isNew ? undefined : await madeByKit(path, stats, deps.record);
   await refuseUsed(path);
@@ -213,6 +215,16 @@ function notADrive(named: string, got: string): KitError {
     got,
     hint: 'List the drives with `kit drives`.',
     exitCode: 2,
+  });
+}
+
+function readOnly(path: string): KitError {
+  return new KitError({
+    code: 'drive-read-only',
+    message: `${path} is read-only`,
+    expected: 'a file that its owner may write',
+    got: 'a mode without u+w',
+    hint: `If it may go, say so: chmod u+w ${path}`,
   });
 }
 

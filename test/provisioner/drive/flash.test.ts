@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { linkSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, linkSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -285,6 +285,13 @@ test('a file with a second name is left alone', withScene, async (t, s) => {
   linkSync(drives[0], drives[1]);
   t.is((await failure(flashKits(s.jobs(...drives), s.deps))).code, 'file-not-ours');
   t.is(statSync(drives[0]).size, 0);
+});
+
+test('a file that is read-only stays as it is, also for root', withScene, async (t, s) => {
+  const drive = join(s.dir, 'alice.img');
+  await flashKits(s.jobs(drive), s.deps);
+  chmodSync(drive, 0o400);
+  t.is((await failure(flashKits(s.jobs(drive), s.deps))).code, 'drive-read-only');
 });
 
 test('one drive that fails leaves the other alone', withScene, async (t, s) => {
