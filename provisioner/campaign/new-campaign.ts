@@ -2,6 +2,7 @@
 // The text goes through the same check as any campaign before it is written; an existing file is
 // never touched.
 
+import { existsSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 
@@ -37,18 +38,13 @@ export async function newCampaign(
   answers: Answers,
   person: Person | undefined,
 ): Promise<{ kits: string[] }> {
+  // Before anybody is asked; a file that comes meanwhile is seen at the end.
+  if (existsSync(file)) throw campaignExists(file);
   const complete = person === undefined ? refuseGaps(answers) : await ask(answers, person);
   const text = campaignText(complete);
   const { kits } = parseCampaign(text, file);
   if (await createDurably(file, text)) return { kits: kits.map(({ name }) => name) };
-  throw new KitError({
-    code: 'campaign-exists',
-    message: `${file} is there already`,
-    expected: 'no campaign yet, or another name for the new one',
-    got: 'an existing file, left as it is',
-    hint: 'Edit it, or write another with --campaign FILE.',
-    exitCode: 2,
-  });
+  throw campaignExists(file);
 }
 
 type Complete = Required<Answers>;
@@ -165,6 +161,17 @@ network = "dhcp"
 # Which readings everybody may see: "none", "batch" (all), "hour" or "day" (the last of each).
 publish = "day"
 `;
+}
+
+function campaignExists(file: string): KitError {
+  return new KitError({
+    code: 'campaign-exists',
+    message: `${file} is there already`,
+    expected: 'no campaign yet, or another name for the new one',
+    got: 'an existing file, left as it is',
+    hint: 'Edit it, or write another with --campaign FILE.',
+    exitCode: 2,
+  });
 }
 
 function answersEnded(words: string): KitError {

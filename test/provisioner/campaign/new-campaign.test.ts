@@ -92,4 +92,10 @@ test('an existing campaign is never touched', withFile, async (t, file) => {
   const making = newCampaign(file, { name: 'R', ledger, kits: ['a:a.example.org'] }, undefined);
   t.is((await t.throwsAsync(making, { instanceOf: KitError })).code, 'campaign-exists');
   t.is(readFileSync(file, 'utf8'), 'mine');
+
+  // Nobody is asked for what will not be written.
+  const { person, heard } = personWho();
+  const asking = newCampaign(file, { kits: [] }, person);
+  t.is((await t.throwsAsync(asking, { instanceOf: KitError })).code, 'campaign-exists');
+  t.is(heard(), '');
 });
