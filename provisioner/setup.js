@@ -12,13 +12,12 @@ const STAMP = new URL('node_modules/.set-up', ROOT);
 
 /**
  * Brings the machine to where `purpose` ("start", "test", "root") can run.
- * @param {'start' | 'test' | 'root' | undefined} purpose undefined: the npm packages alone
+ * @param {'start' | 'test' | 'root' | undefined} purpose undefined: what every command needs
  * @returns {Promise<number>} 0 ready, 1 an installation failed, 2 the user must install something
  */
 export async function setUp(purpose) {
   if (!npmPackagesAreCurrent() && !installNpmPackages()) return 1;
-  if (purpose === undefined) return 0;
-  const needs = JSON.parse(readFileSync(new URL('needs.json', import.meta.url), 'utf8'))[purpose];
+  const needs = needsOf(purpose);
   const missing = Object.keys(needs.packages).filter((name) => !isInstalled(name));
   if (missing.length === 0) return 0;
   return installDebianPackages(missing, needs);
@@ -55,6 +54,12 @@ function linkNode() {
   const link = new URL('node_modules/.bin/node', ROOT);
   if (existsSync(link)) return;
   symlinkSync(`../node-linux-${process.arch}/bin/node`, link);
+}
+
+function needsOf(purpose) {
+  const all = JSON.parse(readFileSync(new URL('needs.json', import.meta.url), 'utf8'));
+  const { packages, minutes } = all[purpose ?? 'always'];
+  return { packages: { ...all.always.packages, ...packages }, minutes };
 }
 
 async function installDebianPackages(missing, needs) {
