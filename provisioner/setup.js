@@ -16,11 +16,13 @@ const STAMP = new URL('node_modules/.set-up', ROOT);
  * @returns {Promise<number>} 0 ready, 1 an installation failed, 2 the user must install something
  */
 export async function setUp(purpose) {
-  if (!npmPackagesAreCurrent() && !installNpmPackages()) return 1;
+  // Debian's first: the Node that npm brings does not start without its library, and from then on
+  // npm finds that Node before the machine's own.
   const needs = needsOf(purpose);
   const missing = Object.keys(needs.packages).filter((name) => !isInstalled(name));
-  if (missing.length === 0) return 0;
-  return installDebianPackages(missing, needs);
+  const status = missing.length === 0 ? 0 : await installDebianPackages(missing, needs);
+  if (status !== 0) return status;
+  return npmPackagesAreCurrent() || installNpmPackages() ? 0 : 1;
 }
 
 function npmPackagesAreCurrent() {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import test from 'ava';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { HOMES, NAMES, NOW_S, openBrowser, openSite } from './site.ts';
-import type { Site } from './site.ts';
+import { HOMES, NAMES, NOW_S, openBrowser, openSite } from './page/site.ts';
+import type { Site } from './page/site.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
