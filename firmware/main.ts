@@ -50,8 +50,8 @@ const LONG_PRESS_MS = 1000
 const MAX_SETUP_MS = 4000
 /** Closed records that wait in memory while the FRAM fails; older ones are lost, totals are not. */
 const MAX_UNSAVED = 8
-const PROBE_TIMEOUT_MS = 5000
-const REPORT_TIMEOUT_MS = 12000
+/** A batch goes through the relay, is verified and made durable before it is answered. */
+const REPORT_MORE_MS = 7000
 /** A console line holds about 290 characters. */
 const ENROL_LINE_DIGITS = 200
 /** A day: a ledger that takes nothing would use up a key of 1,024 signatures in three years. */
@@ -259,7 +259,7 @@ async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
       url: url,
       headers: [],
       body: null,
-      timeoutMs: PROBE_TIMEOUT_MS,
+      timeoutMs: pairing.patienceS * 1000,
       maxBodyBytes: 1024,
     })
     return response.status === 200 ? response.body : null
@@ -344,7 +344,7 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
       url: url,
       headers: headers,
       body: body,
-      timeoutMs: REPORT_TIMEOUT_MS,
+      timeoutMs: pairing.patienceS * 1000 + REPORT_MORE_MS,
       maxBodyBytes: 1024,
     })
   return new Reporter(

@@ -21,6 +21,8 @@ export interface Pairing {
   intervalS: number
   batchS: number
   probeS: number
+  /** How long an answer of the node may take; the ledger's may take seven seconds more. */
+  patienceS: number
   /** Of the key's tree: 5 or 10. */
   height: number
   calibration: Calibration
@@ -41,6 +43,7 @@ const NOMINAL = { id: 0, nanoAmpPerStep: 250000, offsetNanoAmp: 0, nanoVoltPerSt
 /** A record every quarter of an hour, a batch every hour, a probe every half minute. */
 const TIMES = [900, 3600, 30]
 const DEFAULT_HEIGHT = 10
+const DEFAULT_PATIENCE_S = 5
 
 /**
  * The pairing; null while the meter is not paired. Throws, naming the key, if a setting is wrong.
@@ -50,6 +53,7 @@ export async function readPairing(get: Get): Promise<Pairing | null> {
   if (ledger === null) return null
   const times = await get('times')
   const height = await get('height')
+  const patience = await get('patience')
   const calibration = await get('calib')
   const firmwareHash = await get('firmware')
   const pairing = {
@@ -63,9 +67,11 @@ export async function readPairing(get: Get): Promise<Pairing | null> {
     intervalS: time(times, 0),
     batchS: time(times, 1),
     probeS: time(times, 2),
+    patienceS: patience === null ? DEFAULT_PATIENCE_S : patience[0],
     height: height === null ? DEFAULT_HEIGHT : height[0],
     calibration: calibration === null ? NOMINAL : toCalibration(calibration),
   }
+  if (pairing.patienceS < 1) throw new Error('setting patience: expected 1 to 255 s, got 0')
   if (pairing.height !== 5 && pairing.height !== 10)
     throw new Error('setting height: expected 5 or 10, got ' + pairing.height)
   return pairing

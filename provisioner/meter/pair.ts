@@ -19,6 +19,8 @@ export interface PairOptions {
   intervalS?: number;
   batchS?: number;
   probeS?: number;
+  /** How long an answer of the node may take, 1 to 255 s. */
+  patienceS?: number;
   /** Of the key's tree: 5 gives 32 signatures at once; 10 gives 1,024, in minutes on a board. */
   keyHeight?: 5 | 10;
   supplyEfficiencyPermille?: number;
@@ -42,7 +44,7 @@ export interface Paired {
   assurance: string;
 }
 
-const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, keyHeight: 10 as 5 | 10 };
+const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, patienceS: 5, keyHeight: 10 as 5 | 10 };
 /** 1.5 minutes on a C3 for a key of height 10; twice that, and the boot. */
 const STATEMENT_LIMIT_MS = 240_000;
 /** External supplies of 2020 by EU 2019/1782 at 10–49 W. */
@@ -111,7 +113,7 @@ function settingsOf(
     entropy: Uint8Array;
   },
 ): [key: string, value: Uint8Array][] {
-  const { intervalS, batchS, probeS, keyHeight } = { ...DEFAULTS, ...options };
+  const { intervalS, batchS, probeS, patienceS, keyHeight } = { ...DEFAULTS, ...options };
   return [
     ['origin', Buffer.from(parts.origin)],
     ['node', Buffer.from(kit.domain)],
@@ -120,6 +122,7 @@ function settingsOf(
     ['nonce', parts.nonce],
     ['firmware', options.firmwareHash],
     ['times', new Uint8Array(new Uint32Array([intervalS, batchS, probeS]).buffer)],
+    ['patience', Uint8Array.of(patienceS)],
     ['height', Uint8Array.of(keyHeight)],
     // The last: a meter that finds it takes the others for whole.
     ['ledger', Buffer.from(parts.ledger)],

@@ -56,8 +56,11 @@ export interface TrialMeter {
   screenPng(): Uint8Array;
 }
 
-/** In trial seconds: a record a minute, a batch every five, a probe every ten seconds. */
-const TIMES = { intervalS: 60, batchS: 300, probeS: 10 };
+/**
+ * In trial seconds: a record a minute, a batch every five, a probe every ten seconds. The node and
+ * the network are as slow as they really are: five seconds for them are fifty for the meter.
+ */
+const TIMES = { intervalS: 60, batchS: 300, probeS: 10, patienceS: 50 };
 const COUNTERS_PORT = 8010;
 const LONG_PRESS_MS = 1500;
 /** Trial time for the sensor's next reading, at one a second, and the one after. */

@@ -23,7 +23,8 @@ test('unpaired, paired with defaults, paired in full', async (t) => {
   calib.writeUInt32LE(249_731, 4);
   calib.writeInt32LE(-1200, 8);
   calib.writeUInt32LE(1_250_100, 12);
-  t.like(await read({ ...paired, times, calib, height: Buffer.of(5) }), {
+  t.like(await read({ ...paired, times, calib, height: Buffer.of(5), patience: Buffer.of(50) }), {
+    patienceS: 50,
     intervalS: 60, batchS: 300, probeS: 10, height: 5,
     calibration: { id: 7, nanoAmpPerStep: 249_731, offsetNanoAmp: -1200, nanoVoltPerStep: 1_250_100 },
   });
