@@ -10,6 +10,10 @@ const { FLAG, emptyRecord, putDelta } = await import('../../firmware/wire.ts');
 
 const second = { elapsedMs: 1000, microW: 5_000_000, overRange: false, reach: 1, unixS: 0, timeState: 0 };
 
+function claim(boot: number, wanInBytes: number): NodeCounters {
+  return { boot: Buffer.alloc(16, boot), wanInBytes, wanOutBytes: 10, diskUsedBytes: 5 };
+}
+
 function fresh(): Running {
   return resume(null, null, 1, 3).running;
 }
@@ -66,9 +70,6 @@ test('a second without a reading adds no energy, and says so', (t) => {
 
 test("the node's restarts are bridged: totals only rise", (t) => {
   const running = fresh();
-  const claim = (boot: number, wanInBytes: number): NodeCounters => ({
-    boot: Buffer.alloc(16, boot), wanInBytes, wanOutBytes: 10, diskUsedBytes: 5,
-  });
   addProbe(running, true, claim(1, 1000));
   t.is(running.record.wanInBytes, 1000);
   t.is(running.record.flags, 0);
@@ -80,6 +81,13 @@ test("the node's restarts are bridged: totals only rise", (t) => {
   addProbe(running, true, claim(2, 40));
   t.is(running.record.wanInBytes, 1790);
   t.like(running.record, { probesMade: 5, probesAnswered: 4 });
+});
+
+test('a node that counted past its last boot while nobody asked is noticed by its boot id', (t) => {
+  const running = fresh();
+  addProbe(running, true, claim(1, 1000));
+  addProbe(running, true, claim(2, 5000));
+  t.is(running.record.wanInBytes, 1000 + 5000);
 });
 
 test('whatever a node claims, and however often it restarts, its record can be written', (t) => {

@@ -104,6 +104,19 @@ test('reply, enrolment statement and envelopes: decode ∘ encode is the identit
   );
 });
 
+test('a byte too many after a reply, a statement or an envelope is refused', (t) => {
+  const [reply] = fc.sample(replies(), { numRuns: 1, seed: 1 });
+  const [statement] = fc.sample(statements(), { numRuns: 1, seed: 1 });
+  const replyBytes = encoded((out) => wire.encodeReply(out, reply));
+  const statementBytes = encoded((out) => wire.encodeEnrol(out, statement));
+  const header = encoded((out) => wire.encodeHeader(out, wire.ALG.hmac256, null));
+  const mac0 = encoded((out) => wire.encodeMac0(out, header, replyBytes, reply.batchHash));
+  const longer = (bytes: Uint8Array): Uint8Array => Uint8Array.of(...bytes, 0);
+  t.throws(() => wire.decodeReply(longer(replyBytes)), { message: /^trailing/ });
+  t.throws(() => wire.decodeEnrol(longer(statementBytes)), { message: /^trailing/ });
+  t.throws(() => wire.decodeMac0(longer(mac0)), { message: /^trailing/ });
+});
+
 test('the signed structure is that of RFC 9052 § 4.4', (t) => {
   const hex = encodedHex((out) => wire.encodeSigStructure(out, fromHex('a10126'), fromHex('5454')));
   // array(4), "Signature1", bstr header, empty external data, bstr payload

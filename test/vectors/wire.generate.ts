@@ -47,6 +47,9 @@ const refused = [
     code: 'not-canonical' },
   { name: 'a meter id of seven bytes', hex: one.replace('0148', '0147'), code: 'size' },
   { name: 'members counted wrong', hex: `a5${one.slice(2)}`, code: 'map-size' },
+  // The second record's delta says that its time state changes, by nothing.
+  { name: 'a change of zero', hex: payloads[1].hex.replace('56d8a702', '57f8a702')
+    .replace('880e880ea0cb', '880e880e00a0cb'), code: 'not-canonical' },
   { name: 'keys out of order', hex: one.replace('a401', 'a402'), code: 'map-key' },
 ];
 

@@ -5,9 +5,9 @@ import test from 'ava';
 import { decode } from 'cborg';
 import fc from 'fast-check';
 import { LedgerError } from '../../../ledger/errors.ts';
-import { parseBatch } from '../../../ledger/verify/batch.ts';
+import { checkContinuation, parseBatch } from '../../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../../ledger/verify/enrolment.ts';
-import { createMeter, createVolunteer, digest, enrolmentBody } from '../../helpers/meter.ts';
+import { createMeter, createVolunteer, digest, enrolmentBody, START_S } from '../../helpers/meter.ts';
 
 const AGE = 'age1vpwe2pjmmr62mjr8jgmj22r6ua766z7237nf97hez8hn5xwr4ppqaxsssc';
 const meter = createMeter('alice');
@@ -44,6 +44,24 @@ test('a batch reads, with the hash of its bytes', (t) => {
   t.deepEqual(hash, digest(batch));
   t.is(q, 1);
   t.is(payload.records.length, 4);
+});
+
+test('a payload that names another meter than its key id is no batch', (t) => {
+  const bytes = Buffer.from(batch);
+  const inHeader = bytes.indexOf(meter.id);
+  const inPayload = bytes.indexOf(meter.id, inHeader + 1);
+  t.true(inHeader > 0 && inPayload > inHeader);
+  bytes[inPayload] ^= 1;
+  t.is(refusalOf(() => parseBatch(new Uint8Array(bytes))), 'malformed-batch');
+});
+
+test('a one-time key must be above the last one used', (t) => {
+  const signed = parseBatch(batch);
+  const before = { nextSeq: null, record: null };
+  const receivedS = START_S + 86_400;
+  const check = (q: number) => () => checkContinuation(signed, { ...before, q }, receivedS);
+  t.notThrows(check(signed.q - 1));
+  t.is(refusalOf(check(signed.q)), 'one-time-key');
 });
 
 test('an edited batch is refused, or is another batch with another hash', (t) => {
