@@ -61,9 +61,8 @@ async function cutMeterPower(
   for (const bytes of CUTS_AFTER_BYTES) {
     say(`cutting the meter's power ${bytes} bytes into its next writes`);
     await parts.meter.cutAfter(bytes);
-    await parts.meter.powerOn();
-    parts.meter.press();
-    await batches(trial, parts, 1);
+    parts.meter.powerOn();
+    await heard(trial, parts.meter);
   }
 }
 
@@ -73,11 +72,10 @@ async function killLedger(
   say: (text: string) => void,
 ): Promise<void> {
   say('killing the ledger while the meter reports');
-  const before = await meter.batches();
   meter.press();
   await ledger.kill();
   await ledger.start();
-  await moreThan(trial, meter, before);
+  await heard(trial, meter);
 }
 
 async function cutNetwork(
@@ -136,18 +134,28 @@ async function seenUp(
   });
 }
 
+/** Waits for batches in the meter's own time. */
 async function batches(trial: Trial, { meter }: Parts, more: number): Promise<void> {
   const had = await meter.batches();
-  await moreThan(trial, meter, had + more - 1);
+  await batchesAbove(trial, meter, { had: had + more - 1, ask: () => undefined });
 }
 
-async function moreThan(trial: Trial, meter: TrialMeter, had: number): Promise<void> {
+/** Waits for one more batch, pressing the button: one that is pressed while the meter boots is lost. */
+async function heard(trial: Trial, meter: TrialMeter): Promise<void> {
+  await batchesAbove(trial, meter, { had: await meter.batches(), ask: meter.press });
+}
+
+async function batchesAbove(
+  trial: Trial,
+  meter: TrialMeter,
+  { had, ask }: { had: number; ask: () => void },
+): Promise<void> {
   await until({
     what: 'a batch to be accepted',
     withinMs: BATCH_LIMIT_MS,
-    everyMs: 1000,
+    everyMs: 2000,
     signal: trial.signal,
-    check: async () => (await meter.batches()) > had || undefined,
+    check: async () => (ask(), (await meter.batches()) > had || undefined),
     instead: () => `the meter's last words: ${meter.lastWords()}`,
   });
 }
