@@ -94,7 +94,8 @@ export async function startHome(options: HomeOptions): Promise<Home> {
 
 function spawnAgent(log: string): ChildProcess {
   const fd = openSync(log, 'a');
-  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+  // With subordinate ids, as mmdebstrap wants them too: the router changes its group.
+  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user', '--map-auto'];
   const words = [
     ...['--pdeathsig', 'KILL', 'unshare', ...user, '--net', '--mount', '--pid', '--fork'],
     ...['--kill-child', '--mount-proc', process.execPath],
