@@ -42,7 +42,7 @@ export async function survive(
   await cutMeterPower(trial, parts, say);
   await killLedger(trial, parts, say);
   await cutNetwork(trial, parts, say);
-  await parts.node.reboot('pull-plug', say);
+  await parts.node.pullPlug(say);
   await seenUp(trial, parts, say);
   const after = await reckon(trial, parts, say);
   say('letting the node be seen as it is');

@@ -17,8 +17,8 @@ export interface TrialNode {
   home: Home;
   load: Load;
   accelerator(): Machine['accelerator'];
-  /** Shuts the node down, or pulls its plug, and boots it again. */
-  reboot(how: 'shut-down' | 'pull-plug', say: (text: string) => void): Promise<void>;
+  /** Pulls the node's plug, and boots it again. */
+  pullPlug(say: (text: string) => void): Promise<void>;
 }
 
 /** Lays the home, powers the node on and waits until its SSH server greets. */
@@ -45,9 +45,9 @@ export async function bootNode(trial: Trial, say: (text: string) => void): Promi
   return {
     ...{ home, load },
     accelerator: () => machine.accelerator,
-    async reboot(how, sayMore) {
-      sayMore(how === 'pull-plug' ? "pulling the node's plug" : 'shutting the node down');
-      await (how === 'pull-plug' ? machine.pullPlug() : machine.shutDown(SHUTDOWN_LIMIT_MS));
+    async pullPlug(sayMore) {
+      sayMore("pulling the node's plug");
+      await machine.pullPlug();
       load.unplug();
       load.plugIn();
       machine = await boot(trial, home, sayMore);
