@@ -1,5 +1,5 @@
 // The /kit/ folder on the ESP: who this node is, read once by its first boot. This file owns the
-// folder's format on the bench's side; images/*/root/usr/lib/commons-kit/first-boot owns the other.
+// folder's format on the bench's side; images/node/root/usr/lib/commons-kit/first-boot owns the other.
 // Pure. The texts include the node's private host key: they go onto the drive and nowhere else.
 
 import type { Campaign, Kit, Network } from '../campaign/campaign.ts';

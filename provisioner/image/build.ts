@@ -8,6 +8,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Output } from '../terminal.ts';
+import { nodeSourceFiles } from './apt-sources.ts';
 import { assemble } from './assemble.ts';
 import { compress } from './compress.ts';
 import { type ImageFolder, readImageFolder } from './folder.ts';
@@ -121,8 +122,11 @@ export function defaultCacheDir(): string {
 }
 
 async function overlayTar({ folder, ids, epochS }: Build): Promise<Uint8Array> {
-  const derived = { path: 'etc/fstab', mode: 0o644, content: Buffer.from(fstab(ids)) };
-  return writeTar([...(await readOverlay(folder.rootDir)), derived], epochS);
+  const texts = new Map([['etc/fstab', fstab(ids)], ...nodeSourceFiles(folder.settings)]);
+  const derived = [...texts].map(([path, text]) => ({
+    ...{ path, mode: 0o644, content: Buffer.from(text) },
+  }));
+  return writeTar([...(await readOverlay(folder.rootDirs)), ...derived], epochS);
 }
 
 /** A tree from the cache, or made and kept there. */

@@ -9,6 +9,7 @@
 // All borders are multiples of 1 MiB, so of any flash page and of the block map's 4 KiB.
 
 import { createHash } from 'node:crypto';
+import type { Arch } from './folder.ts';
 
 export const MIB = 1024 * 1024;
 export const SECTOR = 512;
@@ -87,11 +88,14 @@ export function derivedUuid(text: string): string {
 const partitionType = {
   biosBoot: '21686148-6449-6E6F-744E-656564454649',
   esp: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
-  root: { amd64: '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709' },
+  root: {
+    amd64: '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709',
+    arm64: 'B921B045-1DF0-41C3-AF44-4C6F280D3FAE',
+  },
 } as const;
 
 /** The script that sfdisk reads. */
-export function sfdiskScript(layout: Layout, ids: Identifiers, arch: 'amd64'): string {
+export function sfdiskScript(layout: Layout, ids: Identifiers, arch: Arch): string {
   const line = (extent: Extent, type: string, uuid: string, name: string) =>
     `start=${extent.offsetBytes / SECTOR}, size=${extent.sizeBytes / SECTOR}, ` +
     `type=${type}, uuid=${uuid}, name="${name}"`;

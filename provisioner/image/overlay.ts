@@ -1,6 +1,6 @@
-// The overlay: an image's `root/` tree, and the files that the builder derives for it, as entries
-// of one archive. What counts of a file is its bytes, its being executable, and its being a link:
-// owner, umask and times of the checkout never reach the image.
+// The overlay: an image's trees, one laid over the other, and the files that the builder derives
+// for it, as entries of one archive. What counts of a file is its bytes, its being executable, and
+// its being a link: owner, umask and times of the checkout never reach the image.
 
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,8 +10,13 @@ import type { TarEntry } from './tar.ts';
 // On a merged-/usr system these are links: an archive member below one would replace it.
 const merged = /^(bin|sbin|lib|lib32|lib64|libx32)(\/|$)/;
 
-/** Reads the tree; folders appear only through what they hold. */
-export async function readOverlay(rootDir: string): Promise<TarEntry[]> {
+/** Reads the trees, a later one's files in place of an earlier one's; no folder stands for itself. */
+export async function readOverlay(rootDirs: readonly string[]): Promise<TarEntry[]> {
+  const trees = await Promise.all(rootDirs.map(readTree));
+  return [...new Map(trees.flat().map((entry) => [entry.path, entry])).values()];
+}
+
+async function readTree(rootDir: string): Promise<TarEntry[]> {
   const entries = await readdir(rootDir, { recursive: true, withFileTypes: true });
   const leaves = entries.filter((entry) => !entry.isDirectory());
   return Promise.all(
