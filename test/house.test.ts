@@ -59,7 +59,8 @@ test('pure rooms never import I/O', (t) => {
     /^ledger\/log\/(tree|note|checkpoint|proof|policy|cosignature)\.ts$/,
     /^ledger\/verify\//,
     /^provisioner\/node\/operation\//,
-    /^provisioner\/(drive\/eligible|image\/blockmap|image\/grub|node\/plan)\.ts$/,
+    /^provisioner\/(drive\/eligible|node\/plan)\.ts$/,
+    /^provisioner\/image\/(apt-sources|blockmap|grub|layout|loader|lock|spdx|stanza|tar)\.ts$/,
   ];
   const io = /^(node:)?(fs|net|http|https|child_process|sqlite|dgram|tls)(\/|$)|^zx$|^ssh2$/;
   for (const rule of pure) {

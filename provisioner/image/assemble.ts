@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { allocatedBlocks, type BlockRange, mergeRanges } from './blockmap.ts';
 import type { ImageFolder } from './folder.ts';
 import { biosModules, bootSector, coreImage, grubCfg, grubFolder } from './grub.ts';
+import { efiFiles, hasBios, menuPath } from './loader.ts';
 import {
   BLOCK,
   type Extent,
@@ -42,19 +43,20 @@ export async function assemble(job: AssemblyJob): Promise<Assembly> {
   const layout = planLayout({
     espSizeBytes: settings.esp_mib * MIB,
     rootSizeBytes: rootSizeFor((await stat(job.rootTar)).size, settings.root_spare_mib * MIB),
+    bios: hasBios[job.folder.arch],
   });
   await writeFile(job.raw, '');
   await truncate(job.raw, layout.sizeBytes);
   const script = sfdiskScript(layout, job.ids, job.folder.arch);
   await job.tools.run('sbin/sfdisk', ['--quiet', job.raw], script);
-  await writeBiosLoader(job, layout);
+  if (layout.biosBoot) await writeBiosLoader(job, layout.biosBoot);
   await writeEsp(job, layout.esp);
   const rootBlocks = await writeRoot(job, layout.root);
   const espLastBlock = await lastUsedBlock(job.raw, layout.esp);
   return { layout, mapped: mappedBlocks(layout, espLastBlock, rootBlocks) };
 }
 
-async function writeBiosLoader({ tools, workDir, raw }: AssemblyJob, layout: Layout) {
+async function writeBiosLoader({ tools, workDir, raw }: AssemblyJob, biosBoot: Extent) {
   const core = join(workDir, 'core.img');
   await tools.run('bin/grub-mkimage', [
     '--format=i386-pc',
@@ -65,18 +67,17 @@ async function writeBiosLoader({ tools, workDir, raw }: AssemblyJob, layout: Lay
     ...biosModules,
   ]);
   const coreBytes = await readFile(core);
-  if (coreBytes.length > layout.biosBoot.sizeBytes) {
+  if (coreBytes.length > biosBoot.sizeBytes) {
     throw new RangeError(`GRUB's core image of ${coreBytes.length} bytes outgrew its partition`);
   }
-  const coreSector = layout.biosBoot.offsetBytes / SECTOR;
+  const coreSector = biosBoot.offsetBytes / SECTOR;
   const boot = bootSector(await readFile(tools.file('usr/lib/grub/i386-pc/boot.img')), coreSector);
   const image = coreImage(coreBytes, coreSector);
   await using file = await open(raw, 'r+');
   await file.write(boot, 0, boot.length, 0);
-  await file.write(image, 0, image.length, layout.biosBoot.offsetBytes);
+  await file.write(image, 0, image.length, biosBoot.offsetBytes);
 }
 
-/** shim on the removable path starts Debian's signed GRUB beside it, under Secure Boot too. */
 async function writeEsp({ folder, ids, tools, workDir, raw }: AssemblyJob, esp: Extent) {
   const offsetSectors = String(esp.offsetBytes / SECTOR);
   const formatting = ['--invariant', '-F', '32', '-S', '512', '-s', '1', '-n', 'KIT-ESP'];
@@ -90,11 +91,10 @@ async function writeEsp({ folder, ids, tools, workDir, raw }: AssemblyJob, esp: 
   const { consoles } = folder.settings;
   await writeFile(config, grubCfg({ rootFsUuid: ids.rootFs, consoles }));
   const drive = `${raw}@@${esp.offsetBytes}`;
-  const files: [string, string][] = [
-    ['EFI/BOOT/BOOTX64.EFI', tools.file('usr/lib/shim/shimx64.efi.signed')],
-    ['EFI/BOOT/mmx64.efi', tools.file('usr/lib/shim/mmx64.efi.signed')],
-    ['EFI/BOOT/grubx64.efi', tools.file('usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed')],
-    [`${grubFolder.slice(1)}/grub.cfg`, config],
+  const fromPackages = Object.entries(efiFiles[folder.arch]);
+  const files: [to: string, from: string][] = [
+    ...fromPackages.map(([to, from]): [string, string] => [to, tools.file(from)]),
+    [menuPath, config],
   ];
   await tools.run('bin/mtools', ['-c', 'mmd', '-i', drive, '::EFI', '::EFI/BOOT', '::EFI/debian']);
   for (const [to, from] of files) {

@@ -1,39 +1,48 @@
-// Builds an image: packages to trees, trees to a raw image, the raw image to what is published.
-// Everything is made in a folder of its own beside the outputs and then renamed, the manifest
-// last: a build that is killed leaves the old image or none, and its folder goes at the next one.
+// Builds an image: its lock (asked of the mirrors, or given), the lock's archives, the root file
+// system, the raw image, what is published. Everything is made in a folder of its own beside the
+// outputs and then renamed, the manifest last: a build that is killed leaves the old image or none,
+// and its folder goes at the next one.
 
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { appendFileSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { KitError } from '../errors.ts';
 import type { Output } from '../terminal.ts';
-import { nodeSourceFiles } from './apt-sources.ts';
+import { nodeKeyFile, nodeSourceFiles } from './apt-sources.ts';
 import { assemble } from './assemble.ts';
 import { compress } from './compress.ts';
-import { type ImageFolder, readImageFolder } from './folder.ts';
+import { type Arch, type ImageFolder, readImageFolder } from './folder.ts';
 import { fstab, type Identifiers, identifiersOf } from './layout.ts';
-import { chooseSuites, readSuiteState, type Suite, type SuiteState } from './mirror.ts';
+import { type Lock, parseLock, type Role } from './lock.ts';
 import { readOverlay } from './overlay.ts';
-import { parseStanzas, type RoledPackage, type Role } from './package-list.ts';
-import { openWorkDir, requireLocked, requireMeans } from './preflight.ts';
+import { type Archives, fetchArchives, sha256Of } from './package-cache.ts';
+import { openWorkDir, requireMeans } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
-import { writeTar } from './tar.ts';
-import { openTools } from './tools.ts';
-import { makeTree, type Recipe, rootRecipe, toolsRecipe, type Tree } from './tree.ts';
+import { readStanzas } from './repository.ts';
+import { locateLocked, type Resolution, resolveImage } from './resolve.ts';
+import type { RoledPackage } from './spdx.ts';
+import { parseStanzas } from './stanza.ts';
+import { type TarEntry, writeTar } from './tar.ts';
+import { openTools, requireBenchArch } from './tools.ts';
+import { makeTree, rootRecipe, type Tree } from './tree.ts';
 import { keepTree, takeTree, treeKey } from './tree-cache.ts';
 
 export interface BuildImageOptions {
   /** A folder of images/. */
   name: string;
   arch?: string;
+  /** Where the images' folders stand; default: this repository's images/. */
+  imagesDir?: string;
   /** Where the image goes. */
   outDir: string;
   /** Packages and trees between builds; may be deleted at any moment. */
   cacheDir?: string;
   /** Also leave the root file system's tree beside the image, as a tar. */
   keepRootTar?: boolean;
-  /** Refuse any package that is not, version and bytes, in the image folder's packages.lock. */
+  /** Make it of this packages.lock alone; no mirror is asked for what the cache has. */
+  lockFile?: string;
+  /** The same, of the lock in the image's folder. */
   frozen?: boolean;
   /** Ends the build. */
   signal?: AbortSignal;
@@ -54,13 +63,13 @@ export interface BuiltImage extends ImagePaths {
 interface Build {
   folder: ImageFolder;
   ids: Identifiers;
-  suites: Suite[];
-  states: SuiteState[];
-  /** The time that every file of the image has: when the mirror last changed. */
-  epochS: number;
+  lock: Lock;
+  /** Of all of the lock's packages. */
+  archives: Archives;
   cacheDir: string;
   workDir: string;
   report: (text: string) => void;
+  log: (line: string) => void;
   signal: AbortSignal | undefined;
 }
 
@@ -70,18 +79,13 @@ export async function buildImage(
   event: Output['event'] = () => {},
 ): Promise<BuiltImage> {
   const startMs = performance.now();
-  const folder = await readImageFolder(options.name, options.arch ?? 'amd64');
+  const folder = await readImageFolder(options.name, options.arch ?? 'amd64', options.imagesDir);
   const outDir = resolve(options.outDir);
   const workDir = await openWorkDir(outDir, `${folder.name}-${folder.arch}`);
   try {
     const build = await prepare(folder, workDir, options, event);
-    const overlay = await overlayTar(build);
-    const root = await treeOf(build, 'root', rootRecipe(folder, build.epochS), overlay);
-    const tools = await treeOf(build, 'tools', toolsRecipe(folder, build.epochS));
-    const packages = [...(await packagesOf(root, 'root')), ...(await packagesOf(tools, 'boot'))];
-    if (options.frozen) await requireLocked(folder, packages);
-    const rootTar = options.keepRootTar ? root.tar : undefined;
-    const built = await buildFrom(build, { root, tools, packages, rootTar }, outDir);
+    const root = await rootTree(build);
+    const built = await buildFrom(build, root, { outDir, keepRootTar: options.keepRootTar });
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
     return { ...built, seconds };
   } finally {
@@ -93,24 +97,63 @@ export async function buildImage(
 async function prepare(
   folder: ImageFolder,
   workDir: string,
-  { cacheDir, signal }: BuildImageOptions,
+  options: BuildImageOptions,
   event: Output['event'],
 ): Promise<Build> {
-  await requireMeans(workDir);
-  const report = (text: string) => event({ type: 'image', image: folder.name, text });
-  report(`asking the mirror about Debian ${folder.settings.release}`);
-  const suites = await chooseSuites(folder.settings);
-  const states = await Promise.all(suites.map((suite) => readSuiteState(suite, workDir)));
-  return {
-    folder,
-    ids: identifiersOf({ ...folder, release: folder.settings.release }),
-    suites,
-    states,
-    epochS: Math.max(...states.map(({ dateS }) => dateS)),
-    cacheDir: resolve(cacheDir ?? defaultCacheDir()),
-    workDir,
-    report,
-    signal,
+  const benchArch = requireBenchArch();
+  await requireMeans(workDir, folder.arch);
+  const { signal } = options;
+  const log = logTo(imagePaths(workDir, folder).log);
+  const report = (text: string) => {
+    log(`== ${text}`);
+    event({ type: 'image', image: folder.name, text });
+  };
+  const cacheDir = resolve(options.cacheDir ?? defaultCacheDir());
+  const deps = { aptDir: join(cacheDir, 'apt'), benchArch, signal };
+  const given = options.lockFile ?? (options.frozen ? folder.lockFile : undefined);
+  const { lock, uris } = given
+    ? { lock: await readLock(given, folder), uris: undefined }
+    : await askMirrors(folder, { ...deps, report });
+  const archives = await fetchArchives({
+    ...{ cacheDir, packages: lock.packages, report, signal },
+    locate: async (missing) => uris ?? locateLocked(folder, missing as Lock['packages'], deps),
+  });
+  const ids = identifiersOf({ ...folder, release: folder.settings.release });
+  return { folder, ids, lock, archives, cacheDir, workDir, report, log, signal };
+}
+
+/** The lock that the mirrors' present state gives. */
+export async function askMirrors(
+  folder: ImageFolder,
+  deps: { aptDir: string; benchArch: Arch; report: (text: string) => void; signal?: AbortSignal },
+): Promise<Resolution> {
+  deps.report(`asking the mirrors about Debian ${folder.settings.release}`);
+  await mkdir(deps.aptDir, { recursive: true });
+  return resolveImage(folder, deps);
+}
+
+/** @throws KitError `lock-missing`, `lock-malformed` */
+export async function readLock(file: string, folder: ImageFolder): Promise<Lock> {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+    throw new KitError({
+      code: 'lock-missing',
+      message: `image ${folder.name} has no lock for ${folder.arch} to hold to`,
+      expected: file,
+      got: 'no such file',
+      hint: `Make it: kit image update ${folder.name} --arch ${folder.arch}`,
+      cause,
+    });
+  });
+  return parseLock(text, file);
+}
+
+/** A build's log is for people: each line with the time since the start. */
+function logTo(file: string): (line: string) => void {
+  const startMs = performance.now();
+  return (line) => {
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1).padStart(7);
+    appendFileSync(file, `${seconds}  ${line}\n`);
   };
 }
 
@@ -121,73 +164,74 @@ export function defaultCacheDir(): string {
   return join(base, 'commons-kit', 'image');
 }
 
-async function overlayTar({ folder, ids, epochS }: Build): Promise<Uint8Array> {
-  const texts = new Map([['etc/fstab', fstab(ids)], ...nodeSourceFiles(folder.settings)]);
-  const derived = [...texts].map(([path, text]) => ({
-    ...{ path, mode: 0o644, content: Buffer.from(text) },
-  }));
-  return writeTar([...(await readOverlay(folder.rootDirs)), ...derived], epochS);
-}
-
-/** A tree from the cache, or made and kept there. */
-async function treeOf(
-  build: Build,
-  name: 'root' | 'tools',
-  recipe: Recipe,
-  overlay?: Uint8Array,
-): Promise<Tree> {
-  const { cacheDir, report } = build;
-  const workDir = join(build.workDir, name);
-  const key = treeKey(recipe, build.states, overlay);
+/** The root file system from the cache, or made and kept there. */
+async function rootTree(build: Build): Promise<Tree> {
+  const { folder, lock, cacheDir, report, log, signal } = build;
+  const recipe = rootRecipe(folder, lock);
+  const overlayTar = writeTar(await overlayOf(build), lock.epochS);
+  const key = treeKey(recipe, overlayTar);
+  const workDir = join(build.workDir, 'root');
   const cached = await takeTree(cacheDir, key, workDir);
   if (cached !== undefined) {
-    report(`${name}: as built before`);
+    report('root file system: as built before');
     return cached;
   }
-  const tree = await makeTree({
-    recipe,
-    suites: build.suites,
-    workDir,
-    packageCacheDir: name === 'root' ? join(cacheDir, 'packages') : undefined,
-    overlayTar: overlay,
-    onLine: (line) => /^I: (?!running|using)/.test(line) && report(`${name}: ${line.slice(3)}`),
-    signal: build.signal,
-  });
+  await mkdir(workDir);
+  const onLine = (line: string): void => {
+    log(line);
+    if (/^I: (?!running|using)/.test(line)) report(`root file system: ${line.slice(3)}`);
+  };
+  const archives = archivesOf(build, ['root']);
+  const tree = await makeTree({ recipe, archives, overlayTar, workDir, onLine, signal });
   await keepTree(cacheDir, key, tree);
   return tree;
 }
 
-interface Parts {
-  root: Tree;
-  tools: Tree;
-  packages: RoledPackage[];
-  rootTar: string | undefined;
+/** The image's trees, and the files that follow from its description. */
+async function overlayOf({ folder, ids }: Build): Promise<TarEntry[]> {
+  const { repository } = folder.settings;
+  const keys = repository.map(async (item): Promise<[string, Buffer]> => {
+    return [nodeKeyFile(item).slice(1), await readFile(join(folder.dir, item.key))];
+  });
+  const derived: [string, Buffer][] = [
+    ['etc/fstab', Buffer.from(fstab(ids))],
+    ...[...nodeSourceFiles(folder.settings)].map(
+      ([path, text]): [string, Buffer] => [path, Buffer.from(text)],
+    ),
+    ...(await Promise.all(keys)),
+  ];
+  const entries = derived.map(([path, content]) => ({ path, mode: 0o644, content }));
+  return [...(await readOverlay(folder.rootDirs)), ...entries];
+}
+
+function archivesOf({ lock, archives }: Build, roles: readonly Role[]): Archives {
+  const hashes = lock.packages.filter(({ role }) => roles.includes(role)).map((p) => p.sha256);
+  return new Map(hashes.map((sha256) => [sha256, archives.get(sha256) as string]));
 }
 
 async function buildFrom(
   build: Build,
-  { root, tools: toolsTree, packages, rootTar }: Parts,
-  outDir: string,
+  root: Tree,
+  { outDir, keepRootTar }: { outDir: string; keepRootTar: boolean | undefined },
 ): Promise<Omit<BuiltImage, 'seconds'>> {
-  const { folder, ids, workDir, report, signal } = build;
+  const { folder, ids, lock, workDir, report, log, signal } = build;
   signal?.throwIfAborted();
   report('laying out the drive');
-  const tools = await openTools(toolsTree.tar, join(workDir, 'toolbox'), build.epochS);
+  const toolArchives = archivesOf(build, ['tool', 'boot']);
+  const dir = join(workDir, 'toolbox');
+  const tools = await openTools({ archives: toolArchives, dir, epochS: lock.epochS, log });
   const raw = join(workDir, 'raw.img');
   const job = { folder, ids, tools, rootTar: root.tar, workDir, raw };
   const { layout, mapped } = await assemble(job);
   signal?.throwIfAborted();
   report('compressing');
   const made = imagePaths(workDir, folder);
-  const target = made.image;
-  const bytes = await compress({ raw, sizeBytes: layout.sizeBytes, mapped, target });
+  const bytes = await compress({ raw, sizeBytes: layout.sizeBytes, mapped, target: made.image });
   signal?.throwIfAborted();
-  const createdFrom = {
-    mirror: Object.fromEntries(build.states.map((s) => [s.suite, s.inReleaseSha256])),
-    sourceDateEpoch: build.epochS,
-    rootTree: await sha256Of(root.tar),
-  };
-  const contents = { folder, layout, bytes, packages, createdFrom, rootTar };
+  const createdFrom = { sourceDateEpoch: lock.epochS, rootTree: await sha256Of(root.tar) };
+  const packages = await describe(build, root);
+  const rootTar = keepRootTar ? root.tar : undefined;
+  const contents = { folder, layout, bytes, lock, packages, createdFrom, rootTar };
   const paths = await publish(contents, made, outDir);
   const mappedBytes = bytes.ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
   return {
@@ -202,13 +246,12 @@ async function buildFrom(
   };
 }
 
-async function packagesOf(tree: Tree, role: Role): Promise<RoledPackage[]> {
-  const packages = parseStanzas(await readFile(tree.packages, 'utf8'));
-  return packages.map((item) => ({ ...item, role }));
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
-  return hash.digest('hex');
+/** All whose files are in the image. */
+async function describe(build: Build, root: Tree): Promise<RoledPackage[]> {
+  const boot = await readStanzas(archivesOf(build, ['boot']));
+  const inRoot = await readFile(root.packages, 'utf8');
+  return [
+    ...parseStanzas(inRoot).map((item) => ({ ...item, role: 'root' as const })),
+    ...parseStanzas(boot).map((item) => ({ ...item, role: 'boot' as const })),
+  ];
 }

@@ -1,38 +1,64 @@
 // `kit image`: the command line of this folder.
 
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { KitError } from '../errors.ts';
 import { createOutput } from '../terminal.ts';
-import { buildImage, type BuiltImage } from './build.ts';
+import { buildImage, type BuiltImage, defaultCacheDir, readLock } from './build.ts';
+import { readImageFolder } from './folder.ts';
+import { exportArchives, fetchArchives, importArchives } from './package-cache.ts';
+import { updateLock } from './update.ts';
+import { verifyImage } from './verify.ts';
 
 export function commands(): Command[] {
   return [imageCommand()];
 }
 
 export function imageCommand(): Command {
-  return new Command('image').description('make images for nodes').addCommand(buildCommand());
+  return new Command('image')
+    .description('make images for nodes')
+    .addCommand(buildCommand())
+    .addCommand(updateCommand())
+    .addCommand(verifyCommand())
+    .addCommand(exportCommand())
+    .addCommand(importCommand());
+}
+
+function ofImage(command: Command): Command {
+  return command
+    .argument('<name>', 'a folder of images/')
+    .option('--arch <arch>', "Debian's name of the architecture", 'amd64')
+    .option('--folders <dir>', "where images' folders stand (default: kit's own images/)")
+    .option('--cache <dir>', "packages between builds (default: the user's cache folder)");
+}
+
+function withOut(command: Command): Command {
+  return command.option('--out <dir>', 'where the image goes or lies', 'built');
+}
+
+interface ImageOptions {
+  arch: string;
+  folders?: string;
+  cache?: string;
+  out: string;
+}
+
+function located(name: string, { arch, folders, cache, out }: ImageOptions) {
+  return { name, arch, imagesDir: folders, cacheDir: cache, outDir: out };
 }
 
 function buildCommand(): Command {
-  return new Command('build')
+  return withOut(ofImage(new Command('build')))
     .description('build an image from Debian packages')
-    .argument('<name>', 'a folder of images/')
-    .option('--arch <arch>', "Debian's name of the architecture", 'amd64')
-    .option('--out <dir>', 'where the image goes', 'built')
-    .option('--cache <dir>', "packages between builds (default: the user's cache folder)")
-    .option('--frozen', "refuse any package that is not in the image's packages.lock", false)
+    .option('--frozen', "build of the image's own packages.lock alone, offline if it is cached", false)
+    .option('--lock <file>', 'build of this packages.lock alone')
     .option('--root-tar', 'also leave the root file system as a tar beside it', false)
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
+      const { frozen, lock: lockFile, rootTar: keepRootTar } = options;
       const built = await buildImage(
-        {
-          name,
-          arch: options.arch,
-          outDir: options.out,
-          cacheDir: options.cache,
-          frozen: options.frozen,
-          keepRootTar: options.rootTar,
-        },
+        { ...located(name, this.optsWithGlobals<ImageOptions>()), frozen, lockFile, keepRootTar },
         (event) => output.event(event),
       );
       output.result(built, summary(built));
@@ -46,4 +72,77 @@ function summary(built: BuiltImage): string {
     `  ${built.packages} packages, ${mib(built.sizeBytes)}, of which ${mib(built.mappedBytes)}` +
       ` are written to a drive; ${mib(built.zstSizeBytes)} compressed; ${built.seconds} s`,
   ].join('\n');
+}
+
+function updateCommand(): Command {
+  return ofImage(new Command('update'))
+    .description("renew the image's packages.lock, and tell what changed")
+    .action(async function (this: Command, name: string) {
+      const output = createOutput(this.optsWithGlobals());
+      const options = located(name, this.optsWithGlobals<ImageOptions>());
+      const update = await updateLock(options, (event) => output.event(event));
+      const { changes, lockFile, packages } = update;
+      const last = changes.length === 0 ? 'nothing changed' : `${changes.length} changed`;
+      output.result(update, [...changes, `${lockFile}: ${packages} packages, ${last}`].join('\n'));
+    });
+}
+
+function verifyCommand(): Command {
+  return withOut(ofImage(new Command('verify')))
+    .description('build an image once more from its packages.lock, and compare all bytes')
+    .action(async function (this: Command, name: string) {
+      const output = createOutput(this.optsWithGlobals());
+      const options = located(name, this.optsWithGlobals<ImageOptions>());
+      const verified = await verifyImage(options, (event) => output.event(event));
+      const { image, rawSha256, seconds } = verified;
+      const text = `${image} is what its lock makes (${seconds} s)\n  SHA-256 ${rawSha256}, raw`;
+      output.result(verified, text);
+    });
+}
+
+function exportCommand(): Command {
+  return ofImage(new Command('export'))
+    .description("put the packages of an image's lock into one file, for benches without a mirror")
+    .argument('<file>', 'a tar file to be made')
+    .option('--lock <file>', "another lock than the image's own")
+    .action(async function (this: Command, name: string, file: string) {
+      const options = this.optsWithGlobals<ImageOptions & { lock?: string }>();
+      const output = createOutput(this.optsWithGlobals());
+      const folder = await readImageFolder(name, options.arch, options.folders);
+      const lock = await readLock(options.lock ?? folder.lockFile, folder);
+      const archives = await fetchArchives({
+        cacheDir: resolve(options.cache ?? defaultCacheDir()),
+        packages: lock.packages,
+        locate: async () => new Map(),
+        report: () => {},
+      });
+      await exportArchives(archives, file);
+      const packages = archives.size;
+      output.result({ file: resolve(file), packages }, `${file}: ${packages} packages`);
+    });
+}
+
+function importCommand(): Command {
+  return new Command('import')
+    .description('take packages out of such a file into the cache')
+    .argument('<file>', 'a file that `kit image export` made')
+    .option('--cache <dir>', "packages between builds (default: the user's cache folder)")
+    .action(async function (this: Command, file: string) {
+      const output = createOutput(this.optsWithGlobals());
+      const cacheDir = resolve(this.opts<{ cache?: string }>().cache ?? defaultCacheDir());
+      const packages = await importArchives(cacheDir, file);
+      if (packages === 0) throw noPackages(file);
+      output.result({ cache: cacheDir, packages }, `${packages} packages in ${join(cacheDir)}`);
+    });
+}
+
+function noPackages(file: string): KitError {
+  return new KitError({
+    code: 'packages-missing',
+    message: `${file} holds no packages`,
+    expected: 'a file that `kit image export` made',
+    got: 'no *.deb in it',
+    hint: 'Name the file that was exported.',
+    exitCode: 2,
+  });
 }

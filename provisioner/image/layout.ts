@@ -1,7 +1,7 @@
 // Where everything lies on the drive. Pure: sizes in, numbers and texts out.
 //
 //   0        GRUB's first sector, then the GPT        (BIOS starts here)
-//   1 MiB    BIOS boot partition: GRUB's core image   1 MiB
+//   1 MiB    BIOS boot partition: GRUB's core image   1 MiB, left free on arm64
 //   2 MiB    ESP: shim, GRUB, grub.cfg, later /kit/   FAT32
 //   …        root: ext4, label kit-root               grown at the first boot
 //   last MiB the GPT's copy
@@ -23,7 +23,8 @@ export interface Extent {
 
 export interface Layout {
   sizeBytes: number;
-  biosBoot: Extent;
+  /** Where machines may start by BIOS. */
+  biosBoot?: Extent;
   esp: Extent;
   root: Extent;
 }
@@ -40,11 +41,15 @@ export interface Identifiers {
 }
 
 /** Lays the partitions out for a root file system of `rootSizeBytes`. */
-export function planLayout(sizes: { espSizeBytes: number; rootSizeBytes: number }): Layout {
-  const biosBoot = { offsetBytes: MIB, sizeBytes: MIB };
-  const esp = { offsetBytes: 2 * MIB, sizeBytes: alignUp(sizes.espSizeBytes, MIB) };
+export function planLayout(plan: {
+  espSizeBytes: number;
+  rootSizeBytes: number;
+  bios: boolean;
+}): Layout {
+  const biosBoot = plan.bios ? { offsetBytes: MIB, sizeBytes: MIB } : undefined;
+  const esp = { offsetBytes: 2 * MIB, sizeBytes: alignUp(plan.espSizeBytes, MIB) };
   const rootOffset = esp.offsetBytes + esp.sizeBytes;
-  const root = { offsetBytes: rootOffset, sizeBytes: alignUp(sizes.rootSizeBytes, MIB) };
+  const root = { offsetBytes: rootOffset, sizeBytes: alignUp(plan.rootSizeBytes, MIB) };
   return { sizeBytes: rootOffset + root.sizeBytes + MIB, biosBoot, esp, root };
 }
 
@@ -106,7 +111,9 @@ export function sfdiskScript(layout: Layout, ids: Identifiers, arch: Arch): stri
     // Room for the usual 128 entries before, and for their copy after, the partitions.
     'first-lba: 34',
     '',
-    line(layout.biosBoot, partitionType.biosBoot, ids.biosBoot, 'bios-boot'),
+    ...(layout.biosBoot
+      ? [line(layout.biosBoot, partitionType.biosBoot, ids.biosBoot, 'bios-boot')]
+      : []),
     line(layout.esp, partitionType.esp, ids.esp, 'esp'),
     line(layout.root, partitionType.root[arch], ids.root, 'root'),
     '',

@@ -1,21 +1,22 @@
 // What must hold before a build starts, and a folder for it to work in. Each check that fails is an
 // error of its own; nothing outside the work folder is changed.
 
-import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KitError } from '../errors.ts';
-import type { ImageFolder } from './folder.ts';
-import { compareLock, type RoledPackage } from './package-list.ts';
+import { debianKeyring } from './apt-sources.ts';
+import type { Arch } from './folder.ts';
 import { requireTools } from './run.ts';
-import { keyring } from './tree.ts';
 
 /** 3 GiB: the tree as files, as tar, in the raw image, and the package archives, with a margin. */
 const NEEDED_BYTES = 3 * 1024 ** 3;
 
-/** @throws KitError `tool-missing`, `keyring-missing`, `no-space` */
-export async function requireMeans(workDir: string): Promise<void> {
-  await requireTools(['mmdebstrap', 'apt-get', 'setpriv', 'tar', 'unshare', ...userTools()]);
+/** @throws KitError `tool-missing`, `keyring-missing`, `emulator-missing`, `no-space` */
+export async function requireMeans(workDir: string, arch: Arch): Promise<void> {
+  const tools = ['mmdebstrap', 'apt-get', 'dpkg-deb', 'setpriv', 'tar', 'unshare'];
+  await requireTools([...tools, ...userTools()]);
   await requireKeyring();
+  await requireEmulator(arch);
   await requireSpace(workDir);
 }
 
@@ -24,13 +25,29 @@ function userTools(): string[] {
 }
 
 async function requireKeyring(): Promise<void> {
-  await stat(keyring).catch((cause: unknown) => {
+  await stat(debianKeyring).catch((cause: unknown) => {
     throw new KitError({
       code: 'keyring-missing',
       message: "Debian's signatures cannot be checked",
-      expected: keyring,
+      expected: debianKeyring,
       got: 'no such file',
       hint: 'Run: apt-get install debian-archive-keyring',
+      cause,
+    });
+  });
+}
+
+/** Programs of another architecture run in the tree while its packages are set up. */
+async function requireEmulator(arch: Arch): Promise<void> {
+  if (arch !== 'arm64' || process.arch === 'arm64') return;
+  const handler = '/proc/sys/fs/binfmt_misc/qemu-aarch64';
+  await access(handler).catch((cause: unknown) => {
+    throw new KitError({
+      code: 'emulator-missing',
+      message: 'this machine does not run programs of arm64, which setting up its packages needs',
+      expected: handler,
+      got: 'no such handler',
+      hint: 'Run: apt-get install qemu-user-static binfmt-support',
       cause,
     });
   });
@@ -80,30 +97,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-/** @throws KitError `lock-missing`, `lock-differs` */
-export async function requireLocked(folder: ImageFolder, packages: RoledPackage[]): Promise<void> {
-  const lock = await readFile(folder.lockFile, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'ENOENT') throw cause;
-    throw new KitError({
-      code: 'lock-missing',
-      message: `image ${folder.name} has no lock to hold to`,
-      expected: folder.lockFile,
-      got: 'no such file',
-      hint: 'Build without --frozen, and keep its packages.lock there.',
-      cause,
-    });
-  });
-  const { unlocked, absent } = compareLock(lock, packages);
-  if (unlocked.length + absent.length === 0) return;
-  const some = (lines: string[]) =>
-    [...lines.slice(0, 5), ...(lines.length > 5 ? [`${lines.length - 5} more`] : [])].join('; ');
-  throw new KitError({
-    code: 'lock-differs',
-    message: 'the mirror offers other packages than the lock holds',
-    expected: some(absent) || 'nothing beyond the lock',
-    got: some(unlocked) || 'packages of the lock left out',
-    hint: 'Look at what changed, build without --frozen, and keep the new packages.lock.',
-  });
 }

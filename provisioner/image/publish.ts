@@ -4,16 +4,18 @@
 //   {format: 1, name, arch, release, sizeBytes (raw), rawSha256, zstSha256,
 //    esp: {offsetBytes, sizeBytes}, root: {offsetBytes, sizeBytes},
 //    ranges: [[firstByte, lengthBytes, sha256]…] (what must be written; whole pages of 4 KiB),
-//    createdFrom: {mirror: {SUITE: sha256 of InRelease}, sourceDateEpoch, rootTree: sha256}}
+//    createdFrom: {sourceDateEpoch, rootTree: sha256}}
 
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import * as v from 'valibot';
+import { KitError } from '../errors.ts';
 import { bmapXml } from './blockmap.ts';
 import type { Compressed } from './compress.ts';
 import type { ImageFolder } from './folder.ts';
 import type { Layout } from './layout.ts';
-import { formatLock, type RoledPackage } from './package-list.ts';
-import { spdxDocument } from './spdx.ts';
+import { formatLock, type Lock } from './lock.ts';
+import { type RoledPackage, spdxDocument } from './spdx.ts';
 import { linkOrCopy } from './tree-cache.ts';
 
 export interface ImagePaths {
@@ -22,6 +24,8 @@ export interface ImagePaths {
   sha256: string;
   sbom: string;
   lock: string;
+  /** What the build's tools said; the only one that differs from build to build. */
+  log: string;
   manifest: string;
   /** The root file system's tree, if it was asked for. */
   rootTar?: string;
@@ -31,8 +35,10 @@ export interface ImageContents {
   folder: ImageFolder;
   layout: Layout;
   bytes: Compressed;
+  lock: Lock;
+  /** Those whose files are in the image. */
   packages: readonly RoledPackage[];
-  createdFrom: { mirror: Record<string, string>; sourceDateEpoch: number; rootTree: string };
+  createdFrom: { sourceDateEpoch: number; rootTree: string };
   rootTar?: string;
 }
 
@@ -44,7 +50,8 @@ export function imagePaths(dir: string, image: { name: string; arch: string }): 
     bmap: `${stem}.bmap`,
     sha256: `${stem}.sha256`,
     sbom: `${stem}.spdx.json`,
-    lock: join(dir, 'packages.lock'),
+    lock: `${stem}.packages.lock`,
+    log: `${stem}.log`,
     manifest: `${stem}.json`,
   };
 }
@@ -67,12 +74,12 @@ export async function publish(
   await writeFlushed(made.bmap, bmapXml(layout.sizeBytes, ranges));
   await writeFlushed(made.sha256, `${bytes.zstSha256}  ${basename(made.image)}\n`);
   await writeFlushed(made.sbom, spdxDocument(spdx, packages));
-  await writeFlushed(made.lock, formatLock(packages));
+  await writeFlushed(made.lock, formatLock(contents.lock));
   await writeFlushed(made.manifest, manifestText(contents));
 
   const final = imagePaths(outDir, folder);
   await rm(final.manifest, { force: true });
-  for (const key of ['image', 'bmap', 'sha256', 'sbom', 'lock'] as const) {
+  for (const key of ['image', 'bmap', 'sha256', 'sbom', 'lock', 'log'] as const) {
     await rename(made[key], final[key]);
   }
   if (contents.rootTar !== undefined) {
@@ -101,6 +108,43 @@ function manifestText({ folder, layout, bytes, createdFrom }: ImageContents): st
     createdFrom,
   };
   return `${JSON.stringify(manifest)}\n`;
+}
+
+const publishedSchema = v.object({
+  format: v.literal(1),
+  rawSha256: v.string(),
+  zstSha256: v.string(),
+  esp: v.object({ offsetBytes: v.number(), sizeBytes: v.number() }),
+  root: v.object({ offsetBytes: v.number(), sizeBytes: v.number() }),
+});
+
+/** What a published image says of itself. @throws KitError `image-missing`, `manifest-invalid` */
+export async function readPublished(
+  paths: ImagePaths,
+): Promise<v.InferOutput<typeof publishedSchema>> {
+  const text = await readFile(paths.manifest, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+    throw new KitError({
+      code: 'image-missing',
+      message: 'there is no such image',
+      expected: paths.manifest,
+      got: 'no such file',
+      hint: 'Name the folder where it lies with --out DIR.',
+      cause,
+    });
+  });
+  try {
+    return v.parse(publishedSchema, JSON.parse(text));
+  } catch (cause) {
+    throw new KitError({
+      code: 'manifest-invalid',
+      message: `${paths.manifest} is not an image's manifest`,
+      expected: 'a manifest of format 1, as `kit image build` writes it',
+      got: (cause as Error).message,
+      hint: 'Copy the image with all its files again.',
+      cause,
+    });
+  }
 }
 
 async function writeFlushed(path: string, text: string): Promise<void> {

@@ -2,7 +2,8 @@
 // the same packages and time give the same text.
 
 import { derivedUuid } from './layout.ts';
-import type { RoledPackage } from './package-list.ts';
+import type { Role } from './lock.ts';
+import type { DescribedPackage } from './stanza.ts';
 
 export interface SpdxImage {
   name: string;
@@ -10,6 +11,11 @@ export interface SpdxImage {
   release: string;
   rawSha256: string;
   createdS: number;
+}
+
+/** A package with where its files are in the image. */
+export interface RoledPackage extends DescribedPackage {
+  role: Role;
 }
 
 /** The document's text. */

@@ -5,21 +5,15 @@
 import { createHash } from 'node:crypto';
 import { constants, copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SuiteState } from './mirror.ts';
 import type { Recipe, Tree } from './tree.ts';
 
 /** Trees kept beyond the newest are a few hundred MB each: four serve two images. */
 const KEPT_TREES = 4;
 
-/** The key of a tree: a recipe, what is laid over it, and what the mirror offered. */
-export function treeKey(
-  recipe: Recipe,
-  states: readonly SuiteState[],
-  overlayTar: Uint8Array = new Uint8Array(),
-): string {
+/** The key of a tree: what it is made of and how, and what is laid over it. */
+export function treeKey(recipe: Recipe, overlayTar: Uint8Array): string {
   const overlay = createHash('sha256').update(overlayTar).digest('hex');
-  const mirror = states.map(({ suite, inReleaseSha256 }) => [suite, inReleaseSha256]);
-  return createHash('sha256').update(JSON.stringify({ recipe, overlay, mirror })).digest('hex');
+  return createHash('sha256').update(JSON.stringify({ recipe, overlay })).digest('hex');
 }
 
 /** The tree of that key in `workDir`, if the cache has it. */

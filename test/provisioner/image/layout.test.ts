@@ -14,14 +14,16 @@ const snac = { name: 'snac', arch: 'amd64', release: 'trixie' };
 test('partitions follow each other on whole MiB, with room for the copy of the GPT', (t) => {
   const size = fc.integer({ min: 34 * MIB, max: 2 ** 40 });
   fc.assert(
-    fc.property(size, size, (espSizeBytes, rootSizeBytes) => {
-      const { sizeBytes, biosBoot, esp, root } = planLayout({ espSizeBytes, rootSizeBytes });
-      const parts = [biosBoot, esp, root];
+    fc.property(size, size, fc.boolean(), (espSizeBytes, rootSizeBytes, bios) => {
+      const layout = planLayout({ espSizeBytes, rootSizeBytes, bios });
+      const { sizeBytes, biosBoot, esp, root } = layout;
+      const parts = [...(biosBoot ? [biosBoot] : []), esp, root];
       const aligned = parts.flatMap((part) => [part.offsetBytes, part.sizeBytes]);
       return (
         aligned.every((bytes) => bytes % MIB === 0) &&
-        biosBoot.offsetBytes === MIB &&
-        esp.offsetBytes === biosBoot.offsetBytes + biosBoot.sizeBytes &&
+        (biosBoot !== undefined) === bios &&
+        parts[0].offsetBytes === (bios ? MIB : 2 * MIB) &&
+        esp.offsetBytes === 2 * MIB &&
         root.offsetBytes === esp.offsetBytes + esp.sizeBytes &&
         sizeBytes === root.offsetBytes + root.sizeBytes + MIB &&
         esp.sizeBytes >= espSizeBytes &&
@@ -57,7 +59,7 @@ test('derived UUIDs are of version 8 and the variant of RFC 9562', (t) => {
 });
 
 test('sfdisk is told sectors, types and fixed ids', (t) => {
-  const layout = planLayout({ espSizeBytes: 64 * MIB, rootSizeBytes: 512 * MIB });
+  const layout = planLayout({ espSizeBytes: 64 * MIB, rootSizeBytes: 512 * MIB, bios: true });
   const ids = identifiersOf(snac);
   const lines = sfdiskScript(layout, ids, 'amd64').trim().split('\n');
   t.deepEqual(lines.slice(0, 2), ['label: gpt', `label-id: ${ids.disk}`]);
