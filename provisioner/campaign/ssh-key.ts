@@ -19,12 +19,17 @@ export interface SshKey {
 export function makeSshKey(comment: string, random: RandomSource): SshKey {
   const seed = random(32);
   const { publicKey } = ed25519FromSeed(seed);
-  const publicBlob = Buffer.concat([string('ssh-ed25519'), string(publicKey)]);
+  const publicBlob = sshEd25519Blob(publicKey);
   return {
     privatePem: pem(privateFile({ seed, publicKey, publicBlob, comment, check: random(4) })),
     publicLine: `ssh-ed25519 ${publicBlob.toString('base64')} ${comment}`,
     fingerprint: sshFingerprint(publicBlob),
   };
+}
+
+/** An Ed25519 public key's wire form (RFC 8709 § 4), from its 32 bytes. */
+export function sshEd25519Blob(publicKey: Uint8Array): Buffer {
+  return Buffer.concat([sshString('ssh-ed25519'), sshString(publicKey)]);
 }
 
 /** Of a public key's wire form, as an SSH server presents it. */
@@ -58,25 +63,25 @@ function privateFile(parts: {
   const section = Buffer.concat([
     check,
     check,
-    string('ssh-ed25519'),
-    string(publicKey),
-    string(Buffer.concat([seed, publicKey])),
-    string(comment),
+    sshString('ssh-ed25519'),
+    sshString(publicKey),
+    sshString(Buffer.concat([seed, publicKey])),
+    sshString(comment),
   ]);
   const padding = Buffer.from(Array.from({ length: -section.length & 7 }, (_, at) => at + 1));
   return Buffer.concat([
     Buffer.from('openssh-key-v1\0'),
-    string('none'),
-    string('none'),
-    string(''),
+    sshString('none'),
+    sshString('none'),
+    sshString(''),
     uint32(1),
-    string(publicBlob),
-    string(Buffer.concat([section, padding])),
+    sshString(publicBlob),
+    sshString(Buffer.concat([section, padding])),
   ]);
 }
 
 /** RFC 4251 § 5: a length, then that many bytes. */
-function string(bytes: Uint8Array | string): Buffer {
+export function sshString(bytes: Uint8Array | string): Buffer {
   const content = Buffer.from(bytes as Uint8Array);
   return Buffer.concat([uint32(content.length), content]);
 }
