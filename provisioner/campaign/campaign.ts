@@ -9,26 +9,36 @@ import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
-import { address, domainName, hostLabel, ipAddress, language, prefixedAddress } from './names.ts';
-import { ledgerOrigin, ledgerUrl, port, timeZone, title, userName } from './names.ts';
+import { address, country, domainName, hostLabel, ipAddress, language } from './names.ts';
+import { ledgerOrigin, ledgerUrl, port, prefixedAddress, ssid } from './names.ts';
+import { timeZone, title, userName } from './names.ts';
 
 /** How much of a kit's readings the ledger discloses: nothing, every batch, or the last of each. */
 export const publishChoices = ['none', 'batch', 'hour', 'day'] as const;
 export type Publish = (typeof publishChoices)[number];
 
-/** An address of the node's own, where the home's router is not to choose one. */
-const fixedNetworkSchema = v.strictObject({
-  address: prefixedAddress,
-  gateway: ipAddress,
-  dns: v.pipe(v.array(ipAddress), v.minLength(1), v.maxLength(4)),
-});
+const wifiSchema = v.strictObject({ ssid, country });
+
+/** An address of the node's own, where the home's router is not to choose one; and the radio. */
+const networkSchema = v.pipe(
+  v.strictObject({
+    address: v.optional(prefixedAddress),
+    gateway: v.optional(ipAddress),
+    dns: v.optional(v.pipe(v.array(ipAddress), v.minLength(1), v.maxLength(4))),
+    wifi: v.optional(wifiSchema),
+  }),
+  v.check(({ address, gateway, dns, wifi }) => {
+    const parts = [address, gateway, dns].filter((part) => part !== undefined).length;
+    return parts === 3 || (parts === 0 && wifi !== undefined);
+  }, 'address, gateway and dns together, or wifi, or all of them'),
+);
 
 const kitSchema = v.strictObject({
   name: hostLabel,
   domain: domainName,
   owner: userName,
   language: v.optional(language, 'en'),
-  network: v.optional(v.union([v.literal('dhcp'), fixedNetworkSchema]), 'dhcp'),
+  network: v.optional(v.union([v.literal('dhcp'), networkSchema]), 'dhcp'),
   publish: v.optional(v.picklist(publishChoices), 'day'),
   address: v.optional(address),
   ssh_port: v.optional(port, 22),
@@ -45,7 +55,25 @@ const campaignSchema = v.strictObject({
   kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
 });
 
-export type Network = 'dhcp' | { address: string; gateway: string; dns: string[] };
+export interface Network {
+  /** Undefined: by DHCP. */
+  fixed?: FixedAddress;
+  /** Undefined: by cable. Its passphrase is a secret of the kit's. */
+  wifi?: Wifi;
+}
+
+export interface FixedAddress {
+  /** With its prefix. */
+  address: string;
+  gateway: string;
+  dns: string[];
+}
+
+export interface Wifi {
+  ssid: string;
+  /** ISO 3166: whose rules for radio hold. */
+  country: string;
+}
 
 export interface Kit {
   /** A DNS label: also the node's host name. */
@@ -100,8 +128,9 @@ export async function readCampaign(file: string): Promise<Campaign> {
 export function parseCampaign(text: string, file: string): Campaign {
   const raw = check(parseToml(text, file), file);
   const path = resolve(file);
-  const kits = raw.kit.map(({ ssh_port: sshPort, ...kit }) => ({
+  const kits = raw.kit.map(({ ssh_port: sshPort, network, ...kit }) => ({
     ...kit,
+    network: networkOf(network),
     address: kit.address ?? kit.domain,
     sshPort,
   }));
@@ -118,6 +147,13 @@ export function parseCampaign(text: string, file: string): Campaign {
     file: path,
     dir: dirname(path),
   };
+}
+
+function networkOf(raw: v.InferOutput<typeof kitSchema>['network']): Network {
+  if (raw === 'dhcp') return {};
+  const { address, gateway, dns, wifi } = raw;
+  const isFixed = address !== undefined && gateway !== undefined && dns !== undefined;
+  return { ...(isFixed && { fixed: { address, gateway, dns } }), ...(wifi && { wifi }) };
 }
 
 /** @throws KitError `unknown-kit` */

@@ -60,6 +60,17 @@ export const prefixedAddress = rule((text) => {
   return isIP(ip) !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
 }, 'an address with its prefix such as "192.168.1.10/24"');
 
+/** IEEE 802.11-2020 § 9.4.2.2: up to 32 octets; control characters would be lost on the way. */
+export const ssid = rule(
+  (text) => /^[^\p{Cc}]+$/u.test(text) && Buffer.byteLength(text) <= 32,
+  'the name of a Wi-Fi network: 1 to 32 bytes, as the router has it',
+);
+
+export const country = rule(
+  (text) => /^[A-Z]{2}$/.test(text),
+  'a country as two capitals, such as "AT"',
+);
+
 export const ledgerUrl = rule((text) => {
   const url = URL.parse(text);
   const plain = url !== null && url.search === '' && url.hash === '' && url.username === '';

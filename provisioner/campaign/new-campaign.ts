@@ -156,7 +156,8 @@ name = ${quote(name)}
 domain = ${quote(domain)}
 owner = ${quote(owner)}
 language = "en"
-# "dhcp", or { address = "192.168.1.10/24", gateway = "192.168.1.1", dns = ["192.168.1.1"] }
+# "dhcp", or { address = "192.168.1.10/24", gateway = "192.168.1.1", dns = ["192.168.1.1"] },
+# or { wifi = { ssid = "Home", country = "AT" } }, with or without these three.
 network = "dhcp"
 # Which readings everybody may see: "none", "batch" (all), "hour" or "day" (the last of each).
 publish = "day"

@@ -30,6 +30,8 @@ export interface KitSecrets {
   pairingKey: Uint8Array;
   /** 32 bytes: the meter's enrolment statement repeats it. */
   enrolNonce: Uint8Array;
+  /** Of the home's Wi-Fi, where somebody gave it: the one secret that is not made here. */
+  wifi?: { ssid: string; passphrase: string };
 }
 
 export interface CampaignSecrets {
@@ -48,6 +50,8 @@ export interface Secrets {
   campaign(): Promise<CampaignSecrets>;
   /** The same at every call; but a certificate near its end, or for an old domain, is renewed. */
   kit(kit: Kit): Promise<KitSecrets>;
+  /** Keeps what opens the kit's Wi-Fi, instead of any before. */
+  keepWifi(kit: Kit, wifi: { ssid: string; passphrase: string }): Promise<void>;
   /** A key and certificate for a further domain; kept nowhere. @throws KitError `domain-outside` */
   issueCertificate(domain: string): Promise<TlsCredential>;
 }
@@ -70,6 +74,7 @@ const kitSchema = v.strictObject({
   tls: v.strictObject({ keyPem: textSchema, certificatePem: textSchema }),
   pairingKey: bytesSchema,
   enrolNonce: bytesSchema,
+  wifi: v.optional(v.strictObject({ ssid: textSchema, passphrase: textSchema })),
 });
 const campaignSchema = v.strictObject({
   format: v.literal(1),
@@ -111,28 +116,36 @@ export function openSecrets(
     return certify(domain, issuer, { ...deps, keyPem: makeKey(deps.random) });
   };
 
+  const kitSecrets = async (kit: Kit): Promise<KitSecrets> => {
+    const stored = await once(vault, kit.name, kitSchema, async () => ({
+      format: 1 as const,
+      sshHostKey: makeSshKey(`host key of ${kit.name}`, deps.random),
+      ownerPassphrase: proquint(deps.random(passphraseBytes)),
+      tls: await issueCertificate(kit.domain),
+      pairingKey: base64(deps.random(32)),
+      enrolNonce: base64(deps.random(32)),
+    }));
+    const { format: _format, ...secrets } = stored;
+    if (isFresh(secrets.tls, kit.domain, deps.now())) return secrets;
+    return keep(vault, kit, { ...secrets, tls: await issueCertificate(kit.domain) });
+  };
+
   return {
     issueCertificate,
+    kit: kitSecrets,
     async campaign() {
       const { benchLogin } = await loadCampaign();
       return { benchLogin, caCertificatePem: (await authority()).certificatePem };
     },
-    async kit(kit) {
-      const stored = await once(vault, kit.name, kitSchema, async () => ({
-        format: 1 as const,
-        sshHostKey: makeSshKey(`host key of ${kit.name}`, deps.random),
-        ownerPassphrase: proquint(deps.random(passphraseBytes)),
-        tls: await issueCertificate(kit.domain),
-        pairingKey: base64(deps.random(32)),
-        enrolNonce: base64(deps.random(32)),
-      }));
-      const { format: _format, ...secrets } = stored;
-      if (isFresh(secrets.tls, kit.domain, deps.now())) return secrets;
-      const renewed = { ...secrets, tls: await issueCertificate(kit.domain) };
-      await replaceDurably(pathIn(vault, kit.name), await seal(vault, toJson(renewed)), 0o600);
-      return renewed;
+    async keepWifi(kit, wifi) {
+      await keep(vault, kit, { ...(await kitSecrets(kit)), wifi });
     },
   };
+}
+
+async function keep(vault: Vault, kit: Kit, secrets: KitSecrets): Promise<KitSecrets> {
+  await replaceDurably(pathIn(vault, kit.name), await seal(vault, toJson(secrets)), 0o600);
+  return secrets;
 }
 
 interface Vault {

@@ -1,13 +1,14 @@
 // The node as its own system tells it over SSH: clock, drive, first boot, secrets, services.
 // Judging is pure; a node that cannot be logged into leaves all of it unknown.
 
+import { secretTraces } from '../drive/kit-secrets.ts';
 import { gatherFacts } from '../node/configure.ts';
 import type { NodeConnection } from '../node/connection.ts';
 import type { NodeSecrets } from '../node/kinds.ts';
 import { unitAmiss } from '../node/operation/units.ts';
 import { units } from '../node/snac/facts.ts';
 import { failed, ok, reasonOf, unknown, type Check } from './finding.ts';
-import { nodeFacts, type NodeFacts } from './node-facts.ts';
+import { nodeFacts, type BootFacts, type NodeFacts } from './node-facts.ts';
 
 export interface NodeDeps {
   secrets: NodeSecrets;
@@ -36,7 +37,7 @@ export async function checkNode(
   const login = ok('login', `host key ${secrets.kit.sshHostKey.fingerprint}`);
   try {
     const askedMs = now();
-    const facts = await gatherFacts(connection, nodeFacts(secrets.kit.sshHostKey.privatePem));
+    const facts = await gatherFacts(connection, nodeFacts(secretTraces(secrets.kit)));
     const checks = judgeNode(facts, { askedMs, answeredMs: now() });
     return { checks: [login, ...checks], bootId: facts.bootId };
   } catch (error) {
@@ -58,14 +59,21 @@ export function judgeNode(
 ): Check[] {
   return [
     judgeClock(facts.clockMs, asked),
-    judgeDisk(facts.disk),
-    judgeRoot(facts),
-    judgeFirstBoot(facts.firstBoot),
-    judgeSecrets(facts.hostKeyOnEsp),
+    ...judgeBoot(facts),
     facts.firewallLoaded
       ? ok('firewall', 'loaded')
       : failed('firewall', 'not loaded', 'Run `kit configure`.'),
     judgeServices(facts),
+  ];
+}
+
+/** Of a node of any kind, configured or not. */
+export function judgeBoot(facts: BootFacts): Check[] {
+  return [
+    judgeDisk(facts.disk),
+    judgeRoot(facts),
+    judgeFirstBoot(facts.firstBoot),
+    judgeSecrets(facts.secretsOnEsp),
   ];
 }
 
@@ -79,7 +87,7 @@ function judgeClock(clockMs: number, asked: { askedMs: number; answeredMs: numbe
   return failed('clock', words, 'Has it a way to a time server? Is the bench’s own clock right?');
 }
 
-function judgeDisk({ sizeBytes, freeBytes }: NodeFacts['disk']): Check {
+function judgeDisk({ sizeBytes, freeBytes }: BootFacts['disk']): Check {
   const measured = `${gigabytes(freeBytes)} free of ${gigabytes(sizeBytes)}`;
   const wanted = Math.max(minFreeBytes, sizeBytes * minFreeShare);
   if (freeBytes >= wanted) return ok('disk', measured);
@@ -87,7 +95,7 @@ function judgeDisk({ sizeBytes, freeBytes }: NodeFacts['disk']): Check {
 }
 
 /** File systems keep a few percent for themselves. */
-function judgeRoot({ partition, disk }: NodeFacts): Check {
+function judgeRoot({ partition, disk }: BootFacts): Check {
   const name = 'root-grown';
   if (partition === undefined) {
     return unknown(name, 'the root file system stands on no partition', 'Look at `lsblk` there.');
@@ -99,7 +107,7 @@ function judgeRoot({ partition, disk }: NodeFacts): Check {
   return failed(name, measured, 'Reboot the node: its first boot grows the root file system.');
 }
 
-function judgeFirstBoot(firstBoot: NodeFacts['firstBoot']): Check {
+function judgeFirstBoot(firstBoot: BootFacts['firstBoot']): Check {
   const name = 'first-boot';
   if (firstBoot === undefined) {
     return failed(name, 'it left no account of itself', 'Was the drive flashed with this image?');
@@ -110,14 +118,14 @@ function judgeFirstBoot(firstBoot: NodeFacts['firstBoot']): Check {
   return failed(name, words, 'Flash the drive again, or mend the campaign first.');
 }
 
-function judgeSecrets(hostKeyOnEsp: boolean | undefined): Check {
+function judgeSecrets(left: string[] | undefined): Check {
   const name = 'secrets-gone';
-  if (hostKeyOnEsp === false) return ok(name, 'the host key is not on the EFI system partition');
-  if (hostKeyOnEsp === undefined) {
-    return unknown(name, 'no EFI system partition to be read', 'Look at `lsblk` on the node.');
+  if (left === undefined) {
+    return unknown(name, 'no boot partition could be read', 'Look at `lsblk` on the node.');
   }
+  if (left.length === 0) return ok(name, 'no secret of the kit is on the boot partition');
   const advice = 'Reboot the node, and check again: do not ship it like this.';
-  return failed(name, 'the EFI system partition still holds the host key', advice);
+  return failed(name, `the boot partition still holds: ${left.join(', ')}`, advice);
 }
 
 function judgeServices({ units: states }: NodeFacts): Check {

@@ -3,6 +3,7 @@
 // that fails leaves the others alone. Every start, end and failure goes into the record.
 
 import type { Detail } from '../bench/record.ts';
+import { wifiPassphrase } from '../campaign/wifi.ts';
 import { KitError } from '../errors.ts';
 import { identityFiles } from './identity-files.ts';
 import { openImage, type Image } from './image.ts';
@@ -24,6 +25,7 @@ export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<Flas
   const plans = targets.map(({ plan }) => plan);
   refuseTwins(plans);
   for (const plan of plans) refuseSmall(plan, image);
+  for (const { kit } of jobs) wifiPassphrase(kit, await deps.secrets.kit(kit));
   await deps.confirm(plans);
   const outcomes = await Promise.allSettled(
     jobs.map((job, index) => flashOne(job, targets[index], { image, deps })),

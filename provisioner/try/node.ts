@@ -59,7 +59,7 @@ async function boot(trial: Trial, home: Home, say: (text: string) => void): Prom
   const { folder } = trial;
   say('powering on');
   const machine = await powerOn({
-    ...{ drive: folder.drive, mac: trial.state().mac, tap: TAP, dir: folder.machine },
+    ...{ drive: folder.drive, mac: trial.state().mac, cable: { tap: TAP }, dir: folder.machine },
     ...{ memoryMiB: MEMORY_MIB, cpus: CPUS, enter: home.enter, kvmWorks: trial.state().kvmWorks },
   });
   await trial.remember({ kvmWorks: machine.accelerator === 'kvm' });

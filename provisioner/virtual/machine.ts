@@ -1,7 +1,8 @@
-// A home server without the hardware: QEMU with a kit's drive in it and its cable in the trial
-// home. KVM is used where it really runs a kernel: the device may open and then fail, so the
-// machine must be seen to start, or is started again under emulation. Never changes the drive's
-// size or content itself; what the guest writes stays, also after the plug is pulled.
+// A home server without the hardware: QEMU with a kit's drive in it, and its cable in the trial
+// home, in a socket of this machine, or in nothing. KVM is used where it really runs a kernel: the
+// device may open and then fail, so the machine must be seen to start, or is started again under
+// emulation. Never changes the drive's size or content itself; what the guest writes stays, also
+// after the plug is pulled.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,21 +11,29 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KitError } from '../errors.ts';
+import { standardBoard, type Board } from './board.ts';
 
 export interface MachineOptions {
   /** A raw image file. */
   drive: string;
   mac: string;
-  tap: string;
+  cable: Cable;
+  /** What kind of machine; one such as homes have unless told otherwise. */
+  board?: Board;
+  /** Where every write and flush goes as well, in order, in dm-log-writes' format. */
+  writeLog?: string;
   /** Where serial.log and the control socket go. */
   dir: string;
   memoryMiB: number;
   cpus: number;
-  /** Runs QEMU where the tap is. */
-  enter(command: string[]): string[];
+  /** Runs QEMU where the tap is; here unless told otherwise. */
+  enter?(command: string[]): string[];
   /** Whether a kernel was seen to run under KVM here before; undefined when never tried. */
   kvmWorks: boolean | undefined;
 }
+
+/** The trial home's bridge; a loopback port that leads to the guest's port 22; nothing at all. */
+export type Cable = { tap: string } | { sshPort: number } | 'none';
 
 export interface Machine {
   accelerator: 'kvm' | 'tcg';
@@ -46,7 +55,8 @@ const CLOCK_TICKS_PER_S = 100;
 
 /** @throws KitError `machine-failed` */
 export async function powerOn(options: MachineOptions): Promise<Machine> {
-  if (options.kvmWorks !== false && mayOpen('/dev/kvm')) {
+  const { kvm = false } = options.board ?? standardBoard;
+  if (kvm && options.kvmWorks !== false && mayOpen('/dev/kvm')) {
     const machine = start(options, 'kvm');
     if (await kernelSeen(machine)) return machine;
     await machine.pullPlug();
@@ -68,15 +78,14 @@ function start(options: MachineOptions, accelerator: 'kvm' | 'tcg'): Machine {
   const wordsPath = join(options.dir, 'qemu.log');
   writeFileSync(serialPath, '');
   const log = openSync(wordsPath, 'w');
-  const [program, ...words] = options.enter([
-    ...['qemu-system-x86_64', '-name', 'node', '-nodefaults', '-no-user-config'],
-    ...['-display', 'none'],
+  const { enter = (command) => command, board = standardBoard } = options;
+  const [program, ...words] = enter([
+    ...[board.program, '-name', 'node', '-nodefaults', '-no-user-config', '-display', 'none'],
     ...['-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
-    ...['-cpu', accelerator === 'kvm' ? 'host' : 'max'],
-    ...['-machine', 'q35', '-m', String(options.memoryMiB), '-smp', String(options.cpus)],
-    ...['-drive', `file=${options.drive},if=virtio,format=raw,cache=writeback`],
-    ...['-netdev', `tap,id=lan,ifname=${options.tap},script=no,downscript=no`],
-    ...['-device', `virtio-net-pci,netdev=lan,mac=${options.mac},romfile=`],
+    ...['-cpu', accelerator === 'kvm' ? 'host' : board.cpu, ...board.words],
+    ...['-m', String(options.memoryMiB), '-smp', String(options.cpus)],
+    ...driveWords(options),
+    ...cableWords(options),
     ...['-device', 'virtio-rng-pci', '-serial', `file:${serialPath}`],
     ...['-qmp', `unix:${control},server=on,wait=off`],
   ]);
@@ -105,6 +114,33 @@ function start(options: MachineOptions, accelerator: 'kvm' | 'tcg'): Machine {
       });
     },
   };
+}
+
+/** The host's page cache is the drive's own: QEMU killed is a drive that lost nothing it was sent. */
+function driveWords({ drive, writeLog }: MachineOptions): string[] {
+  const node = (fields: object): string[] => ['-blockdev', JSON.stringify(fields)];
+  const file = (filename: string, name: string) => ({
+    ...{ 'driver': 'file', 'node-name': name, filename },
+  });
+  if (writeLog === undefined) {
+    return [...node(file(drive, 'drive')), '-device', 'virtio-blk-pci,drive=drive'];
+  }
+  return [
+    ...node(file(drive, 'file')),
+    ...node(file(writeLog, 'log')),
+    ...node({ 'driver': 'blklogwrites', 'node-name': 'drive', 'file': 'file', 'log': 'log' }),
+    ...['-device', 'virtio-blk-pci,drive=drive'],
+  ];
+}
+
+/** With `restrict`, the guest sees a router that answers DHCP and lets nothing out. */
+function cableWords({ cable, mac }: MachineOptions): string[] {
+  if (cable === 'none') return [];
+  const netdev =
+    'tap' in cable
+      ? `tap,id=lan,ifname=${cable.tap},script=no,downscript=no`
+      : `user,id=lan,restrict=on,hostfwd=tcp:127.0.0.1:${cable.sshPort}-:22`;
+  return ['-netdev', netdev, '-device', `virtio-net-pci,netdev=lan,mac=${mac},romfile=`];
 }
 
 function endOf(qemu: ChildProcess, wordsPath: string): Promise<string> {

@@ -15,10 +15,22 @@ test('a campaign is read with what it leaves out filled in', (t) => {
   });
   t.deepEqual(kits[0], {
     ...{ name: 'alice', domain: 'alice.test', owner: 'alice', language: 'en' },
-    ...{ network: 'dhcp', publish: 'day', address: 'alice.test', sshPort: 22 },
+    ...{ network: {}, publish: 'day', address: 'alice.test', sshPort: 22 },
   });
   t.deepEqual(findKit(campaign, 'bob').network, {
-    ...{ address: '192.168.77.9/24', gateway: '192.168.77.1', dns: ['192.168.77.1'] },
+    fixed: { address: '192.168.77.9/24', gateway: '192.168.77.1', dns: ['192.168.77.1'] },
+  });
+});
+
+test('a network may be Wi-Fi, with an address of its own or without', (t) => {
+  const wifi = 'wifi = { ssid = "Café ☕", country = "AT" }';
+  const fixed = campaignText.replace('dns = ["192.168.77.1"]', `dns = ["192.168.77.1"], ${wifi}`);
+  const roaming = campaignText.replace(/network = .*/, `network = { ${wifi} }`);
+  const networkOf = (text: string) => findKit(parseCampaign(text, 'campaign.toml'), 'bob').network;
+  t.deepEqual(networkOf(roaming), { wifi: { ssid: 'Café ☕', country: 'AT' } });
+  t.deepEqual(networkOf(fixed), {
+    fixed: { address: '192.168.77.9/24', gateway: '192.168.77.1', dns: ['192.168.77.1'] },
+    wifi: { ssid: 'Café ☕', country: 'AT' },
   });
 });
 
@@ -52,6 +64,16 @@ const mistakes: [name: string, from: string, to: string, words: (string | RegExp
     ['campaign-invalid', 'kit[2].network.gateway', /an IPv4 or IPv6 address/, '"router"']],
   ['a network without a prefix', '"192.168.77.9/24"', '"192.168.77.9"',
     ['campaign-invalid', 'kit[2].network.address', /prefix/, '"192.168.77.9"']],
+  ['half an address', ', gateway = "192.168.77.1"', '',
+    ['campaign-invalid', 'kit[2].network', /together/, /192/]],
+  ['a Wi-Fi without a country', 'owner = "alice"', 'owner = "alice"\nnetwork = { wifi = { ssid = "x" } }',
+    ['campaign-invalid', 'kit[1].network.wifi.country is missing', /country/, 'nothing']],
+  ['a passphrase in the campaign', 'owner = "alice"',
+    'owner = "alice"\nnetwork = { wifi = { ssid = "x", country = "AT", passphrase = "secret12" } }',
+    ['campaign-invalid', 'kit[1].network.wifi.passphrase', /only the keys/, '"passphrase"']],
+  ['an SSID of 33 bytes', 'owner = "alice"',
+    `owner = "alice"\nnetwork = { wifi = { ssid = "${'é'.repeat(16)}x", country = "AT" } }`,
+    ['campaign-invalid', 'kit[1].network.wifi.ssid', /32 bytes/, /é/]],
   ['a port out of range', 'owner = "alice"', 'owner = "alice"\nssh_port = 70000',
     ['campaign-invalid', 'kit[1].ssh_port', /1 to 65535/, '70000']],
   ['an architecture that is none of ours', '"amd64"', '"riscv64"',

@@ -97,8 +97,8 @@ test('two kits at once, each identity on its own drive', withScene, async (t, s)
     t.is(espFile(drive, '/EFI/BOOTX64.EFI'), 'boot'.repeat(25_000));
     t.is(results[at].hostKeyFingerprint, secrets.sshHostKey.fingerprint);
   }
-  t.is(espFile(drives[1], '/kit/network.network').split('\n')[4], 'Address=192.168.77.9/24');
-  t.throws(() => espFile(drives[0], '/kit/network.network'));
+  t.is(espFile(drives[1], '/kit/network').split('\n')[0], 'address=192.168.77.9/24');
+  t.throws(() => espFile(drives[0], '/kit/network'));
 });
 
 test('a drive’s file stays sparse', withScene, async (t, s) => {
