@@ -12,6 +12,7 @@ import type { Output } from '../terminal.ts';
 import { nodeKeyFile, nodeSourceFiles } from './apt-sources.ts';
 import { assemble } from './assemble.ts';
 import { compress } from './compress.ts';
+import type { BilledPackage } from './cyclonedx.ts';
 import { type Arch, type ImageFolder, readImageFolder } from './folder.ts';
 import { fstab, type Identifiers, identifiersOf } from './layout.ts';
 import { type Lock, parseLock, type Role } from './lock.ts';
@@ -21,7 +22,7 @@ import { openWorkDir, requireMeans } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
 import { readStanzas } from './repository.ts';
 import { locateLocked, type Resolution, resolveImage } from './resolve.ts';
-import type { RoledPackage } from './spdx.ts';
+import type { SshSigner } from './sshsig.ts';
 import { parseStanzas } from './stanza.ts';
 import { type TarEntry, writeTar } from './tar.ts';
 import { openTools, requireBenchArch } from './tools.ts';
@@ -44,6 +45,8 @@ export interface BuildImageOptions {
   lockFile?: string;
   /** The same, of the lock in the image's folder. */
   frozen?: boolean;
+  /** Who vouches for the image; without one its sums stay unsigned. */
+  signer?: SshSigner;
   /** Ends the build. */
   signal?: AbortSignal;
 }
@@ -85,7 +88,7 @@ export async function buildImage(
   try {
     const build = await prepare(folder, workDir, options, event);
     const root = await rootTree(build);
-    const built = await buildFrom(build, root, { outDir, keepRootTar: options.keepRootTar });
+    const built = await buildFrom(build, root, { ...options, outDir });
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
     return { ...built, seconds };
   } finally {
@@ -212,7 +215,7 @@ function archivesOf({ lock, archives }: Build, roles: readonly Role[]): Archives
 async function buildFrom(
   build: Build,
   root: Tree,
-  { outDir, keepRootTar }: { outDir: string; keepRootTar: boolean | undefined },
+  { outDir, keepRootTar, signer }: Pick<BuildImageOptions, 'outDir' | 'keepRootTar' | 'signer'>,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
   const { folder, ids, lock, workDir, report, log, signal } = build;
   signal?.throwIfAborted();
@@ -231,8 +234,8 @@ async function buildFrom(
   const createdFrom = { sourceDateEpoch: lock.epochS, rootTree: await sha256Of(root.tar) };
   const packages = await describe(build, root);
   const rootTar = keepRootTar ? root.tar : undefined;
-  const contents = { folder, layout, bytes, lock, packages, createdFrom, rootTar };
-  const paths = await publish(contents, made, outDir);
+  const contents = { folder, layout, bytes, lock, packages, createdFrom };
+  const paths = await publish({ ...contents, rootTar, signer }, made, outDir);
   const mappedBytes = bytes.ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
   return {
     ...paths,
@@ -247,11 +250,17 @@ async function buildFrom(
 }
 
 /** All whose files are in the image. */
-async function describe(build: Build, root: Tree): Promise<RoledPackage[]> {
-  const boot = await readStanzas(archivesOf(build, ['boot']));
-  const inRoot = await readFile(root.packages, 'utf8');
-  return [
-    ...parseStanzas(inRoot).map((item) => ({ ...item, role: 'root' as const })),
-    ...parseStanzas(boot).map((item) => ({ ...item, role: 'boot' as const })),
-  ];
+async function describe(build: Build, root: Tree): Promise<BilledPackage[]> {
+  const stanzas = {
+    root: await readFile(root.packages, 'utf8'),
+    boot: await readStanzas(archivesOf(build, ['boot'])),
+  };
+  const vendors = new Map(build.lock.packages.map((item) => [item.sha256, item.repository]));
+  return (['root', 'boot'] as const).flatMap((role) =>
+    parseStanzas(stanzas[role]).map((item) => ({
+      ...item,
+      role,
+      vendor: vendors.get(item.sha256),
+    })),
+  );
 }

@@ -1,7 +1,9 @@
 // `kit image`: the command line of this folder.
 
-import { join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { identityPath, openIdentity } from '../campaign/identity.ts';
 import { KitError } from '../errors.ts';
 import { createOutput } from '../terminal.ts';
 import { buildImage, type BuiltImage, defaultCacheDir, readLock } from './build.ts';
@@ -57,10 +59,11 @@ function buildCommand(): Command {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
       const { frozen, lock: lockFile, rootTar: keepRootTar } = options;
-      const built = await buildImage(
-        { ...located(name, this.optsWithGlobals<ImageOptions>()), frozen, lockFile, keepRootTar },
-        (event) => output.event(event),
-      );
+      const random = randomBytes;
+      const signer = await openIdentity(identityPath(options.identity, process.env), { random });
+      const where = located(name, this.optsWithGlobals<ImageOptions>());
+      const job = { ...where, frozen, lockFile, keepRootTar, signer };
+      const built = await buildImage(job, (event) => output.event(event));
       output.result(built, summary(built));
     });
 }
@@ -132,7 +135,7 @@ function importCommand(): Command {
       const cacheDir = resolve(this.opts<{ cache?: string }>().cache ?? defaultCacheDir());
       const packages = await importArchives(cacheDir, file);
       if (packages === 0) throw noPackages(file);
-      output.result({ cache: cacheDir, packages }, `${packages} packages in ${join(cacheDir)}`);
+      output.result({ cache: cacheDir, packages }, `${packages} packages in ${cacheDir}`);
     });
 }
 

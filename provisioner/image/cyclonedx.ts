@@ -5,20 +5,25 @@
 // a list that nobody has read would only look like knowledge.
 
 import { derivedUuid } from './layout.ts';
-import type { Role, RoledPackage } from './package-list.ts';
+import type { Role } from './lock.ts';
+import type { DescribedPackage } from './stanza.ts';
 
 export interface CycloneDxImage {
   name: string;
   arch: string;
   /** Debian's code name of what each role's packages are taken from. */
-  releases: Record<Role, string>;
+  releases: Record<BilledPackage['role'], string>;
   /** Of the raw image. */
   rawSha256: string;
   createdS: number;
 }
 
-/** A package; `vendor` is whose archive it comes from, in purl's words ("debian" by default). */
-export type BilledPackage = RoledPackage & { vendor?: string };
+/** A package whose files are in the image. */
+export interface BilledPackage extends DescribedPackage {
+  role: Exclude<Role, 'tool'>;
+  /** Whose archive it comes from, in purl's words; "debian" if left out. */
+  vendor?: string;
+}
 
 /** The document's text. */
 export function cycloneDxDocument(

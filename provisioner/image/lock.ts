@@ -3,11 +3,12 @@
 //
 //   # a comment
 //   epoch SECONDS                     Unix time that every file of the image carries
-//   ROLE NAME VERSION ARCH SHA256     one line a package, sorted; fields parted by a space
+//   ROLE NAME VERSION ARCH SHA256 [REPOSITORY]   one line a package, sorted, parted by a space
 //
 //   ROLE: root  in the root file system
 //         boot  its files stand on the ESP or before the first partition
 //         tool  laid out the drive; none of its files are in the image
+//   REPOSITORY: as image.toml names it; left out for Debian's own archive
 
 import { KitError } from '../errors.ts';
 import { packageKey, type Package } from './stanza.ts';
@@ -17,6 +18,8 @@ export type Role = (typeof roles)[number];
 
 export interface LockedPackage extends Package {
   role: Role;
+  /** Undefined: Debian's own archive. */
+  repository?: string;
 }
 
 export interface Lock {
@@ -29,12 +32,14 @@ export function formatLock({ epochS, packages }: Lock): string {
   return `epoch ${epochS}\n${packages.map(lineOf).sort().join('\n')}\n`;
 }
 
-function lineOf({ role, name, version, arch, sha256 }: LockedPackage): string {
-  return `${role} ${name} ${version} ${arch} ${sha256}`;
+function lineOf({ role, name, version, arch, sha256, repository }: LockedPackage): string {
+  const from = repository === undefined ? '' : ` ${repository}`;
+  return `${role} ${name} ${version} ${arch} ${sha256}${from}`;
 }
 
 const packageLine = new RegExp(
-  `^(${roles.join('|')}) ([a-z0-9][a-z0-9+.-]+) ([A-Za-z0-9.+:~-]+) ([a-z0-9-]+) ([0-9a-f]{64})$`,
+  `^(${roles.join('|')}) ([a-z0-9][a-z0-9+.-]+) ([A-Za-z0-9.+:~-]+) ([a-z0-9-]+) ([0-9a-f]{64})` +
+    '(?: ([a-z0-9][a-z0-9-]*))?$',
 );
 
 /** @throws KitError `lock-malformed` */
@@ -45,8 +50,9 @@ export function parseLock(text: string, file: string): Lock {
   const packages = lines.map((line): LockedPackage => {
     const parts = packageLine.exec(line);
     if (parts === null) throw malformed(file, 'ROLE NAME VERSION ARCH SHA256', line);
-    const [, role, name, version, arch, sha256] = parts;
-    return { role: role as Role, name, version, arch, sha256 };
+    const [, role, name, version, arch, sha256, repository] = parts;
+    const item = { role: role as Role, name, version, arch, sha256 };
+    return repository === undefined ? item : { ...item, repository };
   });
   return { epochS: Number(epoch[1]), packages };
 }

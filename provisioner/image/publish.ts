@@ -14,14 +14,19 @@ import { bmapXml } from './blockmap.ts';
 import type { Compressed } from './compress.ts';
 import type { ImageFolder } from './folder.ts';
 import type { Layout } from './layout.ts';
+import { type BilledPackage, cycloneDxDocument } from './cyclonedx.ts';
 import { formatLock, type Lock } from './lock.ts';
-import { type RoledPackage, spdxDocument } from './spdx.ts';
+import { sha256Of } from './package-cache.ts';
+import { type SshSigner, signMessage } from './sshsig.ts';
+import { toolsRelease } from './tools.ts';
 import { linkOrCopy } from './tree-cache.ts';
 
 export interface ImagePaths {
   image: string;
   bmap: string;
+  /** Sums of all the others, for `sha256sum -c`; and an SSH signature of them. */
   sha256: string;
+  signature: string;
   sbom: string;
   lock: string;
   /** What the build's tools said; the only one that differs from build to build. */
@@ -37,9 +42,11 @@ export interface ImageContents {
   bytes: Compressed;
   lock: Lock;
   /** Those whose files are in the image. */
-  packages: readonly RoledPackage[];
+  packages: readonly BilledPackage[];
   createdFrom: { sourceDateEpoch: number; rootTree: string };
   rootTar?: string;
+  /** Who vouches for the image; without one its sums stay unsigned. */
+  signer?: SshSigner;
 }
 
 /** The names of an image's files. */
@@ -49,7 +56,8 @@ export function imagePaths(dir: string, image: { name: string; arch: string }): 
     image: `${stem}.img.zst`,
     bmap: `${stem}.bmap`,
     sha256: `${stem}.sha256`,
-    sbom: `${stem}.spdx.json`,
+    signature: `${stem}.sha256.sig`,
+    sbom: `${stem}.cdx.json`,
     lock: `${stem}.packages.lock`,
     log: `${stem}.log`,
     manifest: `${stem}.json`,
@@ -70,18 +78,21 @@ export async function publish(
   const { name, arch } = folder;
   const { release } = folder.settings;
   const { rawSha256, ranges } = bytes;
-  const spdx = { name, arch, release, rawSha256, createdS: createdFrom.sourceDateEpoch };
+  const releases = { root: release, boot: toolsRelease };
+  const bill = { name, arch, releases, rawSha256, createdS: createdFrom.sourceDateEpoch };
   await writeFlushed(made.bmap, bmapXml(layout.sizeBytes, ranges));
-  await writeFlushed(made.sha256, `${bytes.zstSha256}  ${basename(made.image)}\n`);
-  await writeFlushed(made.sbom, spdxDocument(spdx, packages));
+  await writeFlushed(made.sbom, cycloneDxDocument(bill, packages));
   await writeFlushed(made.lock, formatLock(contents.lock));
   await writeFlushed(made.manifest, manifestText(contents));
+  await writeSums(made, contents.signer);
 
   const final = imagePaths(outDir, folder);
   await rm(final.manifest, { force: true });
-  for (const key of ['image', 'bmap', 'sha256', 'sbom', 'lock', 'log'] as const) {
-    await rename(made[key], final[key]);
+  await rm(final.signature, { force: true });
+  for (const key of [...summed, 'sha256'] as const) {
+    if (key !== 'manifest') await rename(made[key], final[key]);
   }
+  if (contents.signer) await rename(made.signature, final.signature);
   if (contents.rootTar !== undefined) {
     final.rootTar = join(outDir, `${name}-${arch}.root.tar`);
     await rm(final.rootTar, { force: true });
@@ -91,6 +102,16 @@ export async function publish(
   await rename(made.manifest, final.manifest);
   await flushFolder(outDir);
   return final;
+}
+
+/** What the sums vouch for. */
+const summed = ['image', 'bmap', 'sbom', 'lock', 'log', 'manifest'] as const;
+
+async function writeSums(made: ImagePaths, signer: SshSigner | undefined): Promise<void> {
+  const lines = summed.map(async (key) => `${await sha256Of(made[key])}  ${basename(made[key])}\n`);
+  const sums = (await Promise.all(lines)).join('');
+  await writeFlushed(made.sha256, sums);
+  if (signer) await writeFlushed(made.signature, signMessage(Buffer.from(sums), signer));
 }
 
 function manifestText({ folder, layout, bytes, createdFrom }: ImageContents): string {

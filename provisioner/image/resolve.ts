@@ -36,7 +36,11 @@ export async function resolveImage(folder: ImageFolder, deps: ResolveDeps): Prom
   const tool = await sources.tools.closure(toolPackages);
   const boot = await sources.boot.locate(bootPackages[folder.arch]);
   const as = (role: Role, items: LocatedPackage[]): LockedPackage[] =>
-    items.map(({ name, version, arch, sha256 }) => ({ role, name, version, arch, sha256 }));
+    items.map(({ name, version, arch, sha256, uri }) => {
+      // An address within a repository's is that repository's.
+      const from = folder.settings.repository.find((item) => uri.startsWith(`${item.uri}/`))?.name;
+      return { role, name, version, arch, sha256, ...(from ? { repository: from } : {}) };
+    });
   return {
     lock: {
       epochS: Math.max(...Object.values(sources).map(({ epochS }) => epochS)),

@@ -86,7 +86,7 @@ function stepsOf(bench: Workbench, kit: Kit, means: Means): MakeStep[] {
   ];
 }
 
-function imageStep({ campaign }: Workbench, { options, output }: Means): MakeStep {
+function imageStep({ campaign, identity }: Workbench, { options, output }: Means): MakeStep {
   const image = imagePath(campaign, options);
   return {
     name: 'image',
@@ -94,7 +94,7 @@ function imageStep({ campaign }: Workbench, { options, output }: Means): MakeSte
     isDone: async () => (existsSync(manifestPath(image)) ? `there: ${image}` : undefined),
     async run() {
       const outDir = dirname(resolve(image));
-      const job = { name: campaign.image, arch: campaign.arch, outDir };
+      const job = { name: campaign.image, arch: campaign.arch, outDir, signer: identity };
       await buildImage(job, (event) => output.event(event));
     },
   };
