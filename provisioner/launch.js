@@ -9,6 +9,8 @@ import { setUp } from './setup.js';
 const WAYS = {
   '--test': { purpose: 'test', script: '../test/run.ts', args: ['fast'] },
   '--test-root': { purpose: 'root', script: '../test/run.ts', args: ['root'] },
+  '--test-images': { purpose: 'images', script: '../test/images/main.ts', args: [] },
+  '--test-boot': { purpose: 'boot', script: '../test/boot/main.ts', args: [] },
   try: { purpose: 'start', script: './kit.ts', args: ['try'] },
 };
 
