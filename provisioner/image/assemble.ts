@@ -2,11 +2,11 @@
 // Every tool works on the file at an offset; nothing is mounted.
 
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { allocatedBlocks, type BlockRange, mergeRanges } from './blockmap.ts';
+import { gatherBootFiles, startsOnRaspi } from './boot-files.ts';
 import type { ImageFolder } from './folder.ts';
-import { biosModules, bootSector, coreImage, grubCfg, grubFolder } from './grub.ts';
-import { efiFiles, hasBios, menuPath } from './loader.ts';
+import { biosModules, bootSector, coreImage, grubFolder } from './grub.ts';
 import {
   BLOCK,
   type Extent,
@@ -18,6 +18,8 @@ import {
   SECTOR,
   sfdiskScript,
 } from './layout.ts';
+import { hasBios } from './loader.ts';
+import { hybridMbr } from './raspi.ts';
 import type { Tools } from './tools.ts';
 
 export interface Assembly {
@@ -50,6 +52,7 @@ export async function assemble(job: AssemblyJob): Promise<Assembly> {
   const script = sfdiskScript(layout, job.ids, job.folder.arch);
   await job.tools.run('sbin/sfdisk', ['--quiet', job.raw], script);
   if (layout.biosBoot) await writeBiosLoader(job, layout.biosBoot);
+  if (startsOnRaspi(job.folder)) await writeHybridMbr(job.raw, layout.esp);
   await writeEsp(job, layout.esp);
   const rootBlocks = await writeRoot(job, layout.root);
   const espLastBlock = await lastUsedBlock(job.raw, layout.esp);
@@ -78,7 +81,8 @@ async function writeBiosLoader({ tools, workDir, raw }: AssemblyJob, biosBoot: E
   await file.write(image, 0, image.length, biosBoot.offsetBytes);
 }
 
-async function writeEsp({ folder, ids, tools, workDir, raw }: AssemblyJob, esp: Extent) {
+async function writeEsp(job: AssemblyJob, esp: Extent): Promise<void> {
+  const { ids, tools, raw } = job;
   const offsetSectors = String(esp.offsetBytes / SECTOR);
   const formatting = ['--invariant', '-F', '32', '-S', '512', '-s', '1', '-n', 'KIT-ESP'];
   await tools.run('sbin/mkfs.fat', [
@@ -87,19 +91,30 @@ async function writeEsp({ folder, ids, tools, workDir, raw }: AssemblyJob, esp: 
     raw,
     String(esp.sizeBytes / 1024),
   ]);
-  const config = join(workDir, 'grub.cfg');
-  const { consoles } = folder.settings;
-  await writeFile(config, grubCfg({ rootFsUuid: ids.rootFs, consoles }));
   const drive = `${raw}@@${esp.offsetBytes}`;
-  const fromPackages = Object.entries(efiFiles[folder.arch]);
-  const files: [to: string, from: string][] = [
-    ...fromPackages.map(([to, from]): [string, string] => [to, tools.file(from)]),
-    [menuPath, config],
-  ];
-  await tools.run('bin/mtools', ['-c', 'mmd', '-i', drive, '::EFI', '::EFI/BOOT', '::EFI/debian']);
+  const files = await gatherBootFiles(job);
+  for (const folder of foldersOf(files.map(([to]) => to))) {
+    await tools.run('bin/mtools', ['-c', 'mmd', '-i', drive, `::${folder}`]);
+  }
   for (const [to, from] of files) {
     await tools.run('bin/mtools', ['-c', 'mcopy', '-i', drive, from, `::${to}`]);
   }
+}
+
+/** Every folder above these paths, the outer ones first. */
+function foldersOf(paths: readonly string[]): string[] {
+  const above = (path: string): string[] => {
+    const folder = dirname(path);
+    return folder === '.' ? [] : [...above(folder), folder];
+  };
+  return [...new Set(paths.flatMap(above))];
+}
+
+/** A Raspberry Pi's firmware looks for the boot partition in the MBR. */
+async function writeHybridMbr(raw: string, esp: Extent): Promise<void> {
+  await using file = await open(raw, 'r+');
+  const { buffer } = await file.read(Buffer.alloc(SECTOR), 0, SECTOR, 0);
+  await file.write(hybridMbr(buffer, esp), 0, SECTOR, 0);
 }
 
 /**

@@ -11,6 +11,7 @@ import { KitError } from '../errors.ts';
 import type { Output } from '../terminal.ts';
 import { nodeKeyFile, nodeSourceFiles } from './apt-sources.ts';
 import { assemble } from './assemble.ts';
+import { startsOnRaspi } from './boot-files.ts';
 import { compress } from './compress.ts';
 import type { BilledPackage } from './cyclonedx.ts';
 import { type Arch, type ImageFolder, readImageFolder } from './folder.ts';
@@ -20,6 +21,7 @@ import { readOverlay } from './overlay.ts';
 import { type Archives, fetchArchives, sha256Of } from './package-cache.ts';
 import { openWorkDir, requireMeans } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
+import { extraCommandLine, raspiFstabLine } from './raspi.ts';
 import { readStanzas } from './repository.ts';
 import { locateLocked, type Resolution, resolveImage } from './resolve.ts';
 import type { SshSigner } from './sshsig.ts';
@@ -196,11 +198,14 @@ async function overlayOf({ folder, ids }: Build): Promise<TarEntry[]> {
   const keys = repository.map(async (item): Promise<[string, Buffer]> => {
     return [nodeKeyFile(item).slice(1), await readFile(join(folder.dir, item.key))];
   });
+  const texts = new Map([['etc/fstab', fstab(ids)], ...nodeSourceFiles(folder.settings)]);
+  if (startsOnRaspi(folder)) {
+    texts.set('etc/fstab', fstab(ids) + raspiFstabLine(ids));
+    const extra = extraCommandLine({ rootFsUuid: ids.rootFs });
+    texts.set('etc/default/raspi-extra-cmdline', extra);
+  }
   const derived: [string, Buffer][] = [
-    ['etc/fstab', Buffer.from(fstab(ids))],
-    ...[...nodeSourceFiles(folder.settings)].map(
-      ([path, text]): [string, Buffer] => [path, Buffer.from(text)],
-    ),
+    ...[...texts].map(([path, text]): [string, Buffer] => [path, Buffer.from(text)]),
     ...(await Promise.all(keys)),
   ];
   const entries = derived.map(([path, content]) => ({ path, mode: 0o644, content }));
