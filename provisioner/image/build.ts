@@ -19,7 +19,7 @@ import { fstab, type Identifiers, identifiersOf } from './layout.ts';
 import { type Lock, parseLock, type Role } from './lock.ts';
 import { readOverlay } from './overlay.ts';
 import { type Archives, fetchArchives, sha256Of } from './package-cache.ts';
-import { openWorkDir, requireMeans } from './preflight.ts';
+import { openWorkDir, requireMeans, requireSpace } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
 import { extraCommandLine, raspiFstabLine } from './raspi.ts';
 import { readStanzas } from './repository.ts';
@@ -106,7 +106,7 @@ async function prepare(
   event: Output['event'],
 ): Promise<Build> {
   const benchArch = requireBenchArch();
-  await requireMeans(workDir, folder.arch);
+  await requireMeans(folder.arch);
   const { signal } = options;
   const log = logTo(imagePaths(workDir, folder).log);
   const report = (text: string) => {
@@ -123,6 +123,7 @@ async function prepare(
     ...{ cacheDir, packages: lock.packages, report, signal },
     locate: async (missing) => uris ?? locateLocked(folder, missing as Lock['packages'], deps),
   });
+  await requireSpace(workDir, archives.values());
   const ids = identifiersOf({ ...folder, release: folder.settings.release });
   return { folder, ids, lock, archives, cacheDir, workDir, report, log, signal };
 }

@@ -8,16 +8,18 @@ import { debianKeyring } from './apt-sources.ts';
 import type { Arch } from './folder.ts';
 import { requireTools } from './run.ts';
 
-/** 3 GiB: the tree as files, as tar, in the raw image, and the package archives, with a margin. */
-const NEEDED_BYTES = 3 * 1024 ** 3;
+/**
+ * What a build needs for each byte of its package archives: twice and a half of it is the tree, which
+ * stands as files, as tar, as a file system and in the raw image, and once compressed; a sixth more.
+ */
+const BYTES_PER_ARCHIVE_BYTE = 12;
 
-/** @throws KitError `tool-missing`, `keyring-missing`, `emulator-missing`, `no-space` */
-export async function requireMeans(workDir: string, arch: Arch): Promise<void> {
+/** @throws KitError `tool-missing`, `keyring-missing`, `emulator-missing` */
+export async function requireMeans(arch: Arch): Promise<void> {
   const tools = ['mmdebstrap', 'apt-get', 'dpkg-deb', 'setpriv', 'tar', 'unshare'];
   await requireTools([...tools, ...userTools()]);
   await requireKeyring();
   await requireEmulator(arch);
-  await requireSpace(workDir);
 }
 
 function userTools(): string[] {
@@ -53,13 +55,16 @@ async function requireEmulator(arch: Arch): Promise<void> {
   });
 }
 
-async function requireSpace(dir: string): Promise<void> {
+/** @param archives paths of all that goes in @throws KitError `no-space` */
+export async function requireSpace(dir: string, archives: Iterable<string>): Promise<void> {
+  const sizes = await Promise.all([...archives].map(async (path) => (await stat(path)).size));
+  const neededBytes = sizes.reduce((sum, size) => sum + size, 0) * BYTES_PER_ARCHIVE_BYTE;
   const { bavail, bsize } = await statfs(dir);
-  if (bavail * bsize >= NEEDED_BYTES) return;
+  if (bavail * bsize >= neededBytes) return;
   throw new KitError({
     code: 'no-space',
     message: `too little space to build an image in ${dir}`,
-    expected: `${NEEDED_BYTES} bytes free`,
+    expected: `${neededBytes} bytes free`,
     got: `${bavail * bsize} bytes free`,
     hint: 'Free some space, or name a folder on another drive with --out.',
   });
