@@ -8,6 +8,13 @@ import { fileURLToPath } from 'node:url';
 const NODE = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url));
 
 /**
+ * Node reads and writes files on a pool of threads, four by default: one drive that hangs, with its
+ * four transfers under way, would stop all others. This is enough for sixteen drives that all hang
+ * (4 × 16), and for the rest of the work beside them. An idle thread costs some 10 KB.
+ */
+const THREADS = '80';
+
+/**
  * Runs the TypeScript file at `url` with `args`; resolves to its exit status, or to 128 + the number
  * of the signal that ended it. When this process or the one that started it goes away, even by
  * SIGKILL, the command is told to end: no virtual machine outlives its journey.
@@ -17,7 +24,8 @@ const NODE = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url)
  */
 export async function handOver(url, args) {
   const words = ['--pdeathsig', 'TERM', NODE, fileURLToPath(url), ...args];
-  const child = spawn('setpriv', words, { stdio: 'inherit' });
+  const env = { UV_THREADPOOL_SIZE: THREADS, ...process.env };
+  const child = spawn('setpriv', words, { stdio: 'inherit', env });
   const parent = process.ppid;
   const orphaned = setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500);
   // The terminal sends Ctrl-C to the child as well; the child decides when it has tidied up.
