@@ -9,6 +9,13 @@ export interface BlockDevice {
   path: string;
   /** `disk`, `part`, `crypt`, `lvm`, `raid1`, `rom`, `loop` … */
   type: string;
+  /** The kernel's number of its node, `8:16`; empty when unknown. */
+  majorMinor: string;
+  /**
+   * The kernel's count of disks and media that it has seen (sysfs `diskseq`, since Linux 5.15): two
+   * drives never share it, nor two cards in one reader; empty when unknown.
+   */
+  diskSequence: string;
   sizeBytes: number;
   model: string;
   serial: string;

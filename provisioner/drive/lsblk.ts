@@ -1,15 +1,16 @@
-// What this machine's disks are: lsblk's JSON and the one thing that it lacks, sysfs's kind of
-// memory card. Turns both into BlockDevices and judges nothing.
+// What this machine's disks are: lsblk's JSON and the few things that it lacks, from sysfs: the kind
+// of a memory card, a disk's sequence number, what a loop device stands on. Turns them into
+// BlockDevices and judges nothing.
 
 import { readFile } from 'node:fs/promises';
 
 import * as v from 'valibot';
 
-import type { BlockDevice } from './eligible.ts';
+import { descendants, type BlockDevice } from './eligible.ts';
 import { runTool } from './tool.ts';
 
 const columns = [
-  ...['name', 'path', 'type', 'size', 'model', 'serial', 'tran', 'rm', 'ro'],
+  ...['name', 'path', 'maj:min', 'type', 'size', 'model', 'serial', 'tran', 'rm', 'ro'],
   ...['mountpoints', 'fstype', 'label', 'uuid'],
 ];
 
@@ -18,6 +19,7 @@ const text = v.optional(v.nullable(v.string()));
 const nodeEntries = {
   name: v.string(),
   path: v.string(),
+  'maj:min': text,
   type: v.string(),
   size: v.nullable(v.number()),
   model: text,
@@ -40,24 +42,34 @@ const nodeSchema: v.GenericSchema<LsblkNode> = v.object({
 });
 const treeSchema = v.object({ blockdevices: v.array(nodeSchema) });
 
-/** Kernel name of a memory card to its sysfs type, `SD` or `MMC`. */
-export type CardTypes = Record<string, string>;
+/** What lsblk does not tell, by kernel name; absent: unknown. */
+export interface Sysfs {
+  /** Of memory cards: `SD` or `MMC`. */
+  cards?: Record<string, string>;
+  sequences?: Record<string, string>;
+  /** Of loop devices: the path of the file or device that they stand on. */
+  backing?: Record<string, string>;
+}
 
 export async function listBlockDevices(): Promise<BlockDevice[]> {
   const args = ['--json', '--bytes', '--tree', '--output', columns.join(',').toUpperCase()];
   const tree: unknown = JSON.parse((await runTool('lsblk', args)).toString('utf8'));
-  return parseLsblk(tree, await readCardTypes(tree));
+  return parseLsblk(tree, await readSysfs(tree));
 }
 
 /** Pure. @throws valibot's ValiError when this is not lsblk's tree */
-export function parseLsblk(tree: unknown, cards: CardTypes): BlockDevice[] {
-  return v.parse(treeSchema, tree).blockdevices.map((node) => toDevice(node, cards));
+export function parseLsblk(tree: unknown, sysfs: Sysfs): BlockDevice[] {
+  const devices = v.parse(treeSchema, tree).blockdevices.map((node) => toDevice(node, sysfs));
+  return graftLoops(devices, sysfs.backing ?? {});
 }
 
-function toDevice(node: LsblkNode, cards: CardTypes): BlockDevice {
+function toDevice(node: LsblkNode, sysfs: Sysfs): BlockDevice {
+  const { cards = {}, sequences = {} } = sysfs;
   return {
     name: node.name,
     path: node.path,
+    majorMinor: node['maj:min']?.trim() ?? '',
+    diskSequence: sequences[node.name] ?? '',
     type: node.type,
     sizeBytes: node.size ?? 0,
     model: node.model?.trim() ?? '',
@@ -70,15 +82,37 @@ function toDevice(node: LsblkNode, cards: CardTypes): BlockDevice {
     fileSystem: node.fstype ?? '',
     label: node.label ?? '',
     uuid: node.uuid ?? '',
-    children: (node.children ?? []).map((child) => toDevice(child, cards)),
+    children: (node.children ?? []).map((child) => toDevice(child, sysfs)),
   };
 }
 
-async function readCardTypes(tree: unknown): Promise<CardTypes> {
-  const names = v.parse(treeSchema, tree).blockdevices.map(({ name }) => name);
-  const cards: CardTypes = {};
-  for (const name of names.filter((candidate) => /^mmcblk\d+$/.test(candidate))) {
-    cards[name] = (await readFile(`/sys/block/${name}/device/type`, 'utf8')).trim();
+/**
+ * A loop device on a disk uses it, and the kernel says so neither to lsblk nor to O_EXCL: it is
+ * made a child of what it stands on, and stays where it was.
+ */
+function graftLoops(devices: BlockDevice[], backing: Record<string, string>): BlockDevice[] {
+  const all = devices.flatMap((device) => [device, ...descendants(device)]);
+  for (const loop of devices.filter(({ name }) => name in backing)) {
+    const under = all.find(({ path }) => path === backing[loop.name]);
+    if (under !== undefined && under !== loop) under.children.push(loop);
   }
-  return cards;
+  return devices;
+}
+
+async function readSysfs(tree: unknown): Promise<Sysfs> {
+  const names = v.parse(treeSchema, tree).blockdevices.map(({ name }) => name);
+  const read = async (wanted: RegExp, file: string): Promise<Record<string, string>> => {
+    const found: Record<string, string> = {};
+    for (const name of names.filter((candidate) => wanted.test(candidate))) {
+      // Absent on kernels that do not know it, and when the disk has just been pulled out.
+      const text = await readFile(`/sys/block/${name}/${file}`, 'utf8').catch(() => undefined);
+      if (text !== undefined) found[name] = text.trim();
+    }
+    return found;
+  };
+  return {
+    cards: await read(/^mmcblk\d+$/, 'device/type'),
+    sequences: await read(/./, 'diskseq'),
+    backing: await read(/^loop\d+$/, 'loop/backing_file'),
+  };
 }

@@ -60,7 +60,8 @@ async function realPath(path: string): Promise<string> {
 // Block devices.
 
 async function blockTarget(job: FlashJob, path: string, deps: TargetDeps): Promise<Target> {
-  const device = findEligible(path, await deps.listBlockDevices());
+  const look = async () => findEligible(path, await deps.listBlockDevices());
+  const device = await look();
   const { sizeBytes, model, serial } = device;
   const contents = describeContents(device);
   const plan: FlashPlan = {
@@ -71,12 +72,37 @@ async function blockTarget(job: FlashJob, path: string, deps: TargetDeps): Promi
     plan,
     async open() {
       // While a person thought about the plan, another stick may have taken this one's name.
-      const now = findEligible(path, await deps.listBlockDevices());
-      const same = now.serial === serial && now.model === model && now.sizeBytes === sizeBytes;
-      if (!same) throw changed(path, `${model} ${serial}`, `${now.model} ${now.serial}`);
-      return { ...(await openMedium(path, constants.O_EXCL)), sizeBytes };
+      refuseOther(path, device, await look());
+      const medium = await openMedium(path, constants.O_EXCL);
+      try {
+        // What is open now stays what it is: it must be the one that was looked at.
+        const now = await look();
+        refuseOther(path, device, now);
+        const { rdev } = await medium.file.stat({ bigint: true });
+        if (nodeNumber(rdev) !== now.majorMinor) {
+          throw changed(path, `device ${now.majorMinor}`, `device ${nodeNumber(rdev)}`);
+        }
+        return { ...medium, sizeBytes };
+      } catch (error) {
+        await medium.file.close();
+        throw error;
+      }
     },
   };
+}
+
+/** Two sticks of one make may share model, size, and even serial number; never the sequence. */
+function refuseOther(path: string, planned: BlockDevice, now: BlockDevice): void {
+  const words = (d: BlockDevice): string =>
+    `${d.model} ${d.serial}, ${d.sizeBytes} bytes, disk ${d.diskSequence}, device ${d.majorMinor}`;
+  if (words(planned) !== words(now)) throw changed(path, words(planned), words(now));
+}
+
+/** Linux's dev_t as makedev(3) packs it → `8:16`. */
+function nodeNumber(rdev: bigint): string {
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
+  return `${major}:${minor}`;
 }
 
 /** @throws KitError `drive-…` when the rule refuses it */

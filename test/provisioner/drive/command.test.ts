@@ -15,7 +15,7 @@ import { makeTinyImage } from '../../helpers/tiny-image.ts';
 function verdictsOf(name: string) {
   const file = new URL(`cases/${name}.json`, import.meta.url);
   const { lsblk, cards } = JSON.parse(readFileSync(file, 'utf8'));
-  return judgeDrives(parseLsblk(lsblk, cards));
+  return judgeDrives(parseLsblk(lsblk, { cards }));
 }
 
 test('drives are listed with what is on them, disks with why not', (t) => {

@@ -5,13 +5,14 @@ import fc from 'fast-check';
 
 import type { BlockDevice } from '../../../provisioner/drive/eligible.ts';
 import { describeContents, judgeDrives } from '../../../provisioner/drive/eligible.ts';
-import { parseLsblk, type CardTypes } from '../../../provisioner/drive/lsblk.ts';
+import { parseLsblk, type Sysfs } from '../../../provisioner/drive/lsblk.ts';
 
 interface Case {
   about: string;
   /** As `lsblk --json --bytes --tree` prints it. */
   lsblk: unknown;
-  cards: CardTypes;
+  cards: Sysfs['cards'];
+  backing?: Sysfs['backing'];
   /** Path to the codes of its refusals, in order; none: it may be erased. */
   verdicts: Record<string, string[]>;
   contents?: Record<string, string>;
@@ -20,11 +21,11 @@ interface Case {
 const folder = new URL('cases/', import.meta.url);
 
 for (const file of readdirSync(folder).sort()) {
-  const { about, lsblk, cards, verdicts, contents = {} }: Case = JSON.parse(
+  const { about, lsblk, cards, backing, verdicts, contents = {} }: Case = JSON.parse(
     readFileSync(new URL(file, folder), 'utf8'),
   );
   test(`${file}: ${about}`, (t) => {
-    const judged = judgeDrives(parseLsblk(lsblk, cards));
+    const judged = judgeDrives(parseLsblk(lsblk, { cards, backing }));
     const found = judged.map(({ device, refusals }) => [device.path, refusals.map((r) => r.code)]);
     t.deepEqual(Object.fromEntries(found), verdicts);
     for (const { refusals } of judged) for (const { reason } of refusals) t.truthy(reason);
@@ -39,6 +40,8 @@ const leaf = (type: fc.Arbitrary<string>): fc.Arbitrary<BlockDevice> =>
   fc.record({
     name: fc.constantFrom('sda', 'sdb', 'mmcblk0', 'nvme0n1'),
     path: fc.constantFrom('/dev/a', '/dev/b'),
+    majorMinor: fc.constant(''),
+    diskSequence: fc.constant(''),
     type,
     sizeBytes: fc.constantFrom(0, 1e9),
     model: fc.constant(''),
