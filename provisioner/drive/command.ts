@@ -13,6 +13,7 @@ import { describeContents, judgeDrives, type Verdict } from './eligible.ts';
 import { flashKits } from './flash.ts';
 import type { FlashJob, FlashProgress, FlashResult } from './job.ts';
 import { listBlockDevices } from './lsblk.ts';
+import { slowBytesPerS } from './rate.ts';
 import { parseSize, sizeText } from './size.ts';
 
 /** What a file that stands for a drive grows to: room for a root file system to grow into. */
@@ -43,7 +44,7 @@ export function flashCommand(): Command {
     .description('write kits, each with its own identity, to drives, and read them back')
     .argument('<kit...>', 'names of kits in the campaign')
     .requiredOption('--drive <path...>', 'a drive for each kit, in the same order')
-    .option('--image <file>', 'the image (.img.zst) with its manifest beside it')
+    .option('--image <file>', 'the image (.img, .img.zst, .xz or .gz), its manifest beside it')
     .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
     .addOption(sizeOption())
     .option('--yes', 'erase without asking')
@@ -120,27 +121,46 @@ export function imagePath(
   return join(folder, `${campaign.image}-${campaign.arch}.img.zst`);
 }
 
-const words = { prepare: 'clearing', write: 'writing', flush: 'flushing', verify: 'reading back' };
+const words = {
+  ...{ unpack: 'unpacking the image', prepare: 'clearing', write: 'writing', flush: 'flushing' },
+  ...{ verify: 'reading back', done: 'done' },
+};
 
 /** Phases as they begin, and every tenth of the long ones. */
-function progressTo(output: Output): (progress: FlashProgress) => void {
+export function progressTo(output: Output): (progress: FlashProgress) => void {
   const told = new Map<string, string>();
-  return ({ kit, phase, doneBytes, totalBytes }) => {
-    if (phase === 'done') return;
+  return (progress) => {
+    const { kit, phase, doneBytes, totalBytes } = progress;
     const tenths = totalBytes === 0 ? 0 : Math.floor((doneBytes / totalBytes) * 10);
     const key = `${phase} ${tenths}`;
-    if (told.get(kit) === key) return;
+    if (phase !== 'stalled' && told.get(kit) === key) return;
     told.set(kit, key);
-    const share = totalBytes === 0 ? '' : ` ${tenths * 10} %`;
-    const text = `${kit}: ${words[phase]}${share}`;
-    output.event({ type: 'flash', text, kit, phase, doneBytes, totalBytes });
+    const type = phase === 'stalled' ? 'stalled' : 'flash';
+    output.event({ ...progress, type, text: `${kit}: ${wordsFor(progress, tenths)}` });
   };
 }
 
-function resultText(result: FlashResult): string {
-  const { kit, drive, writtenBytes, writeSeconds, verifySeconds } = result;
+function wordsFor(progress: FlashProgress, tenths: number): string {
+  const { phase, doneBytes, totalBytes, resumedAtBytes, silentMs = 0 } = progress;
+  if (phase === 'stalled') {
+    return `the drive has not answered for ${Math.round(silentMs / 1000)} s; still waiting`;
+  }
+  const isBeginning = phase === 'write' && doneBytes === resumedAtBytes;
+  if (isBeginning && resumedAtBytes > 0) {
+    return `resuming at ${Math.floor((resumedAtBytes / totalBytes) * 100)} %`;
+  }
+  return totalBytes === 0 ? words[phase] : `${words[phase]} ${tenths * 10} %`;
+}
+
+export function resultText(result: FlashResult): string {
+  const { kit, drive, writtenBytes, writeSeconds, verifySeconds, slow } = result;
   const written = `${sizeText(writtenBytes)} written in ${writeSeconds.toFixed(1)} s`;
-  return `${kit}: ${drive} is ready: ${written}, read back in ${verifySeconds.toFixed(1)} s`;
+  const ready = `${kit}: ${drive} is ready: ${written}, read back in ${verifySeconds.toFixed(1)} s`;
+  if (!slow) return ready;
+  const rate = sizeText(writtenBytes / writeSeconds);
+  const wanted = sizeText(slowBytesPerS);
+  return `${ready}
+    SLOW: ${rate}/s, less than ${wanted}/s. A node would suffer: take another card, port or reader.`;
 }
 
 export function drivesDocument(verdicts: Verdict[]) {

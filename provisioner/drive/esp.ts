@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { KitError } from '../errors.ts';
-import type { Extent } from './manifest.ts';
+import { headBytes, usedBytes } from './fat.ts';
+import { pageBytes, type Extent } from './manifest.ts';
 import { runTool } from './tool.ts';
 
 export interface Esp {
@@ -18,6 +19,8 @@ export interface Esp {
   /** Adds /kit/ with these files, and marks the partition as written by kit. Once. */
   inject(files: Map<string, string>): Promise<void>;
   read(into: Uint8Array, atBytes: number): Promise<void>;
+  /** From its start to the last cluster in use, up to the next page: what a drive must get. */
+  usedBytes(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -29,9 +32,14 @@ export async function createEsp(extent: Extent): Promise<Esp> {
       await injectFiles(file, files);
       await markBootSectors(file);
     },
-    async read(into, atBytes) {
-      const { bytesRead } = await file.read(into, 0, into.length, atBytes);
-      if (bytesRead !== into.length) throw new RangeError(`expected ${into.length} bytes`);
+    read: (into, atBytes) => readAll(file, into, atBytes),
+    async usedBytes() {
+      const bootSector = Buffer.alloc(512);
+      await readAll(file, bootSector, 0);
+      const head = Buffer.alloc(Math.min(headBytes(bootSector), extent.sizeBytes));
+      await readAll(file, head, 0);
+      const used = Math.ceil(usedBytes(head) / pageBytes) * pageBytes;
+      return Math.min(used, extent.sizeBytes);
     },
     close: () => file.close(),
   };
@@ -63,6 +71,11 @@ async function putAll(file: FileHandle, bytes: Uint8Array, atBytes: number): Pro
   }
 }
 
+async function readAll(file: FileHandle, into: Uint8Array, atBytes: number): Promise<void> {
+  const { bytesRead } = await file.read(into, 0, into.length, atBytes);
+  if (bytesRead !== into.length) throw new RangeError(`expected ${into.length} bytes`);
+}
+
 /** Descriptor 3 of each tool: see runTool. */
 const image = '/proc/self/fd/3';
 
@@ -78,9 +91,10 @@ async function injectFiles(file: FileHandle, files: Map<string, string>): Promis
     if (cause instanceof KitError && cause.code === 'tool-failed') throw unwritable(cause);
     throw cause;
   }
-  for (const [name, text] of files) {
-    const found = await runTool('mcopy', ['-i', image, `::/kit/${name}`, '-'], { fd });
-    if (found.toString('utf8') !== text) throw unwritable(`/kit/${name} reads back otherwise`);
+  // All in one go, in the order in which they were put there.
+  const found = await runTool('mcopy', ['-i', image, '::/kit/*', '-'], { fd });
+  if (found.toString('utf8') !== [...files.values()].join('')) {
+    throw unwritable('/kit reads back otherwise than it was written');
   }
 }
 
@@ -98,6 +112,11 @@ async function markBootSectors(file: FileHandle): Promise<void> {
   const isFat32 = sector.toString('latin1', 82, 87) === 'FAT32';
   const copyAt = sector.readUInt16LE(50) * sector.readUInt16LE(11);
   if (isFat32 && copyAt !== 0) await file.write(oemName, copyAt + oemNameAt);
+}
+
+/** Whether these bytes are the start of an ESP that kit filled, for whichever kit. */
+export function isKitEsp(bootSector: Uint8Array): boolean {
+  return isMarked(bootSector) && bootSector[510] === 0x55 && bootSector[511] === 0xaa;
 }
 
 /** Whether these bytes, the start of an ESP, were written by kit. */

@@ -2,16 +2,26 @@
 // (image, drives, sizes) for all before anything is erased; then each drive on its own, so that one
 // that fails leaves the others alone. Every start, end and failure goes into the record.
 
+import { randomBytes } from 'node:crypto';
+
 import type { Detail } from '../bench/record.ts';
+import type { Kit } from '../campaign/campaign.ts';
 import { wifiPassphrase } from '../campaign/wifi.ts';
 import { KitError } from '../errors.ts';
+import { realClock } from './clock.ts';
 import { identityFiles } from './identity-files.ts';
-import { openImage, type Image } from './image.ts';
-import type { FlashDeps, FlashJob, FlashPlan, FlashResult } from './job.ts';
+import { openImage, refuseOtherArch, type Image } from './image.ts';
+import type { FlashDeps, FlashJob, FlashPlan, FlashProgress, FlashResult } from './job.ts';
 import type { Medium } from './medium.ts';
+import { isSlow } from './rate.ts';
 import { edgeBytes } from './segments.ts';
+import { openSource, spoolFolder, type ImageSource } from './source.ts';
 import { fileId, judgeTarget, type Target } from './target.ts';
-import { writeDrive } from './write.ts';
+import { watchDrive } from './watch.ts';
+import { writeDrive, type WriteOutcome } from './write.ts';
+
+/** What an interruption costs at most, twice over; a flush each is nothing beside five seconds. */
+export const saveEveryMs = 5000;
 
 /**
  * @returns one result a job, in order, when every drive was written and read back
@@ -20,24 +30,43 @@ import { writeDrive } from './write.ts';
  */
 export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<FlashResult[]> {
   const image = await openImage(deps.image);
+  refuseOtherArch(image, deps.campaign.arch);
   const targets: Target[] = [];
   for (const job of jobs) targets.push(await judgeTarget(job, deps));
   const plans = targets.map(({ plan }) => plan);
   refuseTwins(plans);
   for (const plan of plans) refuseSmall(plan, image);
   for (const { kit } of jobs) wifiPassphrase(kit, await deps.secrets.kit(kit));
-  await deps.confirm(plans);
-  const outcomes = await Promise.allSettled(
-    jobs.map((job, index) => flashOne(job, targets[index], { image, deps })),
-  );
-  refuseFailures(plans, outcomes);
-  return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<FlashResult>).value);
+  const source = await openSource(image, deps.spoolDir ?? spoolFolder());
+  try {
+    if (image.kind !== 'zst') await proveFirst(source, plans, deps);
+    await deps.confirm(plans);
+    const outcomes = await Promise.allSettled(
+      jobs.map((job, index) => flashOne(job, targets[index], { source, deps })),
+    );
+    refuseFailures(plans, outcomes);
+    return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<FlashResult>).value);
+  } finally {
+    await source.close();
+  }
+}
+
+const nothingYet = { doneBytes: 0, totalBytes: 0, resumedAtBytes: 0 };
+
+/** A .img.zst was proven as the file that it is; of the others only the content can be. */
+async function proveFirst(
+  source: ImageSource,
+  plans: FlashPlan[],
+  { onProgress }: FlashDeps,
+): Promise<void> {
+  for (const { kit } of plans) onProgress({ ...nothingYet, kit, phase: 'unpack' });
+  await source.proven;
 }
 
 async function flashOne(
   { kit }: FlashJob,
   target: Target,
-  { image, deps }: { image: Image; deps: FlashDeps },
+  { source, deps }: { source: ImageSource; deps: FlashDeps },
 ): Promise<FlashResult> {
   const { record } = deps;
   try {
@@ -46,16 +75,13 @@ async function flashOne(
     const identity = identityFiles(deps.campaign, kit, secrets);
     const medium = await target.open();
     try {
-      const detail = await traceOf(target.plan, medium, image);
+      const detail = await traceOf(target.plan, medium, source.image);
       record.start(kit.name, 'flash', detail);
-      const outcome = await writeDrive({
-        ...{ image, medium, identity, kind: target.plan.kind, signal: deps.signal },
-        onProgress: (progress) => deps.onProgress({ kit: kit.name, ...progress }),
-      });
-      const result = resultOf(target.plan, medium, { image, outcome });
+      const outcome = await writeWatched(kit, { target, medium, identity }, { source, deps });
       const { fingerprint } = secrets.kit.sshHostKey;
       record.done(kit.name, 'flash', { ...detail, hostKeyFingerprint: fingerprint, ...outcome });
-      deps.onProgress({ kit: kit.name, phase: 'done', doneBytes: 0, totalBytes: 0 });
+      deps.onProgress({ ...nothingYet, kit: kit.name, phase: 'done' });
+      const result = resultOf(target.plan, medium, { image: source.image, outcome });
       return { ...result, hostKeyFingerprint: fingerprint };
     } finally {
       await medium.file.close();
@@ -64,6 +90,36 @@ async function flashOne(
     const failure = deps.signal?.aborted ? interrupted(target.plan) : error;
     record.fail(kit.name, 'flash', failure);
     throw failure;
+  }
+}
+
+type Outcome = WriteOutcome & { slow: boolean };
+
+async function writeWatched(
+  kit: Kit,
+  drive: { target: Target; medium: Medium; identity: Map<string, string> },
+  { source, deps }: { source: ImageSource; deps: FlashDeps },
+): Promise<Outcome> {
+  const { medium, identity } = drive;
+  const clock = deps.clock ?? realClock;
+  let last: Omit<FlashProgress, 'kit'> = { ...nothingYet, phase: 'prepare' };
+  const onProgress = (progress: typeof last): void => {
+    last = progress;
+    deps.onProgress({ kit: kit.name, ...progress });
+  };
+  const unwatch = watchDrive(medium, clock, (silentMs) =>
+    deps.onProgress({ kit: kit.name, ...last, phase: 'stalled', silentMs }),
+  );
+  try {
+    const outcome = await writeDrive({
+      ...{ source, medium, identity, clock, onProgress, kind: drive.target.plan.kind },
+      random: deps.random ?? randomBytes,
+      saveEveryMs: deps.saveEveryMs ?? saveEveryMs,
+      signal: deps.signal,
+    });
+    return { ...outcome, slow: isSlow(outcome.writtenBytes, outcome.writeSeconds) };
+  } finally {
+    unwatch();
   }
 }
 
@@ -82,7 +138,7 @@ async function traceOf(plan: FlashPlan, medium: Medium, { manifest }: Image): Pr
 function resultOf(
   plan: FlashPlan,
   medium: Medium,
-  { image, outcome }: { image: Image; outcome: Awaited<ReturnType<typeof writeDrive>> },
+  { image, outcome }: { image: Image; outcome: Outcome },
 ): Omit<FlashResult, 'hostKeyFingerprint'> {
   const { kit, drive, kind, serial, sizeBytes } = plan;
   const readBack = medium.direct ? ('direct' as const) : ('buffered' as const);
@@ -147,6 +203,6 @@ function interrupted(plan: FlashPlan): KitError {
     message: `Writing ${plan.drive} was stopped`,
     expected: 'to be let finish',
     got: 'a stop; the drive does not boot as it is',
-    hint: `Run kit flash ${plan.kit} again.`,
+    hint: `Say the same again: it goes on where it was.`,
   });
 }

@@ -3,7 +3,9 @@
 
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
+import type { RandomSource } from '../campaign/identity.ts';
 import type { Secrets } from '../campaign/secrets.ts';
+import type { Clock } from './clock.ts';
 import type { BlockDevice } from './eligible.ts';
 
 /** One kit onto one drive: a block device, or a regular file standing for one. */
@@ -16,8 +18,10 @@ export interface FlashDeps {
   campaign: Campaign;
   secrets: Secrets;
   record: BenchRecord;
-  /** The image's NAME-ARCH.img.zst; its manifest NAME-ARCH.json stands beside it. */
+  /** NAME-ARCH.img, or .img.zst, .img.xz, .img.gz; its manifest NAME-ARCH.json beside it. */
   image: string;
+  /** Where it is unpacked to, without a name; default: the user's cache folder. */
+  spoolDir?: string;
   /** Size that a drive's file is grown to; block devices are as large as they are. */
   fileSizeBytes: number;
   /** This machine's disks, as lsblk tells them; asked again just before a drive is opened. */
@@ -26,6 +30,11 @@ export interface FlashDeps {
   confirm: (plans: FlashPlan[]) => Promise<void>;
   onProgress: (progress: FlashProgress) => void;
   signal?: AbortSignal;
+  /** Default: the machine's. */
+  clock?: Clock;
+  random?: RandomSource;
+  /** How often a drive's progress is saved; default {@link saveEveryMs}. */
+  saveEveryMs?: number;
 }
 
 export interface FlashPlan {
@@ -42,9 +51,14 @@ export interface FlashPlan {
 
 export interface FlashProgress {
   kit: string;
-  phase: 'prepare' | 'write' | 'flush' | 'verify' | 'done';
+  /** `stalled` may come in between, as long as the drive does not answer. */
+  phase: 'unpack' | 'prepare' | 'write' | 'flush' | 'verify' | 'stalled' | 'done';
   doneBytes: number;
   totalBytes: number;
+  /** Of the image's body: what an interrupted run had left on the drive; 0: written from its start. */
+  resumedAtBytes: number;
+  /** With `stalled`: for how long the drive has not answered. */
+  silentMs?: number;
 }
 
 export interface FlashResult {
@@ -53,7 +67,9 @@ export interface FlashResult {
   kind: 'block' | 'file';
   serial: string;
   sizeBytes: number;
+  /** Of the image as it was published: the manifest's `zstSha256`. */
   imageSha256: string;
+  resumedAtBytes: number;
   writtenBytes: number;
   verifiedBytes: number;
   /** Whether the read-back surely came from the drive, or perhaps from the kernel's memory. */
@@ -61,4 +77,6 @@ export interface FlashResult {
   hostKeyFingerprint: string;
   writeSeconds: number;
   verifySeconds: number;
+  /** Too slow for a node: see rate.ts. */
+  slow: boolean;
 }

@@ -27,6 +27,7 @@ export interface ImageManifest {
   release: string;
   /** Of the raw image. */
   sizeBytes: number;
+  rawSha256: string;
   zstSha256: string;
   esp: Extent;
   root: Extent;
@@ -49,6 +50,7 @@ const manifestSchema = v.object({
   arch: v.string(),
   release: v.string(),
   sizeBytes: aligned,
+  rawSha256: sha256,
   zstSha256: sha256,
   esp: extent,
   root: extent,
@@ -56,9 +58,9 @@ const manifestSchema = v.object({
   ranges: v.pipe(v.array(v.tuple([aligned, aligned, sha256])), v.minLength(1), v.maxLength(1e6)),
 });
 
-/** `x/snac-amd64.img.zst` → `x/snac-amd64.json` */
+/** `x/snac-amd64.img`, also with `.zst`, `.xz` or `.gz` → `x/snac-amd64.json` */
 export function manifestPath(image: string): string {
-  return `${image.replace(/\.img\.zst$/, '')}.json`;
+  return `${image.replace(/\.img(\.(zst|xz|gz))?$/, '')}.json`;
 }
 
 /** @throws KitError `manifest-missing`, and those of {@link parseManifest} */

@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { access, open, type FileHandle } from 'node:fs/promises';
 
 import { KitError } from '../errors.ts';
+import { blockBytes, laneCount } from './blocks.ts';
 
 export interface Medium {
   path: string;
@@ -16,10 +17,11 @@ export interface Medium {
   direct: boolean;
   /** Whether all that was not written reads as zeros: then zeros need no writing. */
   zeroed: boolean;
+  /** What it was asked for and what it has answered: from it one sees that a drive hangs. */
+  traffic: { asked: number; answered: number };
+  /** Aligned, a block for each lane; one job at a time uses it. All the memory that a drive gets. */
+  memory: Uint8Array;
 }
-
-/** What is moved at once; larger gains nothing measurable on cards or disks. */
-export const blockBytes = 1 << 20;
 
 // TypeScript knows WebAssembly only together with the whole DOM.
 declare const WebAssembly: {
@@ -53,48 +55,58 @@ export async function openMedium(path: string, flags: number, mode?: number): Pr
     .catch((error: unknown) => {
       throw openingError(path, error as NodeJS.ErrnoException);
     });
-  return { path, file, sizeBytes: 0, direct, zeroed: false };
+  const traffic = { asked: 0, answered: 0 };
+  const memory = alignedMemory(laneCount * blockBytes);
+  return { path, file, sizeBytes: 0, direct, zeroed: false, traffic, memory };
+}
+
+/** The first `sizeBytes` of a lane's block. */
+export function laneMemory({ memory }: Medium, lane: number, sizeBytes: number): Uint8Array {
+  return memory.subarray(lane * blockBytes, lane * blockBytes + sizeBytes);
 }
 
 /** Writes whole pages from aligned memory. */
-export async function writePages(medium: Medium, bytes: Uint8Array, atBytes: number) {
-  try {
-    for (let done = 0; done < bytes.length; ) {
-      const rest = bytes.subarray(done);
-      const { bytesWritten } = await medium.file.write(rest, 0, rest.length, atBytes + done);
-      done += bytesWritten;
-    }
-  } catch (error) {
-    throw await transferError(medium, error as NodeJS.ErrnoException);
+export async function writePages(
+  medium: Medium,
+  bytes: Uint8Array,
+  atBytes: number,
+): Promise<void> {
+  const { file } = medium;
+  for (let done = 0; done < bytes.length; ) {
+    const rest = bytes.subarray(done);
+    const write = () => file.write(rest, 0, rest.length, atBytes + done);
+    done += (await transfer(medium, write)).bytesWritten;
   }
 }
 
 /** Fills `into`, aligned and of whole pages, from `atBytes` on. */
 export async function readPages(medium: Medium, into: Uint8Array, atBytes: number): Promise<void> {
-  try {
-    for (let done = 0; done < into.length; ) {
-      const rest = into.subarray(done);
-      const { bytesRead } = await medium.file.read(rest, 0, rest.length, atBytes + done);
-      if (bytesRead === 0) throw Object.assign(new Error('it ends too early'), { code: 'EIO' });
-      done += bytesRead;
-    }
-  } catch (error) {
-    throw await transferError(medium, error as NodeJS.ErrnoException);
+  const { file } = medium;
+  for (let done = 0; done < into.length; ) {
+    const rest = into.subarray(done);
+    const read = async () => refuseEnd(await file.read(rest, 0, rest.length, atBytes + done));
+    done += (await transfer(medium, read)).bytesRead;
   }
+}
+
+function refuseEnd<T extends { bytesRead: number }>(outcome: T): T {
+  if (outcome.bytesRead > 0) return outcome;
+  throw Object.assign(new Error('it ends too early'), { code: 'EIO' });
 }
 
 /** Returns when all that was written is on the drive. */
 export async function flush(medium: Medium): Promise<void> {
-  await medium.file.datasync().catch(async (error: NodeJS.ErrnoException) => {
-    throw await transferError(medium, error);
-  });
+  await transfer(medium, () => medium.file.datasync());
 }
 
-/** Zeros from `fromBytes` to `toBytes`, both borders of the drive's own sectors. */
-export async function blank(medium: Medium, fromBytes: number, toBytes: number): Promise<void> {
-  const zeros = alignedMemory(blockBytes);
-  for (let at = fromBytes; at < toBytes; at += blockBytes) {
-    await writePages(medium, zeros.subarray(0, Math.min(blockBytes, toBytes - at)), at);
+async function transfer<T>(medium: Medium, act: () => Promise<T>): Promise<T> {
+  medium.traffic.asked++;
+  try {
+    return await act();
+  } catch (error) {
+    throw await transferError(medium, error as NodeJS.ErrnoException);
+  } finally {
+    medium.traffic.answered++;
   }
 }
 
@@ -138,7 +150,7 @@ async function transferError(medium: Medium, error: NodeJS.ErrnoException): Prom
       code: 'drive-vanished',
       message: `${path} went away while it was used`,
       expected: 'a drive that stays plugged in',
-      hint: 'Plug it in again and flash it anew: it does not boot as it is.',
+      hint: 'Plug it in again and flash it again: it goes on where it was, and does not boot until then.',
       ...parts,
     });
   }

@@ -10,6 +10,7 @@ import test, { type ExecutionContext } from 'ava';
 import { findKit } from '../../../provisioner/campaign/campaign.ts';
 import { flashKits } from '../../../provisioner/drive/flash.ts';
 import type { FlashDeps, FlashPlan } from '../../../provisioner/drive/job.ts';
+import { decodeProgress, progressAtBytes } from '../../../provisioner/drive/progress-page.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { makeBench, type TestBench } from '../../helpers/bench.ts';
 import { fillSeeded, makeTinyImage, tinyImage, type TinyImage } from '../../helpers/tiny-image.ts';
@@ -165,8 +166,8 @@ test('a file that somebody has open is in use', withScene, async (t, s) => {
 const spoil: Record<string, [code: string, (image: TinyImage) => void]> = {
   'cut short': ['image-truncated', (i) => truncateSync(i.path, statSync(i.path).size >> 1)],
   'another one': ['image-wrong-hash', (i) => changeByte(i.path, statSync(i.path).size >> 1)],
-  'no zstd': ['image-not-zst', (i) => writeFileSync(i.path, 'PK\x03\x04 a zip')],
-  empty: ['image-not-zst', (i) => writeFileSync(i.path, '')],
+  'no image': ['image-unknown-kind', (i) => writeFileSync(i.path, 'PK\x03\x04 a zip')],
+  empty: ['image-unknown-kind', (i) => writeFileSync(i.path, '')],
   'without manifest': ['manifest-missing', (i) => writeFileSync(i.path, '')],
 };
 
@@ -199,14 +200,14 @@ test('with a range that is not the manifest’s nothing boots', withScene, async
   const drive = join(s.dir, 'alice.img');
   const error = await failure(flashKits(s.jobs(drive), s.deps));
   t.is(error.code, 'image-wrong-hash');
-  assertDead(t, drive);
+  assertDead(t, drive, 'none');
   t.is(s.record.latest('alice', 'flash')?.status, 'failed');
   t.is(s.record.latest('alice', 'flash')?.detail['code'], 'image-wrong-hash');
 });
 
 test('stopped at any moment, the drive does not boot', withScene, async (t, s) => {
   const drive = join(s.dir, 'alice.img');
-  const phases = ['prepare', 'write', 'flush', 'verify'];
+  const phases = ['prepare', 'write', 'flush', 'verify'] as const;
   for (const phase of phases) {
     const stop = new AbortController();
     const onProgress: FlashDeps['onProgress'] = (progress) => {
@@ -215,7 +216,7 @@ test('stopped at any moment, the drive does not boot', withScene, async (t, s) =
     const deps = { ...s.deps, onProgress, signal: stop.signal };
     const error = await failure(flashKits(s.jobs(drive), deps));
     t.is(error.code, 'interrupted', phase);
-    assertDead(t, drive);
+    assertDead(t, drive, 'progress');
   }
   await flashKits(s.jobs(drive), s.deps);
   t.true(readFileSync(drive).subarray(0, mib).equals(s.image.raw.subarray(0, mib)));
@@ -227,8 +228,9 @@ for (const moment of ['opened', 'started', 'prepare', 'write', 'flush', 'verify'
     const args = [deadly, s.dir, s.image.path, drive, moment];
     const { signal } = spawnSync(process.execPath, args, { stdio: 'inherit' });
     t.is(signal, 'SIGKILL');
-    // Until everything was written, nothing boots. (While it is read back, all is there.)
-    if (['write', 'flush'].includes(moment)) assertDead(t, drive);
+    // Until everything was read back, nothing boots.
+    if (['prepare'].includes(moment)) t.is(statSync(drive).size, 0);
+    if (['write', 'flush', 'verify'].includes(moment)) assertDead(t, drive, 'progress');
     await flashKits(s.jobs(drive), s.deps);
     t.true(readFileSync(drive).subarray(0, mib).equals(s.image.raw.subarray(0, mib)));
     t.is(s.record.latest('alice', 'flash')?.status, 'done');
@@ -246,7 +248,7 @@ test('what the drive does not keep is found by reading back', withScene, async (
   const error = await failure(flashKits(s.jobs(drive), { ...s.deps, onProgress }));
   t.true(spoiled);
   t.is(error.code, 'drive-differs');
-  assertDead(t, drive);
+  assertDead(t, drive, 'none');
 });
 
 test('an image larger than the drive', withScene, async (t, s) => {
@@ -314,9 +316,15 @@ test('folders, missing folders and missing drives', withScene, async (t, s) => {
   t.is((await failure(flashKits(s.jobs('/dev/sdzz'), s.deps))).code, 'drive-vanished');
 });
 
-/** Neither BIOS nor UEFI finds anything to start: no boot sector, no GPT at either end. */
-function assertDead(t: ExecutionContext, drive: string): void {
+/**
+ * Neither BIOS nor UEFI finds anything to start: no boot sector, no GPT at either end. Only the page
+ * that tells of the progress may be there; if a drive is worthless, not even that.
+ */
+function assertDead(t: ExecutionContext, drive: string, page: 'progress' | 'none'): void {
   const bytes = readFileSync(drive);
+  const progress = decodeProgress(bytes.subarray(progressAtBytes, progressAtBytes + 4096));
+  t.is(progress === undefined ? 'none' : 'progress', page);
+  if (page === 'progress') bytes.fill(0, progressAtBytes, progressAtBytes + 4096);
   t.true(bytes.subarray(0, mib).equals(Buffer.alloc(mib)), 'the first MiB is blank');
   t.true(bytes.subarray(-mib).equals(Buffer.alloc(mib)), 'the last MiB is blank');
 }

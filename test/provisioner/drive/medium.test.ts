@@ -1,16 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { constants } from 'node:fs';
-import { join } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
 
 import test from 'ava';
-import fc from 'fast-check';
 
 import { KitError } from '../../../provisioner/errors.ts';
-import { alignedMemory, flush, openMedium } from '../../../provisioner/drive/medium.ts';
+import { alignedMemory, flush } from '../../../provisioner/drive/medium.ts';
 import { readPages, writePages, type Medium } from '../../../provisioner/drive/medium.ts';
-import { createPageWriter } from '../../../provisioner/drive/page-writer.ts';
+import { blockBytes, laneCount } from '../../../provisioner/drive/blocks.ts';
 import { fillSeeded } from '../../helpers/tiny-image.ts';
 
 /** A drive whose every transfer ends in this way. */
@@ -19,7 +14,13 @@ function failing(code: string, path = '/dev/null'): Medium {
     throw Object.assign(new Error(code), { code });
   };
   const file = { write: fail, read: fail, datasync: fail } as unknown as FileHandle;
-  return { path, file, sizeBytes: 1 << 20, direct: true, zeroed: false };
+  return mediumOf(file, path, 1 << 20);
+}
+
+function mediumOf(file: FileHandle, path: string, sizeBytes: number): Medium {
+  const traffic = { asked: 0, answered: 0 };
+  const memory = alignedMemory(laneCount * blockBytes);
+  return { path, file, sizeBytes, direct: true, zeroed: false, traffic, memory };
 }
 
 const ends: [errno: string, path: string, code: string][] = [
@@ -55,7 +56,7 @@ test('a drive that takes and gives only a little at a time is heard out', async 
       return { bytesRead };
     },
   } as unknown as FileHandle;
-  const medium: Medium = { path: '/dev/null', file, sizeBytes: 8192, direct: true, zeroed: false };
+  const medium = mediumOf(file, '/dev/null', 8192);
   const written = alignedMemory(8192);
   fillSeeded(written, 3);
   await writePages(medium, written, 0);
@@ -64,48 +65,4 @@ test('a drive that takes and gives only a little at a time is heard out', async 
   t.deepEqual(found, written);
   const beyond = readPages(medium, found, 4096);
   t.is((await t.throwsAsync(beyond, { instanceOf: KitError })).code, 'drive-failing');
-});
-
-test('pieces of any size arrive where they belong', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'kit-medium-'));
-  const path = join(dir, 'drive.img');
-  const runs = fc.array(fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1 }), {
-    ...{ minLength: 1, maxLength: 6 },
-  });
-  await fc.assert(
-    fc.asyncProperty(runs, fc.boolean(), async (pieces, zeroed) => {
-      const opened = await openMedium(path, constants.O_CREAT | constants.O_TRUNC, 0o600);
-      const writer = createPageWriter({ ...opened, zeroed });
-      const wanted = Buffer.alloc(8 << 20);
-      let at = 0;
-      for (const run of pieces) {
-        for (const [index, size] of fillUp(run).entries()) {
-          const piece = wanted.subarray(at, at + size);
-          if (index % 3 > 0) fillSeeded(piece, at + 1); // Others stay zeros.
-          await writer.append(piece, at);
-          at += size;
-        }
-        at += 4096;
-      }
-      await writer.finish();
-      await opened.file.truncate(wanted.length);
-      await opened.file.close();
-      t.true(readFileSync(path).equals(wanted));
-    }),
-    { numRuns: 25 },
-  );
-  rmSync(dir, { recursive: true });
-});
-
-/** The run made to end on a page border. */
-function fillUp(run: number[]): number[] {
-  const total = run.reduce((sum, size) => sum + size, 0);
-  return [...run, 4096 - (total % 4096)];
-}
-
-test('the first failure of a write under way is met at the latest at the end', async (t) => {
-  const writer = createPageWriter(failing('EIO'));
-  await writer.append(Buffer.alloc(4096, 1), 0);
-  const error = await t.throwsAsync(writer.finish(), { instanceOf: KitError });
-  t.is(error.code, 'drive-failing');
 });

@@ -17,7 +17,7 @@ const manifests = fc.uniqueArray(fc.nat(sizeBytes / page - 1), { minLength: 1 })
     else ranges.push({ offsetBytes: at, sizeBytes: page, sha256: '' });
   }
   const root = { offsetBytes: 4 << 20, sizeBytes: 3 << 20 };
-  const rest = { name: 'x', arch: 'amd64', release: 'trixie', zstSha256: '' };
+  const rest = { name: 'x', arch: 'amd64', release: 'trixie', rawSha256: '', zstSha256: '' };
   return { ...rest, sizeBytes, esp, root, ranges };
 });
 
