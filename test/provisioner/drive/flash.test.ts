@@ -89,7 +89,7 @@ test('two kits at once, each identity on its own drive', withScene, async (t, s)
     t.true(found.subarray(16 * mib).equals(Buffer.alloc(driveBytes - 16 * mib)));
     t.is(statSync(drive).mode & 0o777, 0o600, 'it holds a private key');
     const name = ['alice', 'bob'][at];
-    t.is(espFile(drive, '/kit/version'), '1\n');
+    t.is(espFile(drive, '/kit/version'), '2\n');
     t.is(espFile(drive, '/kit/hostname'), `${name}\n`);
     t.is(espFile(drive, '/kit/domain'), `${name}.test\n`);
     t.is(espFile(drive, '/kit/locale'), name === 'bob' ? 'de_DE.UTF-8\n' : 'C.UTF-8\n');
