@@ -10,7 +10,7 @@ import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
 import { address, country, domainName, hostLabel, ipAddress, language } from './names.ts';
-import { ledgerOrigin, ledgerUrl, port, prefixedAddress, ssid } from './names.ts';
+import { imageSigner, ledgerOrigin, ledgerUrl, port, prefixedAddress, ssid } from './names.ts';
 import { timeZone, title, userName } from './names.ts';
 
 /** How much of a kit's readings the ledger discloses: nothing, every batch, or the last of each. */
@@ -52,6 +52,7 @@ const campaignSchema = v.strictObject({
   arch: v.picklist(['amd64', 'arm64']),
   timezone: timeZone,
   ca_domains: v.optional(v.array(domainName), []),
+  image_signers: v.optional(v.array(imageSigner), []),
   kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
 });
 
@@ -99,6 +100,8 @@ export interface Campaign {
   timezone: string;
   /** Further domains that the campaign's authority may certify, besides those of the kits. */
   caDomains: string[];
+  /** `NAME ssh-ed25519 KEY` of those whose images are written; empty: anybody's. */
+  imageSigners: string[];
   kits: Kit[];
   /** The file, as an absolute path, and the folder where bench.db and secrets/ stand beside it. */
   file: string;
@@ -143,6 +146,7 @@ export function parseCampaign(text: string, file: string): Campaign {
     arch: raw.arch,
     timezone: raw.timezone,
     caDomains: raw.ca_domains,
+    imageSigners: raw.image_signers,
     kits,
     file: path,
     dir: dirname(path),

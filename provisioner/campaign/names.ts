@@ -100,3 +100,12 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
+
+/** Whose signature on images counts: `NAME ssh-ed25519 BASE64` (RFC 8709 § 4: 51 bytes). */
+export const imageSigner = v.pipe(
+  v.string(),
+  v.regex(
+    /^[^\s"]{1,64} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}( .{0,64})?$/,
+    'NAME ssh-ed25519 KEY, as `kit image signer` prints it',
+  ),
+);

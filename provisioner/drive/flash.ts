@@ -8,10 +8,13 @@ import type { Detail } from '../bench/record.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { wifiPassphrase } from '../campaign/wifi.ts';
 import { KitError } from '../errors.ts';
+import { requireSignature } from '../image/signature.ts';
+import { parseAllowedSigner } from '../image/sshsig.ts';
 import { realClock } from './clock.ts';
 import { identityFiles } from './identity-files.ts';
 import { openImage, refuseOtherArch, type Image } from './image.ts';
 import type { FlashDeps, FlashJob, FlashPlan, FlashProgress, FlashResult } from './job.ts';
+import { manifestPath } from './manifest.ts';
 import type { Medium } from './medium.ts';
 import { isSlow } from './rate.ts';
 import { edgeBytes } from './segments.ts';
@@ -31,6 +34,7 @@ export const saveEveryMs = 5000;
 export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<FlashResult[]> {
   const image = await openImage(deps.image);
   refuseOtherArch(image, deps.campaign.arch);
+  await requireSigner(deps);
   const targets: Target[] = [];
   for (const job of jobs) targets.push(await judgeTarget(job, deps));
   const plans = targets.map(({ plan }) => plan);
@@ -49,6 +53,12 @@ export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<Flas
   } finally {
     await source.close();
   }
+}
+
+/** Where the campaign names signers, an image of nobody else's is written. */
+async function requireSigner({ campaign, image }: FlashDeps): Promise<void> {
+  const allowed = campaign.imageSigners.flatMap((text) => parseAllowedSigner(text) ?? []);
+  if (campaign.imageSigners.length > 0) await requireSignature(manifestPath(image), allowed);
 }
 
 const nothingYet = { doneBytes: 0, totalBytes: 0, resumedAtBytes: 0 };

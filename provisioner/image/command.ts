@@ -1,14 +1,17 @@
 // `kit image`: the command line of this folder.
 
 import { randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { identityPath, openIdentity } from '../campaign/identity.ts';
+import { sshEd25519Blob } from '../campaign/ssh-key.ts';
 import { KitError } from '../errors.ts';
 import { createOutput } from '../terminal.ts';
 import { buildImage, type BuiltImage, defaultCacheDir, readLock } from './build.ts';
 import { readImageFolder } from './folder.ts';
 import { exportArchives, fetchArchives, importArchives } from './package-cache.ts';
+import { allowedSignerLine } from './sshsig.ts';
 import { updateLock } from './update.ts';
 import { verifyImage } from './verify.ts';
 
@@ -22,6 +25,7 @@ export function imageCommand(): Command {
     .addCommand(buildCommand())
     .addCommand(updateCommand())
     .addCommand(verifyCommand())
+    .addCommand(signerCommand())
     .addCommand(exportCommand())
     .addCommand(importCommand());
 }
@@ -100,6 +104,27 @@ function verifyCommand(): Command {
       const { image, rawSha256, seconds } = verified;
       const text = `${image} is what its lock makes (${seconds} s)\n  SHA-256 ${rawSha256}, raw`;
       output.result(verified, text);
+    });
+}
+
+function signerCommand(): Command {
+  return new Command('signer')
+    .description('print the public key that your images are signed with')
+    .option('--name <name>', 'how others know you', userInfo().username)
+    .action(async function (this: Command) {
+      const options = this.optsWithGlobals();
+      const random = randomBytes;
+      const { publicKey } = await openIdentity(identityPath(options.identity, process.env), { random });
+      const { name } = options;
+      const key = `ssh-ed25519 ${sshEd25519Blob(publicKey).toString('base64')}`;
+      const allowed = allowedSignerLine({ name, publicKey });
+      const text = [
+        'In campaign.toml, for those who write your images to drives:',
+        `  image_signers = ["${name} ${key}"]`,
+        'In a file of allowed signers, for `ssh-keygen -Y verify`:',
+        `  ${allowed}`,
+      ].join('\n');
+      createOutput(options).result({ name, key, allowedSigner: allowed }, text);
     });
 }
 

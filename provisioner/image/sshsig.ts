@@ -104,6 +104,18 @@ export function allowedSignerLine(
   return `${name} namespaces="${namespace}" ${keyType} ${key}`;
 }
 
+/**
+ * `NAME ssh-ed25519 BASE64`, as a campaign lists them; a comment may follow. Undefined when it is
+ * not that.
+ */
+export function parseAllowedSigner(text: string): SshAllowedSigner | undefined {
+  const [name, type, base64 = ''] = text.trim().split(/\s+/);
+  const blob = Buffer.from(base64, 'base64');
+  const publicKey = blob.subarray(-32);
+  const whole = type === keyType && blob.equals(sshEd25519Blob(publicKey));
+  return whole && blob.toString('base64') === base64 ? { name, publicKey } : undefined;
+}
+
 function signedBytes(message: Uint8Array, namespace: string): Buffer {
   const digest = createHash(hash).update(message).digest();
   return Buffer.concat([

@@ -11,7 +11,7 @@ test('a campaign is read with what it leaves out filled in', (t) => {
   t.true(dir.endsWith('/some'));
   t.deepEqual(rest, {
     ...{ name: 'Riverside', ledger: 'http://ledger.test', ledgerOrigin: 'ledger.test/commons' },
-    ...{ image: 'tiny', arch: 'amd64', timezone: 'Europe/Vienna', caDomains: [] },
+    ...{ image: 'tiny', arch: 'amd64', timezone: 'Europe/Vienna', caDomains: [], imageSigners: [] },
   });
   t.deepEqual(kits[0], {
     ...{ name: 'alice', domain: 'alice.test', owner: 'alice', language: 'en' },

@@ -189,6 +189,15 @@ test('an image that is not there', withScene, async (t, s) => {
   t.is(error.code, 'image-missing');
 });
 
+test('where a campaign names signers, an unsigned image is written nowhere', withScene, async (t, s) => {
+  const signer = `wren ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${'A'.repeat(43)}`;
+  const deps = { ...s.deps, campaign: { ...s.campaign, imageSigners: [signer] } };
+  const drive = join(s.dir, 'alice.img');
+  const error = await failure(flashKits(s.jobs(drive), deps));
+  t.is(error.code, 'image-unsigned');
+  t.throws(() => statSync(drive), { code: 'ENOENT' });
+});
+
 test('with a range that is not the manifest’s nothing boots', withScene, async (t, s) => {
   // The compressed file is vouched for, so the lie is only met while writing.
   const { manifest } = s.image;
