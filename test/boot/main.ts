@@ -22,6 +22,7 @@ const options = {
   image: { type: 'string' },
   images: { type: 'string', default: 'built' },
   states: { type: 'string', default: '6' },
+  'idle-minutes': { type: 'string', default: '0' },
   dir: { type: 'string' },
 } as const;
 
@@ -51,7 +52,7 @@ async function testImage(
   const subject: Subject = {
     ...{ name, arch, firmware, dir, signal: stop.signal },
     image: () => findImage({ name, arch, images, file, signal: stop.signal }),
-    states: Number(values.states),
+    ...{ states: Number(values.states), idleMinutes: Number(values['idle-minutes']) },
   };
   const { steps, end } = bootSteps(subject);
   try {

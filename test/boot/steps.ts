@@ -11,8 +11,10 @@ import { secretTraces } from '../../provisioner/drive/kit-secrets.ts';
 import { gatherFacts } from '../../provisioner/node/configure.ts';
 import { crashSteps, startRecord, type Recorded } from './crash-states.ts';
 import { linesOnEsp } from './drive.ts';
+import { measureIdle } from './idle.ts';
 import { connectPower } from './power.ts';
 import { flashKit, type FlashedKit, type Subject } from './subject.ts';
+import { joinWifi } from './wifi.ts';
 
 export interface BootStep {
   about: string;
@@ -113,6 +115,10 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
     ...(subject.firmware === 'secure-boot'
       ? [{ about: 'the firmware enforces Secure Boot', run: () => secureBoot(ask) }]
       : []),
+    ...(subject.arch === 'amd64'
+      ? [{ about: 'it joins its Wi-Fi', run: () => joinWifi(ask, kit()) }]
+      : []),
+    ...(subject.idleMinutes > 0 ? [{ about: 'it writes little while idle', run: idle }] : []),
     {
       about: 'its plug is pulled while it writes; what it had synced is there when it is back',
       async run() {
@@ -132,13 +138,35 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
         await ask(plantAndRemove);
         const { secretsOnEsp } = await facts();
         assert.deepEqual(secretsOnEsp, ['host key']);
-        await power.pullPlug();
         return secretsOnEsp!.join(', ');
+      },
+    },
+    {
+      about: 'a fault of its file system stops all writing; the next boot mends it',
+      async run() {
+        const options = await ask(faultScript);
+        assert.match(options, /^ro,/);
+        await power.pullPlug();
+        await power.on({ cable: true });
+        assert.match(await ask('findmnt -no OPTIONS /'), /^rw,/);
+        const log = await ask('cat /run/initramfs/fsck.log');
+        assert.match(log, /contains a file system with errors, check forced/);
+        await power.pullPlug();
+        return log.split('\n').at(-1) ?? '';
       },
     },
     ...crashSteps(subject, { power, kit, recorded: () => recorded! }),
   ];
   return { steps, end: () => power.pullPlug() };
+
+  async function idle(): Promise<string> {
+    const measured = await measureIdle(ask, subject.idleMinutes);
+    const { minutes, writtenBytes, bytesPerDay, writers } = measured;
+    console.log(`  who wrote:\n    ${writers.join('\n    ')}`);
+    const perDay = `${(bytesPerDay / 1e6).toFixed(1)} MB a day`;
+    assert.ok(bytesPerDay < mostIdleBytesPerDay, perDay);
+    return `${writtenBytes} bytes in ${minutes} minutes, ${perDay}`;
+  }
 
   /** A counter, durable before it is told; beside it a file that grows by its blocks. */
   async function writeUntilCut(): Promise<number> {
@@ -163,6 +191,14 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
     return synced;
   }
 }
+
+/** A card of 32 GB that bears 10 TB lasts longer than its owner at this. */
+const mostIdleBytesPerDay = 50e6;
+
+/** ext4's own way of trying what an error does (Documentation/ABI/testing/sysfs-fs-ext4). */
+const faultScript = `root=$(findmnt -no SOURCE /)
+echo 1 > "/sys/fs/ext4/\${root#/dev/}/trigger_fs_error"
+findmnt -no OPTIONS /`;
 
 const loadBytes = 65_536;
 const writeForever = `mkdir -p /var/lib/boot-test

@@ -1,9 +1,11 @@
 // What is tested: an image, and a kit of a campaign of its own, flashed by the project's own command
 // onto a file that stands for a drive. Everything lies in one folder.
 
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
 import type { Campaign, Kit } from '../../provisioner/campaign/campaign.ts';
@@ -23,6 +25,8 @@ export interface Subject {
   image(): Promise<string>;
   /** How many crash states are made of a recorded boot. */
   states: number;
+  /** How long to count what an idle node writes; none: not at all. */
+  idleMinutes: number;
   signal: AbortSignal;
 }
 
@@ -63,7 +67,9 @@ export async function flashKit(subject: Subject, image: string): Promise<Flashed
   const identity = join(dir, 'volunteer.key');
   const drive = join(dir, 'drive.img');
   await writeFile(campaignFile, campaignText(subject));
-  const global = ['--json-events', '--campaign', campaignFile, '--identity', identity];
+  const flags = ['--campaign', campaignFile, '--identity', identity];
+  const global = ['--json-events', ...flags];
+  giveWifi([...flags, 'wifi', kitName]);
   const words = ['flash', kitName, '--drive', drive, '--size', driveSize, '--image', image, '--yes'];
   await runCommand({ program: 'kit', global, words, signal });
   const manifest = await readManifest(image);
@@ -73,6 +79,15 @@ export async function flashKit(subject: Subject, image: string): Promise<Flashed
     const files = identityFiles(campaign, kit, opened);
     return { ...{ kit, campaign, drive, manifest }, secrets: opened, identity: files };
   });
+}
+
+/** What a shell, iwd and hostapd would each read otherwise, if they were let. */
+const wifiPassphrase = "it's $HOME \\ of \"5\"";
+const ssid = 'Wrens & 5%';
+
+function giveWifi(words: string[]): void {
+  const kit = fileURLToPath(new URL('../../provisioner/kit.ts', import.meta.url));
+  execFileSync(process.execPath, [kit, ...words], { input: `${wifiPassphrase}\n` });
 }
 
 function campaignText({ name, arch }: Subject): string {
@@ -87,5 +102,6 @@ timezone = "Europe/Vienna"
 name = "${kitName}"
 domain = "${kitName}.test"
 owner = "wren"
+network = { wifi = { ssid = "${ssid}", country = "AT" } }
 `;
 }
