@@ -122,5 +122,5 @@ export function sfdiskScript(layout: Layout, ids: Identifiers, arch: Arch): stri
 
 /** What mounts the root, by the file system's own id. */
 export function fstab(ids: Identifiers): string {
-  return `UUID=${ids.rootFs} / ext4 noatime,errors=remount-ro 0 1\n`;
+  return `UUID=${ids.rootFs} / ext4 noatime,commit=30,errors=remount-ro 0 1\n`;
 }
