@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
+import { wifiPassphrase } from '../campaign/wifi.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
 import { flashAtBench, imagePath, sizeOption } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
@@ -107,7 +108,8 @@ function flashStep(bench: Workbench, kit: Kit, { options, output }: Means): Make
     isDone: async () => flashedAlready(bench, kit, { drive, isThere: existsSync }),
     async preflight() {
       if (drive === undefined) throw noDrive(kit);
-      const { record } = bench;
+      const { record, secrets } = bench;
+      wifiPassphrase(kit, await secrets.kit(kit));
       await judgeTarget({ kit, drive }, { record, listBlockDevices, fileSizeBytes: options.size });
     },
     async run() {

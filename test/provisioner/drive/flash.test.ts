@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, linkSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -100,6 +100,18 @@ test('two kits at once, each identity on its own drive', withScene, async (t, s)
   }
   t.is(espFile(drives[1], '/kit/network').split('\n')[0], 'address=192.168.77.9/24');
   t.throws(() => espFile(drives[0], '/kit/network'));
+});
+
+test('a kit whose Wi-Fi cannot be told stops all, before anybody is asked', withScene, async (t, s) => {
+  const drives = ['alice.img', 'bob.img'].map((name) => join(s.dir, name));
+  const jobs = s.jobs(...drives);
+  jobs[1].kit = { ...jobs[1].kit, network: { wifi: { ssid: 'Home', country: 'AT' } } };
+  t.is((await failure(flashKits(jobs, s.deps))).code, 'wifi-passphrase-missing');
+  t.deepEqual(s.shown, []);
+  t.deepEqual(drives.filter((drive) => existsSync(drive)), []);
+  await s.secrets.keepWifi(jobs[1].kit, { ssid: 'Home', passphrase: 'open sesame' });
+  await flashKits(jobs, s.deps);
+  t.regex(espFile(drives[1], '/kit/wifi'), /^passphrase=open sesame$/m);
 });
 
 test('a drive’s file stays sparse', withScene, async (t, s) => {
