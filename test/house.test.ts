@@ -60,7 +60,8 @@ test('pure rooms never import I/O', (t) => {
     /^ledger\/verify\//,
     /^provisioner\/node\/operation\//,
     /^provisioner\/(drive\/eligible|node\/plan)\.ts$/,
-    /^provisioner\/image\/(apt-sources|blockmap|grub|layout|loader|cyclonedx|lock|stanza|tar)\.ts$/,
+    /^provisioner\/image\/(apt-sources|blockmap|cyclonedx|grub|layout|loader|lock|stanza|tar)\.ts$/,
+    /^provisioner\/image\/(raspi|sshsig)\.ts$/,
   ];
   const io = /^(node:)?(fs|net|http|https|child_process|sqlite|dgram|tls)(\/|$)|^zx$|^ssh2$/;
   for (const rule of pure) {
