@@ -20,6 +20,7 @@ export interface Builder {
 export function ownBuilder(at: string): Builder {
   mkdirSync(at, { recursive: true });
   const dir = mkdtempSync(join(at, 'kit-images-'));
+  chmodSync(dir, 0o755); // The other builder reads what is put there.
   const run = (words: readonly string[]) =>
     execFileSync(process.execPath, [kit, '--json', ...words], {
       cwd: dir,

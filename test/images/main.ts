@@ -7,10 +7,13 @@
 //
 // The images stay in --out (default built/), for `npm run test:boot`.
 
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { otherBuilder, ownBuilder, type Builder } from './builder.ts';
 import { spoilFile } from './spoil.ts';
@@ -26,7 +29,7 @@ if (process.getuid?.() !== 0) {
   console.error('error[not-root]: this test builds as two users; run it as root.');
   process.exit(2);
 }
-const names = positionals.length > 0 ? positionals : ['snac', 'freedombox'];
+const names = positionals.length > 0 ? positionals : ['snac', 'freedombox', 'yunohost'];
 const { arch } = values;
 const out = resolve(values.out);
 mkdirSync(out, { recursive: true });
@@ -34,27 +37,42 @@ let failed = 0;
 let passed = 0;
 const first = ownBuilder(tmpdir());
 const second = otherBuilder('/dev/shm');
+// YunoHost's own repository is beyond our reach: a stand-in serves packages of the same names.
+const yunohost = names.includes('yunohost') ? await serveYunohost() : undefined;
 try {
   for (const name of names) testImage(name);
   testVerify(names[0]);
 } finally {
+  yunohost?.stop();
   first.remove();
   second.remove();
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
 
+async function serveYunohost(): Promise<{ folders: string; stop(): void }> {
+  const script = fileURLToPath(new URL('../helpers/serve-yunohost.ts', import.meta.url));
+  const words = [script, join(first.dir, 'yunohost')];
+  const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  for await (const folders of createInterface({ input: child.stdout })) {
+    return { folders, stop: () => child.stdin.end() };
+  }
+  throw new Error('the stand-in of YunoHost’s repository ended before it served');
+}
+
 function testImage(name: string): void {
   const stem = `${name}-${arch}`;
+  const which = [name, '--arch', arch];
+  if (name === 'yunohost' && yunohost) which.push('--folders', yunohost.folders);
   console.log(`${stem}: once, here`);
-  first.kit(['image', 'build', name, '--arch', arch, '--out', out]);
+  first.kit(['image', 'build', ...which, '--out', out]);
   const lock = join(second.dir, 'lock');
   cpSync(join(out, `${stem}.packages.lock`), lock);
   const packages = join(second.dir, 'packages.tar');
-  first.kit(['image', 'export', name, packages, '--arch', arch, '--lock', lock]);
+  first.kit(['image', 'export', ...which, packages, '--lock', lock]);
   console.log(`${stem}: again, by another user, on another file system, offline`);
   second.kit(['image', 'import', packages]);
-  second.kit(['image', 'build', name, '--arch', arch, '--lock', lock, '--out', 'out']);
+  second.kit(['image', 'build', ...which, '--lock', lock, '--out', 'out']);
   // The log tells of times, and so do the sums that count it in.
   for (const ending of ['img.zst', 'json', 'bmap', 'cdx.json', 'packages.lock']) {
     const files = [out, join(second.dir, 'out')].map((dir) => join(dir, `${stem}.${ending}`));
