@@ -11,8 +11,8 @@ const ROOT = new URL('../', import.meta.url);
 const STAMP = new URL('node_modules/.set-up', ROOT);
 
 /**
- * Brings the machine to where `purpose` ("start", "test", "root", "boot") can run.
- * @param {'start' | 'test' | 'root' | 'boot' | undefined} purpose undefined: what every command needs
+ * Brings the machine to where a purpose of needs.json ("start", "test" …) can be served.
+ * @param {string | undefined} purpose undefined: what every command needs
  * @returns {Promise<number>} 0 ready, 1 an installation failed, 2 the user must install something
  */
 export async function setUp(purpose) {
