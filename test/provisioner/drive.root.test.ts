@@ -115,6 +115,24 @@ test.serial(
   failsAlone('drive-full'),
 );
 
+const realBytes = driveBytes / 2;
+
+test.serial(
+  'a drive that drops what goes beyond its real size',
+  withFault,
+  { write: `if [ $4 -ge ${realBytes} ]; then cat >/dev/null; else ${soundWrite}; fi` },
+  failsAlone('drive-smaller-than-it-says'),
+);
+
+const wrapped = `set -- "$1" "$2" "$3" $(($4 % ${realBytes}))`;
+
+test.serial(
+  'a drive that begins anew beyond its real size',
+  withFault,
+  { read: `${wrapped}; ${soundRead}`, write: `${wrapped}; ${soundWrite}` },
+  failsAlone('drive-smaller-than-it-says'),
+);
+
 const slow = { bytesPerSecond: mib };
 
 test.serial('a drive pulled out while it is written', withFault, slow, async (t, s) => {

@@ -1,4 +1,4 @@
-// `npm run speed [-- drives | images] [--repeat N]`: prints tables of ratios, ours to what people
+// `npm run speed [-- drives images --repeat N]`: prints tables of ratios, ours to what people
 // would use instead, and says for each that was wanted whether it is met. Progress goes to stderr.
 // Exits 1 when one is missed.
 
@@ -15,6 +15,9 @@ if (unknown.length > 0 || !Number.isInteger(repeats) || repeats < 1) {
   console.error(`usage: npm run speed [-- ${Object.keys(tables).join(' | ')}] [--repeat N]`);
   process.exit(2);
 }
+
+// What was attached or limited is let go as the process ends.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 let met = true;
 for (const [name, measure] of Object.entries(tables)) {
