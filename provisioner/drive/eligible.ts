@@ -80,8 +80,19 @@ function usesOf(device: BlockDevice, mounted: Set<string>): Refusal[] {
   ];
 }
 
+/** What lsblk calls a disk, and may call removable, though nobody can pull it out or boot from it. */
+const virtualKinds: [name: RegExp, reason: string][] = [
+  [/^zram\d+$/, 'it is compressed memory (zram)'],
+  [/^ram\d+$/, 'it is memory (a RAM disk)'],
+  [/^(nbd|rbd|drbd|ublkb)\d+$/, 'it is a disk that comes over the network or from a program'],
+  [/^(pmem|mtdblock)\d+$/, 'it is memory of this machine'],
+  [/^fd\d+$/, 'it is a floppy disk'],
+];
+
 function natureOf(device: BlockDevice): Refusal[] {
   const refusals: Refusal[] = [];
+  const kind = virtualKinds.find(([name]) => name.test(device.name));
+  if (kind !== undefined && device.type === 'disk') refusals.push(refuse('not-a-drive', kind[1]));
   if (device.type !== 'disk') {
     refusals.push(refuse('not-a-drive', `it is a ${device.type || 'thing of unknown kind'}`));
   }
@@ -114,12 +125,15 @@ function isSystem(point: string): boolean {
  * inactive member of an array is part of something even while nothing is mounted.
  */
 function isMember(part: BlockDevice, mounted: Set<string>): boolean {
-  if (part.uuid !== '' && mounted.has(volumeKey(part))) return true;
-  return ['zfs_member', 'linux_raid_member', 'LVM2_member', 'drbd'].includes(part.fileSystem);
+  return isPartOfMore(part) || (part.uuid !== '' && mounted.has(volumeKey(part)));
+}
+
+function isPartOfMore(part: BlockDevice): boolean {
+  return /_member$|^(drbd|bcache|ceph_bluestore|jbd)$/.test(part.fileSystem);
 }
 
 function volumeOf(part: BlockDevice): string {
-  return part.fileSystem.endsWith('_member') || part.fileSystem === 'drbd'
+  return isPartOfMore(part)
     ? `an array or volume group (${part.fileSystem})`
     : `a ${part.fileSystem} volume that is mounted`;
 }
