@@ -89,8 +89,10 @@ export async function writeDrive(job: WriteJob): Promise<WriteOutcome> {
 
 /** What is known of the drive while it is written. */
 interface Draft {
-  /** The image's body before this offset is on the drive. */
+  /** The image's body before this offset is on the drive for sure, and the drive's page says so. */
   durableBytes: number;
+  /** This far it was handed to the drive. */
+  handedBytes: number;
   resumedAtBytes: number;
   /** All that is mapped of the body. */
   bodyBytes: number;
@@ -109,7 +111,7 @@ async function lookAtDrive(job: WriteJob): Promise<Draft> {
   const body = bodyOf(source);
   const draft: Draft = {
     ...{ durableBytes: 0, resumedAtBytes: 0, bodyBytes: sumBytes(body), hadKitEsp: false },
-    ...{ writtenBytes: 0, closing: false, capacity: undefined },
+    ...{ handedBytes: 0, writtenBytes: 0, closing: false, capacity: undefined },
   };
   if (kind === 'block') draft.capacity = createCapacityProof(medium, manifest, random(32));
   // A file of another size is begun anew.
@@ -178,6 +180,7 @@ async function writeBody(job: WriteJob, draft: Draft): Promise<void> {
       await saveProgress(medium, page, progressOf(job, draft));
     },
   });
+  draft.handedBytes = source.image.manifest.sizeBytes;
   draft.writtenBytes += sumBytes(extents);
 }
 
@@ -215,8 +218,12 @@ async function writeEsp(
 
 async function flushAll(job: WriteJob, draft: Draft): Promise<void> {
   tell(job, draft, { phase: 'flush', doneBytes: 0, totalBytes: 0 });
+  await makeDurable(job, draft);
+}
+
+async function makeDurable(job: WriteJob, draft: Draft): Promise<void> {
   await flush(job.medium);
-  draft.durableBytes = job.source.image.manifest.sizeBytes;
+  draft.durableBytes = draft.handedBytes;
   await saveProgress(job.medium, laneMemory(job.medium, 0, pageBytes), progressOf(job, draft));
 }
 
@@ -245,7 +252,11 @@ const worthless = /^(drive-differs|drive-smaller-than-it-says|image-.*)$/;
 /** An unproven drive must not boot; what was saved of it stays if it may be true. */
 async function leaveDead(job: WriteJob, draft: Draft, error: unknown): Promise<void> {
   const isWorthless = error instanceof KitError && worthless.test(error.code);
-  if (!isWorthless && !draft.closing) return; // The edges are blank, and the progress is saved.
+  if (!isWorthless && !draft.closing) {
+    // The edges are blank; what is still to be saved is the body, once all of it was handed over.
+    if (draft.handedBytes > draft.durableBytes) await makeDurable(job, draft);
+    return;
+  }
   await blankEdges(job.medium, isWorthless ? undefined : progressOf(job, draft));
 }
 
