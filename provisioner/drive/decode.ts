@@ -3,16 +3,16 @@
 // as much as the manifest promises, and the decoders' memory is limited. Knows nothing of drives.
 
 import { spawn } from 'node:child_process';
-import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 
 import { KitError } from '../errors.ts';
 
-export type ImageKind = 'raw' | 'zst' | 'xz' | 'gz';
+export type PackedKind = 'zst' | 'xz' | 'gz';
+export type ImageKind = 'raw' | PackedKind;
 
-const chunkBytes = 1 << 20;
+const chunkBytes = 256 << 10;
 
 /**
  * Magic numbers: RFC 8878 § 3.1.1 (a Zstandard frame), the .xz format § 2.1.1.1, RFC 1952 § 2.3.1.
@@ -52,30 +52,38 @@ export class DecodeError extends Error {
 }
 
 /**
- * The raw image in order, in chunks that are valid for as long as they are held. Whoever stops
+ * The raw image in order, in chunks that are valid until the next is asked for. Whoever stops
  * listening ends the decoder.
  * @throws DecodeError; KitError `tool-missing` where the machine has no xz
  */
 export async function* decode(
   path: string,
-  kind: ImageKind,
+  kind: PackedKind,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const file = createReadStream(path, { highWaterMark: chunkBytes, signal });
-  try {
-    if (kind === 'raw') yield* file as AsyncIterable<Buffer>;
-    else if (kind === 'xz') yield* throughXz(file);
-    else yield* throughZlib(file, kind);
-  } finally {
-    file.destroy();
+  const chunks = kind === 'xz' ? throughXz(path, signal) : throughZlib(path, kind, signal);
+  for await (const chunk of chunks) {
+    yield chunk;
+    release(chunk);
   }
 }
 
-async function* throughZlib(file: Readable, kind: 'zst' | 'gz'): AsyncGenerator<Buffer> {
+/** Gives memory back at once: left to the collector, some 70 MB of it would pile up. */
+function release({ buffer, byteOffset, byteLength }: Buffer): void {
+  // The decoder goes on filling a buffer of which this was only the beginning; small ones are shared.
+  if (byteOffset + byteLength < buffer.byteLength || buffer.byteLength <= Buffer.poolSize) return;
+  (buffer as ArrayBuffer).transfer(0);
+}
+
+async function* throughZlib(
+  path: string,
+  kind: 'zst' | 'gz',
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
   const options = { chunkSize: chunkBytes };
   const decoder = kind === 'zst' ? createZstdDecompress(options) : createGunzip(options);
-  file.on('error', (error) => decoder.destroy(error));
-  file.pipe(decoder);
+  // What goes wrong with feeding ends the decoder, and is met there.
+  const feeding = feed(path, decoder, signal).catch((error: Error) => decoder.destroy(error));
   try {
     yield* decoder as AsyncIterable<Buffer>;
   } catch (error) {
@@ -84,6 +92,27 @@ async function* throughZlib(file: Readable, kind: 'zst' | 'gz'): AsyncGenerator<
     throw new DecodeError(code === 'Z_BUF_ERROR' ? 'truncated' : 'damaged', error);
   } finally {
     decoder.destroy();
+    await feeding;
+  }
+}
+
+/** Through one buffer, which is free again when the decoder has taken it. */
+async function feed(path: string, decoder: Writable, signal?: AbortSignal): Promise<void> {
+  const buffer = Buffer.alloc(chunkBytes);
+  const closed = new Promise<void>((resolve) => decoder.once('close', resolve));
+  const file = await open(path, 'r');
+  try {
+    while (!decoder.destroyed) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return void decoder.end();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      // Its failure is the decoder's, which tells it to whoever listens.
+      decoder.write(buffer.subarray(0, bytesRead), () => resolve());
+      await Promise.race([promise, closed]);
+    }
+  } finally {
+    await file.close();
   }
 }
 
@@ -91,7 +120,7 @@ async function* throughZlib(file: Readable, kind: 'zst' | 'gz'): AsyncGenerator<
 const xzMemory = '--memlimit-decompress=128MiB';
 
 /** By xz-utils' own program: a process of its own, whose memory and crashes are not ours. */
-async function* throughXz(file: Readable): AsyncGenerator<Buffer> {
+async function* throughXz(path: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const xz = spawn('xz', ['--decompress', '--stdout', '--quiet', xzMemory], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
@@ -103,14 +132,15 @@ async function* throughXz(file: Readable): AsyncGenerator<Buffer> {
   ended.promise.catch(() => {}); // Met below, after the output has ended.
   xz.stderr.on('data', (bytes: Buffer) => (words += bytes.toString('utf8').slice(0, 1000)));
   xz.stdin.on('error', () => {}); // It ended before it had read everything: its status says why.
-  file.on('error', (error) => xz.stdout.destroy(error));
-  file.pipe(xz.stdin);
+  const feeding = feed(path, xz.stdin, signal).catch((error: Error) => xz.stdout.destroy(error));
   try {
     yield* xz.stdout as AsyncIterable<Buffer>;
     if ((await ended.promise) === 0) return;
     throw new DecodeError(/end of input/.test(words) ? 'truncated' : 'damaged', words.trim());
   } finally {
     xz.kill('SIGKILL');
+    xz.stdin.destroy();
+    await feeding;
   }
 }
 

@@ -2,8 +2,7 @@
 // can be had quickly. Unpacking it is source.ts's. Writes nothing.
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 
 import { KitError } from '../errors.ts';
 import { decode, DecodeError, kindOf, type ImageKind } from './decode.ts';
@@ -56,21 +55,33 @@ async function refuseOtherSize(image: Image): Promise<void> {
 
 async function refuseOtherFile(image: Image): Promise<void> {
   const wanted = image.manifest.zstSha256;
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(image.path, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk);
-  }
-  const found = hash.digest('hex');
+  const found = await hashFile(image.path);
   if (found === wanted) return;
   // A file cut short is the commonest wrong one, and needs another cure than a wrong one.
   if (await isCutShort(image)) throw wrongImage(image, cutShort(image.kind));
   throw wrongImage(image, { code: 'image-wrong-hash', expected: `SHA-256 ${wanted}`, got: found });
 }
 
-async function isCutShort({ path, kind, manifest }: Image): Promise<boolean> {
+/** Through one buffer: a stream would leave hundreds of megabytes behind for the collector. */
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(1 << 20);
+  const file = await open(path, 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function isCutShort({ path, manifest }: Image): Promise<boolean> {
   let sizeBytes = 0;
   try {
-    for await (const chunk of decode(path, kind)) {
+    for await (const chunk of decode(path, 'zst')) {
       sizeBytes += chunk.length;
       if (sizeBytes > manifest.sizeBytes) break; // Whatever it is, it is not cut.
     }

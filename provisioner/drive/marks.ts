@@ -1,6 +1,6 @@
 // Marks that find a drive which is smaller than it says: where they stand, and what is in them.
 // Pure. A fake drive of R real bytes takes writes beyond R and either drops them, or puts them at
-// the address modulo R (Digirati's f3 names the two, and others, at https://fight-flash-fraud.readthedocs.io).
+// the address modulo R (https://fight-flash-fraud.readthedocs.io describes both).
 //
 //   0        image                    S                                                D
 //   │ head │ ███ ██████ mapped ██ ███ │      ▲        ▲        ▲        ▲       ▲     ▲│

@@ -9,8 +9,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import { KitError } from '../errors.ts';
-import { cutBlocks, sumBytes } from './blocks.ts';
-import { decode, DecodeError } from './decode.ts';
+import { blockBytes, cutBlocks, sumBytes } from './blocks.ts';
+import { decode, DecodeError, type PackedKind } from './decode.ts';
 import { cutShort, wrongImage, type Image } from './image.ts';
 import type { ImageManifest } from './manifest.ts';
 import { cutSegments, type Segment } from './segments.ts';
@@ -48,14 +48,16 @@ export function spoolFolder(env: NodeJS.ProcessEnv = process.env): string {
  */
 export async function openSource(image: Image, folder: string): Promise<ImageSource> {
   const segments = cutSegments(image.manifest);
-  const inPlace = image.kind === 'raw';
+  const { kind } = image;
+  const inPlace = kind === 'raw';
   const file = inPlace ? await open(image.path, 'r') : await openSpool(folder, image.manifest);
   const stop = new AbortController();
   const hashes = new SegmentHashes(image, segments);
   const front = createFront();
+  const { signal } = stop;
   const work = inPlace
-    ? proveInPlace(file, { segments, hashes, signal: stop.signal })
-    : unpack(file, { image, segments, hashes, front, signal: stop.signal });
+    ? proveInPlace(file, { segments, hashes, signal })
+    : unpack(file, kind, { image, segments, hashes, front, signal });
   if (inPlace) front.finish();
   const proven = work.then(
     () => {
@@ -102,12 +104,12 @@ interface Unpacking {
   signal: AbortSignal;
 }
 
-async function unpack(spool: FileHandle, job: Unpacking): Promise<void> {
+async function unpack(spool: FileHandle, kind: PackedKind, job: Unpacking): Promise<void> {
   const { image, segments, hashes, front } = job;
   const { sizeBytes } = image.manifest;
   let atBytes = 0;
   let current = 0;
-  for await (const chunk of decode(image.path, image.kind, job.signal)) {
+  for await (const chunk of decode(image.path, kind, job.signal)) {
     const end = atBytes + chunk.length;
     if (end > sizeBytes) throw wrongImage(image, oversize(sizeBytes));
     for (; current < segments.length && segments[current].offsetBytes < end; current++) {
@@ -137,10 +139,11 @@ async function proveInPlace(
   file: FileHandle,
   { segments, hashes, signal }: Pick<Unpacking, 'segments' | 'hashes' | 'signal'>,
 ): Promise<void> {
+  const memory = Buffer.alloc(blockBytes);
   for (const [index, segment] of segments.entries()) {
     for (const { offsetBytes, sizeBytes } of cutBlocks([segment])) {
       signal.throwIfAborted();
-      const piece = Buffer.allocUnsafe(sizeBytes);
+      const piece = memory.subarray(0, sizeBytes);
       await readAll(file, piece, offsetBytes);
       hashes.update(index, piece);
     }

@@ -14,7 +14,7 @@ import { createHash } from 'node:crypto';
 
 import type { RandomSource } from '../campaign/identity.ts';
 import { KitError } from '../errors.ts';
-import { blockBytes, cutBlocks, sumBytes } from './blocks.ts';
+import { cutBlocks, sumBytes } from './blocks.ts';
 import { writeBlocks, writeBlocksSaving } from './block-writer.ts';
 import { createCapacityProof, type CapacityProof } from './capacity.ts';
 import type { Clock } from './clock.ts';
@@ -184,15 +184,20 @@ async function writeBody(job: WriteJob, draft: Draft): Promise<void> {
   draft.writtenBytes += sumBytes(extents);
 }
 
+const espPieceBytes = 256 << 10;
+
 /** @returns what of the partition the drive must get */
 async function fillEsp({ source, identity }: WriteJob, draft: Draft, esp: Esp): Promise<Extent> {
   const { offsetBytes, sizeBytes } = source.image.manifest.esp;
   const mapped = source.segments.filter(({ place }) => place === 'esp');
-  const memory = Buffer.alloc(blockBytes);
-  for (const block of cutBlocks(mapped)) {
-    const bytes = memory.subarray(0, block.sizeBytes);
-    await source.read(bytes, block.offsetBytes);
-    await esp.put(bytes, block.offsetBytes - offsetBytes);
+  // Small, as the lanes' memory is at work with the body.
+  const memory = Buffer.alloc(espPieceBytes);
+  for (const part of mapped) {
+    for (let done = 0; done < part.sizeBytes; done += espPieceBytes) {
+      const bytes = memory.subarray(0, Math.min(espPieceBytes, part.sizeBytes - done));
+      await source.read(bytes, part.offsetBytes + done);
+      await esp.put(bytes, part.offsetBytes + done - offsetBytes);
+    }
   }
   await esp.inject(identity);
   return { offsetBytes, sizeBytes: draft.hadKitEsp ? sizeBytes : await esp.usedBytes() };
@@ -235,7 +240,8 @@ async function proofsOf({ source, medium }: WriteJob, esp: MappedRange): Promise
   const blankFrom = Math.max(source.image.manifest.sizeBytes, medium.sizeBytes - edgeBytes);
   const blank = { offsetBytes: blankFrom, sizeBytes: medium.sizeBytes - blankFrom };
   if (blank.sizeBytes === 0) return [esp, ...body];
-  const sha256 = createHash('sha256').update(Buffer.alloc(blank.sizeBytes)).digest('hex');
+  const zeros = laneMemory(medium, 0, blank.sizeBytes).fill(0);
+  const sha256 = createHash('sha256').update(zeros).digest('hex');
   return [esp, ...body, { ...blank, sha256 }];
 }
 
