@@ -5,8 +5,9 @@ import test from 'ava';
 import { Command } from 'commander';
 
 import { drivesDocument, drivesText, flashCommand } from '../../../provisioner/drive/command.ts';
-import { imagePath } from '../../../provisioner/drive/command.ts';
+import { imagePath, progressTo, resultText } from '../../../provisioner/drive/command.ts';
 import { judgeDrives } from '../../../provisioner/drive/eligible.ts';
+import type { FlashResult } from '../../../provisioner/drive/job.ts';
 import { parseLsblk } from '../../../provisioner/drive/lsblk.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { makeBench } from '../../helpers/bench.ts';
@@ -68,4 +69,33 @@ test('a campaign’s image lies where it is built to, or where one says', async 
   t.is(imagePath(campaign, { images: '/x' }), '/x/tiny-amd64.img.zst');
   t.is(imagePath(campaign, { image: '/y.img.zst', images: '/x' }), '/y.img.zst');
   remove();
+});
+
+test('a person hears that a drive goes on, is done, hangs, or is slow', (t) => {
+  const heard: string[] = [];
+  const tell = progressTo({
+    say() {},
+    event: ({ type, text }) => heard.push(`${type}: ${text}`),
+    result() {},
+  });
+  const about = { kit: 'alice', totalBytes: 1000, resumedAtBytes: 430 };
+  tell({ ...about, phase: 'write', doneBytes: 430 });
+  tell({ ...about, phase: 'write', doneBytes: 431 });
+  tell({ ...about, phase: 'stalled', doneBytes: 431, silentMs: 30_400 });
+  tell({ ...about, phase: 'write', doneBytes: 500 });
+  tell({ ...about, phase: 'done', doneBytes: 0, totalBytes: 0 });
+  t.deepEqual(heard, [
+    'flash: alice: resuming at 43 %',
+    'stalled: alice: the drive has not answered for 30 s; still waiting',
+    'flash: alice: writing 50 %',
+    'flash: alice: done',
+  ]);
+  const result: FlashResult = {
+    ...{ kit: 'alice', drive: '/dev/sdb', kind: 'block', serial: '', sizeBytes: 32e9 },
+    ...{ imageSha256: '', resumedAtBytes: 0, writtenBytes: 450e6, verifiedBytes: 450e6 },
+    ...{ readBack: 'direct', hostKeyFingerprint: '', writeSeconds: 150, verifySeconds: 30 },
+    slow: true,
+  };
+  t.regex(resultText(result), /is ready: 0\.5 GB written in 150\.0 s.*\n +SLOW: 3\.0 MB\/s/);
+  t.notRegex(resultText({ ...result, slow: false }), /SLOW/);
 });

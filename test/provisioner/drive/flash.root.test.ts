@@ -123,6 +123,60 @@ test.serial('another stick under the same name is spared', withSticks, async (t,
   t.true(readDevice(s.sticks[0]).equals(before));
 });
 
+test.serial('an identical stick without a serial number is another one', withSticks, async (t, s) => {
+  let swapped = false;
+  // What the kernel counts is all that differs.
+  const list = async () =>
+    (await s.deps.listBlockDevices()).map((device) => ({
+      ...{ ...device, serial: '' },
+      diskSequence: swapped ? `${Number(device.diskSequence) + 1}` : device.diskSequence,
+    }));
+  const confirm = async () => {
+    swapped = true;
+  };
+  const before = readDevice(s.sticks[0]);
+  const job = { kit: findKit(s.campaign, 'alice'), drive: s.sticks[0].path };
+  const flashing = flashKits([job], { ...s.deps, listBlockDevices: list, confirm });
+  const error = await t.throwsAsync(flashing, { instanceOf: KitError });
+  t.is(error.code, 'drive-changed');
+  t.true(swapped);
+  t.true(readDevice(s.sticks[0]).equals(before));
+  const now = (await listBlockDevices()).find(({ path }) => path === s.sticks[0].path)!;
+  t.regex(now.diskSequence, /^\d+$/, 'this kernel counts disks');
+});
+
+test.serial('another node under the same path is refused once it is open', withSticks, async (t, s) => {
+  // A path of our own, that leads to the second stick when the first was shown.
+  const path = join(s.dir, 'stick');
+  const list = async () =>
+    (await s.deps.listBlockDevices()).map((device) =>
+      device.path === s.sticks[0].path ? { ...device, path } : device,
+    );
+  const [major, minor] = (await listBlockDevices())
+    .find((device) => device.path === s.sticks[1].path)!
+    .majorMinor.split(':');
+  system('mknod', [path, 'b', major, minor]);
+  const before = readDevice(s.sticks[1]);
+  const job = { kit: findKit(s.campaign, 'alice'), drive: path };
+  const flashing = flashKits([job], { ...s.deps, listBlockDevices: list });
+  const error = await t.throwsAsync(flashing, { instanceOf: KitError });
+  t.is(error.code, 'drive-changed');
+  t.regex(error.got!, new RegExp(`${major}:${minor}`));
+  t.true(readDevice(s.sticks[1]).equals(before));
+});
+
+test.serial('a stick under a loop device is in use, which only sysfs tells', withSticks, async (t, s) => {
+  const { path } = s.sticks[0];
+  const upper = system('losetup', ['--find', '--show', path]).trim();
+  try {
+    const job = { kit: findKit(s.campaign, 'alice'), drive: path };
+    const error = await t.throwsAsync(flashKits([job], s.deps), { instanceOf: KitError });
+    t.is(error.code, 'drive-in-use');
+  } finally {
+    system('losetup', ['--detach', upper]);
+  }
+});
+
 test.serial('a stick that loses bytes is found out, and cannot boot', withSticks, async (t, s) => {
   let spoiled = false;
   const onProgress: FlashDeps['onProgress'] = ({ phase }) => {
