@@ -95,7 +95,9 @@ function outsideEsp(drive: Buffer): Buffer<ArrayBuffer> {
 }
 
 async function spawned(args: string[]): Promise<{ signal: string | null; stdout: string }> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // A hundred processes that start alike: what they compile is kept for the next.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'kit-kill-compiled') };
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
   let stdout = '';
   child.stdout.on('data', (bytes: Buffer) => (stdout += bytes));
   const [, signal] = (await once(child, 'close')) as [number | null, string | null];
