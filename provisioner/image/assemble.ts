@@ -84,9 +84,11 @@ async function writeBiosLoader({ tools, workDir, raw }: AssemblyJob, biosBoot: E
 async function writeEsp(job: AssemblyJob, esp: Extent): Promise<void> {
   const { ids, tools, raw } = job;
   const offsetSectors = String(esp.offsetBytes / SECTOR);
-  const formatting = ['--invariant', '-F', '32', '-S', '512', '-s', '1', '-n', 'KIT-ESP'];
+  // FAT32 has 65,525 clusters or more (fatgen103, "FAT type"): small ones on a small partition.
+  const clusterSectors = esp.sizeBytes >= 256 * MIB ? '4' : '1';
+  const formatting = ['--invariant', '-F', '32', '-S', '512', '-s', clusterSectors];
   await tools.run('sbin/mkfs.fat', [
-    ...formatting,
+    ...[...formatting, '-n', 'KIT-ESP'],
     ...['-i', ids.espVolume, '-h', offsetSectors, '--offset', offsetSectors],
     raw,
     String(esp.sizeBytes / 1024),

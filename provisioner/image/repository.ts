@@ -18,7 +18,7 @@ import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Archives } from './package-cache.ts';
 import { run } from './run.ts';
-import { splitStanzas } from './stanza.ts';
+import { field, splitStanzas } from './stanza.ts';
 
 export interface Repository {
   uri: string;
@@ -94,8 +94,18 @@ export async function readStanzas(archives: Archives): Promise<string> {
     for (const [index, [sha256, path]] of batch.entries()) {
       const { size } = await stat(path);
       const added = `Filename: pool/${basename(path)}\nSize: ${size}\nSHA256: ${sha256}\n`;
-      parts.push(`${controls[index].trimEnd()}\n${added}`);
+      parts.push(`${indexed(controls[index])}\n${added}`);
     }
   }
   return parts.join('\n');
+}
+
+/**
+ * A repository may call a package essential so that nobody removes it (YunoHost's does); mmdebstrap
+ * would unpack it before the machine that it is set up on stands. Debian's own are required too.
+ */
+function indexed(control: string): string {
+  const text = control.trimEnd();
+  if (field(text, 'Priority') === 'required') return text;
+  return text.replace(/^Essential: yes\n/m, '');
 }

@@ -10,10 +10,13 @@ import type { Recipe, Tree } from './tree.ts';
 /** Trees kept beyond the newest are a few hundred MB each: four serve two images. */
 const KEPT_TREES = 4;
 
+/** Raised when trees come to be made in another way that no recipe tells. */
+const MAKING = 2;
+
 /** The key of a tree: what it is made of and how, and what is laid over it. */
 export function treeKey(recipe: Recipe, overlayTar: Uint8Array): string {
   const overlay = createHash('sha256').update(overlayTar).digest('hex');
-  return createHash('sha256').update(JSON.stringify({ recipe, overlay })).digest('hex');
+  return createHash('sha256').update(JSON.stringify({ making: MAKING, recipe, overlay })).digest('hex');
 }
 
 /** The tree of that key in `workDir`, if the cache has it. */

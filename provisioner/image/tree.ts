@@ -64,7 +64,10 @@ export function rootRecipe({ settings, arch, packages }: ImageFolder, lock: Lock
       // What differs from build to build and is made again where it is needed.
       'rm -rf "$1"/var/lib/systemd/random-seed "$1"/var/cache/debconf/*-old',
       'find "$1"/var/log -type f -delete',
+      'rm -f "$1"/var/cache/apt/*.bin',
       ...settings.remove_paths.map((pattern) => `rm -rf "$1"${pattern}`),
+      // Names by hash of certificates that were removed.
+      'find "$1"/etc/ssl/certs -xtype l -delete',
       `chroot "$1" dpkg-query -W -f '\${Package} \${Version} \${Architecture}\\n' ` +
         `> "$1"${installedFile}`,
     ],
@@ -99,7 +102,11 @@ function readInstalled(line: string): { name: string; version: string; arch: str
  * Root's mmdebstrap mounts /proc, /sys and /dev in the tree. In namespaces of its own, mounts and
  * processes go with it, however it ends; under unshare it makes such namespaces itself.
  */
-const rootNamespaces = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+const rootNamespaces = [
+  ...['unshare', '--mount', '--pid', '--uts', '--fork', '--kill-child', '--mount-proc'],
+  // Packages write the machine's name into what they make; here it is nobody's.
+  ...['sh', '-c', 'hostname commons-kit && exec "$@"', 'sh'],
+];
 
 async function bootstrap(job: TreeJob, uri: string, tar: string): Promise<void> {
   const { recipe, workDir, onLine: onErrorLine, signal } = job;
@@ -128,10 +135,18 @@ async function bootstrap(job: TreeJob, uri: string, tar: string): Promise<void> 
   await run(argv, { name: 'mmdebstrap', env, onErrorLine, signal, endWith });
 }
 
+/** What an image's tree answers to packages that would ask: debconf-set-selections(1). */
+const presetAnswers =
+  'file=/usr/lib/commons-kit/debconf-selections; ' +
+  'if [ -e "$1$file" ]; then chroot "$1" debconf-set-selections "$file"; fi';
+
 function hookOptions({ hooks }: Recipe, workDir: string): string[] {
   const quoted = (path: string) => `'${path.replaceAll("'", `'\\''`)}'`;
   return [
+    // Under unshare mmdebstrap makes these namespaces itself, and only its hooks are inside.
+    ...(process.getuid?.() === 0 ? [] : ['--setup-hook=hostname commons-kit']),
     `--essential-hook=tar-in ${quoted(join(workDir, 'overlay.tar'))} /`,
+    `--essential-hook=${presetAnswers}`,
     ...hooks.map((hook) => `--customize-hook=${hook}`),
     `--customize-hook=copy-out ${installedFile} ${quoted(workDir)}`,
     `--customize-hook=rm "$1"${installedFile}`,

@@ -29,7 +29,7 @@ export function ownBuilder(at: string): Builder {
     });
   return {
     dir,
-    kit: (words) => JSON.parse(run(words).toString()),
+    kit: (words) => documentOf(() => run(words)),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
@@ -66,12 +66,21 @@ export function otherBuilder(at: string, name = 'kit-builder'): Builder {
   };
   return {
     dir,
-    kit: (words) => JSON.parse(run(words).toString()),
+    kit: (words) => documentOf(() => run(words)),
     remove() {
       rmSync(dir, { recursive: true, force: true });
       removeAccount(name);
     },
   };
+}
+
+/** What the command printed; a failed one's document, which tells the error, is the message. */
+function documentOf(run: () => Buffer): unknown {
+  try {
+    return JSON.parse(run().toString());
+  } catch (error) {
+    throw new Error(String((error as { stdout?: Buffer }).stdout ?? error), { cause: error });
+  }
 }
 
 function removeAccount(name: string): void {

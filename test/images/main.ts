@@ -101,7 +101,7 @@ function testVerify(name: string): void {
   try {
     verify(first, copy);
   } catch (error) {
-    said = String((error as { stdout?: Buffer }).stdout ?? error);
+    said = String(error);
   }
   tell(said.includes('image-differs') && said.includes(`${path} (content)`), `${path} is named`);
   console.log(`${stem}: as it was built, verified`);
