@@ -1,8 +1,9 @@
-// `kit`: the command line of the bench. This file gathers the commands and turns whatever they
+// `kit`: the command line of the bench. This file runs the commands and turns whatever they
 // throw into words and an exit status (0 done, 1 failed, 2 usage). What a command does stands in
 // its own folder.
 
 import { Command, CommanderError } from 'commander';
+import { loadCommands } from './commands.ts';
 import { describeError, KitError, refusalOfSystem } from './errors.ts';
 import { printable } from './terminal.ts';
 
@@ -13,29 +14,13 @@ const program = new Command('kit')
   .option('--campaign <FILE>', 'the campaign', 'campaign.toml')
   .option('--identity <FILE>', "the volunteer's key");
 
-for (const command of await commands()) program.addCommand(command);
+for (const command of await loadCommands(process.argv.slice(2))) program.addCommand(command);
 failByException(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
-}
-
-/** The commands in the order in which a kit is made. */
-async function commands(): Promise<Command[]> {
-  const areas = await Promise.all([
-    import('./campaign/command.ts'),
-    import('./image/command.ts'),
-    import('./drive/command.ts'),
-    import('./node/command.ts'),
-    import('./meter/command.ts'),
-    import('./check/command.ts'),
-    import('./label/command.ts'),
-    import('./make/command.ts'),
-    import('./try/command.ts'),
-  ]);
-  return areas.flatMap((area) => area.commands());
 }
 
 /** Makes a command, and those below it, throw what is wrong with the command line. */

@@ -47,8 +47,11 @@ export interface BuildImageOptions {
   lockFile?: string;
   /** The same, of the lock in the image's folder. */
   frozen?: boolean;
-  /** Who vouches for the image; without one its sums stay unsigned. */
-  signer?: SshSigner;
+  /**
+   * Who vouches for the image; without one its sums stay unsigned. Asked once the image is known and
+   * the means are there: a key may have to be made.
+   */
+  signer?: () => Promise<SshSigner>;
   /** Ends the build. */
   signal?: AbortSignal;
 }
@@ -88,9 +91,12 @@ export async function buildImage(
   const outDir = resolve(options.outDir);
   const workDir = await openWorkDir(outDir, `${folder.name}-${folder.arch}`);
   try {
+    await requireMeans(folder.arch);
+    const signer = await options.signer?.();
     const build = await prepare(folder, workDir, options, event);
     const root = await rootTree(build);
-    const built = await buildFrom(build, root, { ...options, outDir });
+    const { keepRootTar } = options;
+    const built = await buildFrom(build, root, { keepRootTar, outDir, signer });
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
     return { ...built, seconds };
   } finally {
@@ -98,7 +104,7 @@ export async function buildImage(
   }
 }
 
-/** Preflight, and all that the build depends on besides the image's folder. */
+/** All that the build depends on besides the image's folder. */
 async function prepare(
   folder: ImageFolder,
   workDir: string,
@@ -106,7 +112,6 @@ async function prepare(
   event: Output['event'],
 ): Promise<Build> {
   const benchArch = requireBenchArch();
-  await requireMeans(folder.arch);
   const { signal } = options;
   const log = logTo(imagePaths(workDir, folder).log);
   const report = (text: string) => {
@@ -218,10 +223,16 @@ function archivesOf({ lock, archives }: Build, roles: readonly Role[]): Archives
   return new Map(hashes.map((sha256) => [sha256, archives.get(sha256) as string]));
 }
 
+interface Outcome {
+  outDir: string;
+  keepRootTar: boolean | undefined;
+  signer: SshSigner | undefined;
+}
+
 async function buildFrom(
   build: Build,
   root: Tree,
-  { outDir, keepRootTar, signer }: Pick<BuildImageOptions, 'outDir' | 'keepRootTar' | 'signer'>,
+  { outDir, keepRootTar, signer }: Outcome,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
   const { folder, ids, lock, workDir, report, log, signal } = build;
   signal?.throwIfAborted();

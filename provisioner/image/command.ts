@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { identityPath, openIdentity } from '../campaign/identity.ts';
+import { identityPath, openIdentity, type VolunteerIdentity } from '../campaign/identity.ts';
 import { sshEd25519Blob } from '../campaign/ssh-key.ts';
 import { KitError } from '../errors.ts';
 import { createOutput } from '../terminal.ts';
@@ -63,13 +63,16 @@ function buildCommand(): Command {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
       const { frozen, lock: lockFile, rootTar: keepRootTar } = options;
-      const random = randomBytes;
-      const signer = await openIdentity(identityPath(options.identity, process.env), { random });
+      const signer = () => ownIdentity(options);
       const where = located(name, this.optsWithGlobals<ImageOptions>());
       const job = { ...where, frozen, lockFile, keepRootTar, signer };
       const built = await buildImage(job, (event) => output.event(event));
       output.result(built, summary(built));
     });
+}
+
+function ownIdentity({ identity }: { identity?: string }): Promise<VolunteerIdentity> {
+  return openIdentity(identityPath(identity, process.env), { random: randomBytes });
 }
 
 function summary(built: BuiltImage): string {
@@ -113,8 +116,7 @@ function signerCommand(): Command {
     .option('--name <name>', 'how others know you', userInfo().username)
     .action(async function (this: Command) {
       const options = this.optsWithGlobals();
-      const random = randomBytes;
-      const { publicKey } = await openIdentity(identityPath(options.identity, process.env), { random });
+      const { publicKey } = await ownIdentity(options);
       const { name } = options;
       const key = `ssh-ed25519 ${sshEd25519Blob(publicKey).toString('base64')}`;
       const allowed = allowedSignerLine({ name, publicKey });

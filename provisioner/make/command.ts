@@ -95,8 +95,9 @@ function imageStep({ campaign, identity }: Workbench, { options, output }: Means
     isDone: async () => (existsSync(manifestPath(image)) ? `there: ${image}` : undefined),
     async run() {
       const outDir = dirname(resolve(image));
-      const job = { name: campaign.image, arch: campaign.arch, outDir, signer: identity };
-      await buildImage(job, (event) => output.event(event));
+      const job = { name: campaign.image, arch: campaign.arch, outDir };
+      const signer = async () => identity;
+      await buildImage({ ...job, signer }, (event) => output.event(event));
     },
   };
 }
