@@ -22,7 +22,9 @@ export async function joinWifi(ask: Ask, { kit, secrets }: FlashedKit): Promise<
   const { wifi } = kit.network;
   const passphrase = secrets.kit.wifi?.passphrase;
   assert.ok(wifi && passphrase);
-  await ask(`mkdir -p /run/router && modprobe mac80211_hwsim radios=2 && ls /sys/class/ieee80211`);
+  // It would take both radios for its own.
+  await ask('if [ -e /usr/libexec/iwd ]; then systemctl stop iwd; fi');
+  await ask('mkdir -p /root/router && modprobe mac80211_hwsim radios=2 && udevadm settle');
   for (const file of [program, ...librariesOf(program)]) await carry(ask, file);
   await ask(routerScript({ ssid: wifi.ssid, passphrase, country: wifi.country }));
   const joined = await ask(joinedScript);
@@ -62,7 +64,7 @@ function librariesOf(file: string): string[] {
 
 async function carry(ask: Ask, file: string): Promise<void> {
   const lines = readFileSync(file).toString('base64').match(/.{1,76}/g) ?? [];
-  const there = `/run/router/${basename(file)}`;
+  const there = `/root/router/${basename(file)}`;
   await ask(`base64 -d > ${there} <<'END'\n${lines.join('\n')}\nEND\nchmod 755 ${there}`);
 }
 
@@ -70,7 +72,7 @@ async function carry(ask: Ask, file: string): Promise<void> {
 function routerScript(home: { ssid: string; passphrase: string; country: string }): string {
   return `set -e
 phy=$(basename "$(readlink -f /sys/class/net/wlan1/phy80211)")
-mkdir -p /run/systemd/network /run/systemd/system/iwd.service.d
+mkdir -p /run/systemd/network
 cat > /run/systemd/network/05-router.network <<END
 [Match]
 Name=wlan1
@@ -81,16 +83,25 @@ ConfigureWithoutCarrier=yes
 [DHCPServer]
 EmitDNS=no
 END
-cat > /run/systemd/system/iwd.service.d/router.conf <<END
+if [ -e /usr/lib/systemd/system/NetworkManager.service ]; then
+  printf '[Match]\\nName=wlan0 en* eth*\\n[Link]\\nUnmanaged=yes\\n' > /run/systemd/network/06-others.network
+  nmcli device set wlan1 managed no
+  systemctl start systemd-networkd
+  # The router's own doors are no part of this.
+  systemctl stop firewalld 2>/dev/null || true
+else
+  mkdir -p /run/systemd/system/iwd.service.d
+  cat > /run/systemd/system/iwd.service.d/router.conf <<END
 [Service]
 ExecStart=
 ExecStart=/usr/libexec/iwd --nophys $phy
 END
-systemctl daemon-reload
-systemctl stop iwd
-networkctl reload
+  systemctl daemon-reload
+  systemctl start iwd
+  networkctl reload
+fi
 ip link set wlan1 down
-cat > /run/router/hostapd.conf <<'END'
+cat > /root/router/hostapd.conf <<'END'
 interface=wlan1
 driver=nl80211
 country_code=${home.country}
@@ -103,10 +114,8 @@ wpa_key_mgmt=WPA-PSK
 rsn_pairwise=CCMP
 wpa_passphrase=${home.passphrase}
 END
-LD_LIBRARY_PATH=/run/router /run/router/hostapd -B -f /run/router/hostapd.log /run/router/hostapd.conf ||
-  { cat /run/router/hostapd.log; exit 1; }
-systemctl start iwd
-`;
+LD_LIBRARY_PATH=/root/router /root/router/hostapd -B -f /root/router/hostapd.log /root/router/hostapd.conf ||
+  { cat /root/router/hostapd.log; exit 1; }`;
 }
 
 /** iwd scans, joins, asks for an address: some seconds, emulated a minute. */
@@ -117,8 +126,8 @@ const joinedScript = `for second in $(seq 120); do
 done
 iw dev wlan0 link
 if [ -z "$address" ]; then
-  journalctl -b -u iwd -u systemd-networkd --no-pager | tail -30
-  cat /run/router/hostapd.log
+  journalctl -b -u iwd -u NetworkManager -u systemd-networkd --no-pager | tail -30
+  cat /root/router/hostapd.log
   exit 1
 fi
 echo "ADDRESS $address"`;
