@@ -9,14 +9,19 @@ import { join } from 'node:path';
 
 import { bmapXml, mergeRanges, type BlockRange } from '../../provisioner/image/blockmap.ts';
 import { compress } from '../../provisioner/image/compress.ts';
-import { BLOCK, MIB } from '../../provisioner/image/layout.ts';
+import { BLOCK, MIB, type Extent } from '../../provisioner/image/layout.ts';
 import { fillSeeded } from '../helpers/tiny-image.ts';
 
-const sizeBytes = 835 * MIB;
+/** How much there is to write, and in how many pieces. */
+export interface Shape {
+  sizeBytes: number;
+  rootMappedBytes: number;
+  rootRanges: number;
+}
+
+/** A Debian node's. */
+const debian: Shape = { sizeBytes: 835 * MIB, rootMappedBytes: 424 * MIB, rootRanges: 400 };
 const esp = { offsetBytes: 2 * MIB, sizeBytes: 64 * MIB };
-const root = { offsetBytes: 66 * MIB, sizeBytes: sizeBytes - 67 * MIB };
-const rootRanges = 400;
-const rootMappedBytes = 424 * MIB;
 /** shim and GRUB, as large as Debian's. */
 const bootFiles = { BOOTX64: 950_272, mmx64: 856_064, grubx64: 2_650_112 };
 
@@ -31,17 +36,19 @@ export interface SpeedImage {
 }
 
 /** Makes it in `folder`; takes some ten seconds. */
-export async function makeSpeedImage(folder: string): Promise<SpeedImage> {
+export async function makeSpeedImage(folder: string, shape = debian): Promise<SpeedImage> {
+  const { sizeBytes } = shape;
+  const root = { offsetBytes: 66 * MIB, sizeBytes: sizeBytes - 67 * MIB };
   const raw = join(folder, 'speed-amd64.img');
   const zst = `${raw}.zst`;
   await writeFile(raw, '');
   await truncate(raw, sizeBytes);
-  run('sfdisk', ['-q', raw], gptScript);
+  run('sfdisk', ['-q', raw], gptScript(root));
   const text = wordPool();
   await using file = await open(raw, 'r+');
   await fill(file, { offsetBytes: MIB, sizeBytes: 100 * 1024 }, text);
   const espLast = await writeEsp(file, raw);
-  const mappedRoot = scatter(root.sizeBytes / BLOCK, rootMappedBytes / BLOCK);
+  const mappedRoot = scatter(root.sizeBytes / BLOCK, shape);
   const rootStart = root.offsetBytes / BLOCK;
   for (const [first, last] of mappedRoot) {
     const extent = { offsetBytes: (rootStart + first) * BLOCK, sizeBytes: (last - first + 1) * BLOCK };
@@ -67,7 +74,7 @@ export async function makeSpeedImage(folder: string): Promise<SpeedImage> {
 }
 
 /** As provisioner/image/layout.ts lays it out. */
-const gptScript = `label: gpt
+const gptScript = (root: Extent) => `label: gpt
 label-id: 11111111-2222-8333-8444-555555555555
 unit: sectors
 first-lba: 34
@@ -95,11 +102,12 @@ async function writeEsp(file: FileHandle, raw: string): Promise<number> {
   return esp.offsetBytes / BLOCK + last;
 }
 
-/** `mapped` of `blocks` blocks in a few large and many small ranges, with gaps like them. */
-function scatter(blocks: number, mapped: number): BlockRange[] {
+/** What is mapped of `blocks` blocks, in a few large and many small ranges, with gaps like them. */
+function scatter(blocks: number, { rootMappedBytes, rootRanges }: Shape): BlockRange[] {
   const random = numbers(7);
-  const sizes = split(mapped, random);
-  const gaps = split(blocks - mapped, random);
+  const mapped = rootMappedBytes / BLOCK;
+  const sizes = split(mapped, rootRanges, random);
+  const gaps = split(blocks - mapped, rootRanges, random);
   let next = 0;
   return sizes.map((size, at) => {
     const first = next;
@@ -108,11 +116,11 @@ function scatter(blocks: number, mapped: number): BlockRange[] {
   });
 }
 
-/** `total` as `rootRanges` whole numbers of one or more; their squares of logarithms spread wide. */
-function split(total: number, random: () => number): number[] {
-  const weights = Array.from({ length: rootRanges }, () => Math.log(1 - random()) ** 2);
+/** `total` as `count` whole numbers of one or more; squares of logarithms spread them wide. */
+function split(total: number, count: number, random: () => number): number[] {
+  const weights = Array.from({ length: count }, () => Math.log(1 - random()) ** 2);
   const sum = weights.reduce((a, b) => a + b);
-  const parts = weights.map((weight) => 1 + Math.floor((weight / sum) * (total - rootRanges)));
+  const parts = weights.map((weight) => 1 + Math.floor((weight / sum) * (total - count)));
   parts[0] += total - parts.reduce((a, b) => a + b);
   return parts;
 }
