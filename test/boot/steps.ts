@@ -9,7 +9,7 @@ import { bootFacts } from '../../provisioner/check/node-facts.ts';
 import { identityVersion } from '../../provisioner/drive/identity-files.ts';
 import { secretTraces } from '../../provisioner/drive/kit-secrets.ts';
 import { gatherFacts } from '../../provisioner/node/configure.ts';
-import { crashSteps, startRecord, type Recorded } from './crash-states.ts';
+import { crashSteps, lastWords, startRecord, type Recorded } from './crash-states.ts';
 import { linesOnEsp } from './drive.ts';
 import { measureIdle } from './idle.ts';
 import { connectPower } from './power.ts';
@@ -109,7 +109,7 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
         const log = await ask('cat /run/initramfs/fsck.log');
         assert.match(log, /kit-root: (clean|recovering journal)|recovering journal/);
         assert.match(await ask('findmnt -no OPTIONS /'), /errors=remount-ro/);
-        return log.split('\n').at(-1) ?? '';
+        return lastWords(log);
       },
     },
     ...(subject.firmware === 'secure-boot'
@@ -152,10 +152,12 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
         const log = await ask('cat /run/initramfs/fsck.log');
         assert.match(log, /contains a file system with errors, check forced/);
         await power.pullPlug();
-        return log.split('\n').at(-1) ?? '';
+        return lastWords(log);
       },
     },
-    ...crashSteps(subject, { power, kit, recorded: () => recorded! }),
+    ...(subject.states > 0
+      ? crashSteps(subject, { power, kit, recorded: () => recorded! })
+      : []),
   ];
   return { steps, end: () => power.pullPlug() };
 
