@@ -24,7 +24,7 @@ export interface FaultyDrive {
 
 /**
  * Shell lines of nbdkit's eval plugin (nbdkit-eval-plugin(1)): `$3` bytes at offset `$4`, data on
- * stdin or stdout. `$memory` is the file that stands for the drive's flash. By default a sound drive.
+ * stdin or stdout. `$memory` is the file that stands for its flash. By default a sound drive.
  */
 export interface Fault {
   read?: string;
@@ -46,7 +46,8 @@ let count = 0;
 /** A drive that claims `sizeBytes`. */
 export async function attachFaulty(folder: string, sizeBytes: number, fault: Fault = {}) {
   const name = `kit-faulty-${process.pid}-${count++}`;
-  const [file, socket, shown] = ['memory', 'socket', 'shown'].map((end) => join(folder, `${name}.${end}`));
+  const ends = ['memory', 'socket', 'shown'];
+  const [file, socket, shown] = ends.map((end) => join(folder, `${name}.${end}`));
   const path = `/dev/${name}`;
   for (const made of [file, shown]) writeFileSync(made, '');
   truncateSync(file, sizeBytes);
@@ -58,7 +59,8 @@ export async function attachFaulty(folder: string, sizeBytes: number, fault: Fau
     // nbdfuse lets go of the file when it is told to end; it cannot while the loop device holds it.
     for (const child of children.reverse()) await ended(child);
     // Of a server that was killed a dead mount stays behind.
-    if (readFileSync('/proc/mounts', 'utf8').includes(` ${shown} `)) system('umount', ['--lazy', shown]);
+    const isMounted = readFileSync('/proc/mounts', 'utf8').includes(` ${shown} `);
+    if (isMounted) system('umount', ['--lazy', shown]);
     for (const made of [file, socket, shown]) rmSync(made, { force: true });
   };
   try {
@@ -69,9 +71,8 @@ export async function attachFaulty(folder: string, sizeBytes: number, fault: Fau
     await until(() => statSync(shown).size === sizeBytes);
     // Past the page cache of the shown file: what is read back must come from the faulty memory.
     loop = system('losetup', ['--find', '--show', '--direct-io=on', shown]).trim();
-    const [major, minor] = system('lsblk', ['--nodeps', '--noheadings', '--output', 'MAJ:MIN', loop])
-      .trim()
-      .split(':');
+    const numbers = ['--nodeps', '--noheadings', '--output', 'MAJ:MIN', loop];
+    const [major, minor] = system('lsblk', numbers).trim().split(':');
     system('mknod', [path, 'b', major, minor]);
   } catch (error) {
     await detach();
@@ -87,8 +88,9 @@ export async function attachFaulty(folder: string, sizeBytes: number, fault: Fau
   return drive;
 }
 
-/** nbdkit's filter and plugin. Without a shell for each request where none is needed: it is slow. */
-function served(file: string, sizeBytes: number, { read, write, bytesPerSecond }: Fault): string[] {
+/** nbdkit's words. A shell for each request only where one is needed: it is slow. */
+function served(file: string, sizeBytes: number, fault: Fault): string[] {
+  const { read, write, bytesPerSecond } = fault;
   if (bytesPerSecond !== undefined) {
     return ['--filter=rate', 'file', file, `rate=${8 * bytesPerSecond}`];
   }
@@ -102,7 +104,9 @@ function served(file: string, sizeBytes: number, { read, write, bytesPerSecond }
 }
 
 /** This machine's disks, with these drives under their own nodes, dressed as USB sticks. */
-export async function listWithFaulty(drives: { path: string; loop: string }[]): Promise<BlockDevice[]> {
+export async function listWithFaulty(
+  drives: { path: string; loop: string }[],
+): Promise<BlockDevice[]> {
   return (await listBlockDevices()).map((device) => {
     const drive = drives.find(({ loop }) => loop === device.path);
     if (drive === undefined) return device;

@@ -18,7 +18,11 @@ export function canThrottle(): boolean {
 }
 
 /** In memory if there is room for what will be written, else in `folder`. */
-export function attachDrives(count: number, sizes: { driveBytes: number; usedBytes: number }, folder: string) {
+export function attachDrives(
+  count: number,
+  sizes: { driveBytes: number; usedBytes: number },
+  folder: string,
+) {
   const place = hasRoom('/dev/shm', 1.2 * count * sizes.usedBytes) ? '/dev/shm' : folder;
   const drives: LoopDrive[] = [];
   const detach = () => {

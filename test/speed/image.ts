@@ -1,5 +1,5 @@
 // The image that drives are measured with: the size, the holes and the compressibility of a Debian
-// node's, made of seeded bytes, so that a run needs neither a mirror nor a build. Compressed, hashed
+// node's, of seeded bytes, so that a run needs neither a mirror nor a build. Compressed, hashed
 // and mapped by the image builder's own code.
 
 import { execFileSync } from 'node:child_process';
@@ -51,8 +51,8 @@ export async function makeSpeedImage(folder: string, shape = debian): Promise<Sp
   const mappedRoot = scatter(root.sizeBytes / BLOCK, shape);
   const rootStart = root.offsetBytes / BLOCK;
   for (const [first, last] of mappedRoot) {
-    const extent = { offsetBytes: (rootStart + first) * BLOCK, sizeBytes: (last - first + 1) * BLOCK };
-    await fill(file, extent, text);
+    const offsetBytes = (rootStart + first) * BLOCK;
+    await fill(file, { offsetBytes, sizeBytes: (last - first + 1) * BLOCK }, text);
   }
   const mapped = mergeRanges([
     [0, espLast],
@@ -126,13 +126,13 @@ function split(total: number, count: number, random: () => number): number[] {
 }
 
 const pieceBytes = 64 * 1024;
-/** The share of bytes that do not compress (modules, pictures), so that zstd -3 halves the whole. */
+/** The share that does not compress (modules, pictures), so that zstd -3 halves the whole. */
 const denseShare = 0.3;
 const keystream = createCipheriv('aes-128-ctr', Buffer.alloc(16, 'speed'), Buffer.alloc(16));
 const choose = numbers(11);
 
 /** Dense pieces and pieces of words; a piece of words comes again only beyond zstd's window. */
-async function fill(file: FileHandle, extent: { offsetBytes: number; sizeBytes: number }, text: Buffer) {
+async function fill(file: FileHandle, extent: Extent, text: Buffer): Promise<void> {
   for (let done = 0; done < extent.sizeBytes; done += pieceBytes) {
     const length = Math.min(pieceBytes, extent.sizeBytes - done);
     const dense = choose() < denseShare;
@@ -155,7 +155,10 @@ function wordPool(): Buffer {
   const random = numbers(3);
   const letters = 'etaoinsrhldcumfpgwybvkxjqz';
   const word = () =>
-    Array.from({ length: 2 + Math.floor(random() * 9) }, () => letters[Math.floor(random() ** 2 * 26)]);
+    Array.from(
+      { length: 2 + Math.floor(random() * 9) },
+      () => letters[Math.floor(random() ** 2 * letters.length)],
+    );
   const words = Array.from({ length: 8192 }, () => Buffer.from(`${word().join('')} `));
   const pool = Buffer.alloc(16 * MIB);
   for (let at = 0; at < pool.length; ) {

@@ -49,8 +49,11 @@ function shown({ got, unit }: Wanted): string {
 function table(head: string[], rows: string[][]): string {
   const all = [head, ...rows];
   const widths = head.map((_, at) => Math.max(...all.map((row) => row[at].length)));
-  const line = (row: string[]) =>
-    `| ${row.map((cell, at) => (at === 0 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]))).join(' | ')} |`;
-  const rule = `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  const padded = (cell: string, at: number) =>
+    at === 0 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]);
+  const line = (row: string[]) => `| ${row.map(padded).join(' | ')} |`;
+  const dashes = (width: number, at: number) =>
+    at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`;
+  const rule = `|${widths.map(dashes).join('|')}|`;
   return [line(head), rule, ...rows.map(line)].join('\n');
 }

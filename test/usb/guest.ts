@@ -71,14 +71,15 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
       for await (const line of commands.lines) if (line === 'kit-usb ready') return;
     })();
     const late = delay(bootWithinMs, 'late', { ref: false });
-    if ((await Promise.race([ready, late, died])) === 'late') throw new Error('the guest is not up');
+    const first = await Promise.race([ready, late, died]);
+    if (first === 'late') throw new Error('the guest is not up');
     return {
       async run(command) {
         commands.socket.write(`${command}\n`);
         const output: string[] = [];
         for await (const line of commands.lines) {
-          if (line.startsWith('@@')) return { status: Number(line.slice(2)), output: output.join('\n') };
-          output.push(line);
+          if (!line.startsWith('@@')) output.push(line);
+          else return { status: Number(line.slice(2)), output: output.join('\n') };
         }
         throw new Error(`the guest went away during ${command}`);
       },
@@ -121,7 +122,8 @@ function qemuWords(options: GuestOptions, consoleFile: string): string[] {
     ...sticks.flatMap(({ serial, file }) => [
       ...['-object', `throttle-group,id=pace-${serial},x-bps-write=${pace}`],
       ...['-blockdev', `driver=file,node-name=file-${serial},filename=${file}`],
-      ...['-blockdev', `driver=throttle,node-name=${serial},throttle-group=pace-${serial},file=file-${serial}`],
+      '-blockdev',
+      `driver=throttle,node-name=${serial},throttle-group=pace-${serial},file=file-${serial}`,
     ]),
     ...['-serial', `file:${consoleFile}`, ...line('commands'), ...line('events')],
     ...['-qmp', `unix:${join(dir, 'qmp')},server=on,wait=off`],

@@ -1,4 +1,4 @@
-// `npm run test:usb`: `kit flash` in a machine with real USB sticks (QEMU's, on its xHCI), which are
+// `npm run test:usb`: `kit flash` in a machine with USB sticks (QEMU's, on its xHCI), which are
 // pulled out and exchanged while it writes. Nothing is dressed up: the kernel's unplug errors, its
 // O_EXCL, udev's serial numbers and the rule of eligible.ts are what a volunteer's machine has.
 // The guest is started from the snac image (built where there is none). Takes minutes, needs no
@@ -6,7 +6,8 @@
 //
 //   npm run test:usb [-- --images DIR]
 
-import { createReadStream, createWriteStream, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -260,6 +261,9 @@ function holdsImage({ file }: Stick, raw: Buffer, { esp, ranges }: ImageManifest
 
 /** Firmware looks for a boot sector's signature (MBR, 55 AA at 510) or a GPT header at sector 1. */
 function isBootable({ file }: Stick): boolean {
-  const found = readFileSync(file).subarray(0, 2 * 512);
+  const found = Buffer.alloc(2 * 512);
+  const stick = openSync(file, 'r');
+  readSync(stick, found);
+  closeSync(stick);
   return found.readUInt16BE(510) === 0x55aa || found.toString('latin1', 512, 520) === 'EFI PART';
 }
