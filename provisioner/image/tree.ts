@@ -67,7 +67,7 @@ export function rootRecipe({ settings, arch, packages }: ImageFolder, lock: Lock
       'rm -f "$1"/var/cache/apt/*.bin',
       ...settings.remove_paths.map((pattern) => `rm -rf "$1"${pattern}`),
       // Names by hash of certificates that were removed.
-      'find "$1"/etc/ssl/certs -xtype l -delete',
+      'chroot "$1" find /etc/ssl/certs -xtype l -delete',
       `chroot "$1" dpkg-query -W -f '\${Package} \${Version} \${Architecture}\\n' ` +
         `> "$1"${installedFile}`,
     ],
