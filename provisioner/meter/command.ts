@@ -2,21 +2,27 @@
 
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
 import { createVirtualMeter } from '../virtual/meter.ts';
+import type { Board } from './board.ts';
 import { buildFirmware, type Firmware } from './build.ts';
+import { flashMeters, type FlashedMeter, type FlashMeterDeps, type FlashMeterOptions } from './flash.ts';
 import { pairMeter, type Paired, type PairOptions } from './pair.ts';
 import { virtualPort, type MeterPort } from './port.ts';
+import { pinRuntime } from './runtime.ts';
+import { setModemLinesByIoctl } from './serial-line.ts';
 
 export function commands(): Command[] {
   return [
     new Command('meter')
       .description("the kit's meter: its firmware and its key")
       .addCommand(buildCommand())
+      .addCommand(runtimeCommand())
+      .addCommand(flashCommand())
       .addCommand(pairCommand()),
   ];
 }
@@ -34,6 +40,69 @@ function buildCommand(): Command {
       const human = `firmware ${sha256}, ${bytecode.length} bytes${kept ? ', built before' : ''}`;
       output.result({ sha256, sizeBytes: bytecode.length, kept, out: options.out ?? null }, human);
     });
+}
+
+function runtimeCommand(): Command {
+  return new Command('runtime')
+    .description('fetch the DeviceScript runtime for a chip and pin it, for whoever pins a version')
+    .addArgument(new Argument('<arch>').choices(['esp32c3', 'esp32s3']))
+    .action(async function (this: Command, arch: Board['arch']) {
+      const output = createOutput(this.optsWithGlobals<OutputOptions>());
+      const { version, sha256, bytes } = await pinRuntime(arch, { fetch });
+      const human = `${arch}: runtime ${version}, ${bytes.length} bytes, SHA-256 ${sha256}`;
+      output.result({ arch, version, sha256, sizeBytes: bytes.length }, human);
+    });
+}
+
+interface FlashWords extends OutputOptions, WorkbenchOptions, FlashMeterOptions {
+  port: string[];
+}
+
+function flashCommand(): Command {
+  return new Command('flash')
+    .description('write runtime and program to boards, several at once; goes on where it was cut off')
+    .argument('<kit...>', 'names of kits in the campaign')
+    .requiredOption('--port <path...>', 'serial port of each kit’s board, in the same order')
+    .option('--board <name>', 'which board it is, of hardware/pins.json', 'xiao-esp32c3')
+    .option('--baud <rate>', 'speed of the lead', baud, 460_800)
+    .option('--no-stub', 'by the chip’s ROM alone: slower, for boards that refuse the stub')
+    .option('--no-reset', 'the board is in download mode already: BOOT held while RESET was pressed')
+    .action(async function (this: Command, names: string[]) {
+      const options = this.optsWithGlobals<FlashWords>();
+      const output = createOutput(options);
+      refuseMismatch(names, options.port);
+      const firmware = await buildFirmware();
+      await atWorkbench({ ...options, kits: names }, async ({ record }, kits) => {
+        const jobs = kits.map((kit, index) => ({ kit, port: options.port[index]! }));
+        const say: FlashMeterDeps['say'] = (event) =>
+          output.event({ ...event, type: 'meter-flash', text: progressText(event) });
+        const deps = { fetch, record, firmware, say, setModemLines: setModemLinesByIoctl };
+        const meters = await flashMeters(jobs, options, deps);
+        output.result({ meters }, meters.map(flashedText).join('\n'));
+      });
+    });
+}
+
+/** Kits and ports go by the order in which they are named. */
+function refuseMismatch(names: string[], ports: string[]): void {
+  if (names.length === ports.length) return;
+  throw new KitError({
+    code: 'meter-ports-do-not-match',
+    message: 'There must be as many ports as kits',
+    expected: `${names.length} ports for ${names.join(' ')}`,
+    got: `${ports.length}: ${ports.join(' ')}`,
+    hint: 'Name them in the same order: kit meter flash alice bob --port A --port B',
+    exitCode: 2,
+  });
+}
+
+function progressText({ kit, part, doneBytes, totalBytes }: Parameters<FlashMeterDeps['say']>[0]) {
+  return `${kit}: ${part} ${Math.round((100 * doneBytes) / totalBytes)} %`;
+}
+
+function flashedText({ kit, port, mac, writtenBytes }: FlashedMeter): string {
+  const work = writtenBytes === 0 ? 'held it all already' : `${writtenBytes} bytes written`;
+  return `${kit}: board ${mac} on ${port}: ${work}, verified by MD5`;
 }
 
 interface PairWords extends OutputOptions, WorkbenchOptions, Omit<PairOptions, 'firmwareHash'> {
@@ -123,6 +192,12 @@ function virtualMeter(dir: string, { bytecode }: Firmware, fail: (error: KitErro
 function seconds(text: string): number {
   if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 86_400) return Number(text);
   throw new InvalidArgumentError('expected whole seconds, from 1 to 86400');
+}
+
+function baud(text: string): number {
+  const rate = Number(text);
+  if ([115_200, 230_400, 460_800, 921_600, 1_500_000].includes(rate)) return rate;
+  throw new InvalidArgumentError('expected 115200, 230400, 460800, 921600 or 1500000');
 }
 
 function height(text: string): 5 | 10 {

@@ -28,6 +28,8 @@ export interface Vm {
   dmesg(line: string): void;
   error(...words: unknown[]): void;
   panicHandler(code: number): void;
+  /** Bytes of flash; set before the device id, else the module's own 128 KiB. */
+  flashSize?: number;
   flashLoad(): Uint8Array;
   flashSave(image: Uint8Array): void;
   sockOpen(hostPointer: number, port: number): number;
