@@ -37,6 +37,11 @@ const ROOMS: { room: RegExp; may: RegExp; why: string }[] = [
     may: /^provisioner\/|^firmware\/wire\.ts$/,
     why: 'the bench knows the ledger only by its HTTP interface',
   },
+  {
+    room: /^hardware\/.*\.ts$/,
+    may: /^hardware\//,
+    why: 'the hardware is drawn from its own data',
+  },
 ];
 
 for (const { room, may, why } of ROOMS) {
@@ -96,7 +101,7 @@ test('README is short, the lock names no download addresses, no host of a regist
   t.true(read('README.md').split('\n').length <= 121);
   t.false(read('package-lock.json').includes('"resolved"'));
   const hosts = new RegExp(['registry', 'npmjs'].join('\\.'));
-  for (const file of files.filter((name) => !/\.(png|bin)$/.test(name))) {
+  for (const file of files.filter((name) => !/\.(png|bin|stl)$/.test(name))) {
     t.false(hosts.test(read(file)), file);
   }
 });
