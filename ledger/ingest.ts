@@ -9,10 +9,9 @@ import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
 import type { Before, SignedBatch } from './verify/batch.ts';
-import { checkContinuation, linksTo, parseBatch } from './verify/batch.ts';
+import { checkContinuation, linksTo } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { STATEMENT_Q } from './verify/enrolment.ts';
-import { verifyHss } from './verify/lms.ts';
 
 /** The last batch that a meter had accepted. */
 export interface Accepted {
@@ -75,12 +74,23 @@ export type BatchDecision =
       effects: Effects;
     };
 
-/**
- * Decides about a posted batch. Throws LedgerError `malformed-batch` for bytes that no meter sends:
- * there is nobody to answer under a pairing key.
- */
-export function decideBatch(state: IngestState, bytes: Uint8Array, nowMs: number): BatchDecision {
-  const batch = parseBatch(bytes);
+/** A batch as posted and read. */
+export interface Posted {
+  bytes: Uint8Array;
+  batch: SignedBatch;
+  /** Whether the signature of {@link signerOf}'s meter is valid; not asked where there is none. */
+  isSigned: boolean;
+}
+
+/** The meter whose signature decides about a batch; none if it is unknown, or the batch is not. */
+export function signerOf(state: IngestState, batch: SignedBatch): MeterState | undefined {
+  if (state.indexOf(batch.hash) !== undefined) return undefined;
+  return state.meter(batch.payload.meterId);
+}
+
+/** Decides about a posted batch. */
+export function decideBatch(state: IngestState, posted: Posted, nowMs: number): BatchDecision {
+  const { bytes, batch, isSigned } = posted;
   const meter = state.meter(batch.payload.meterId);
   if (meter === undefined) return { kind: 'unknown-meter', meterId: batch.payload.meterId };
   const { hash } = batch;
@@ -88,7 +98,7 @@ export function decideBatch(state: IngestState, bytes: Uint8Array, nowMs: number
   if (index !== undefined) return { kind: 'repeated', meter, hash, index };
   const invalid = (reason: LedgerError): BatchDecision =>
     ({ kind: 'invalid', meter, hash, reason });
-  if (!verifyHss(meter.publicKey, batch.message, batch.signature)) {
+  if (!isSigned) {
     return invalid(refusal('signature', 'the meter’s signature', 'one that does not verify'));
   }
   if (meter.revoked) return invalid(refusal('revoked', 'a key in good standing', 'a revoked one'));

@@ -15,7 +15,7 @@ import type { Entry } from './entry.ts';
 import { decodeEntry, encodeEntry } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import type { BatchDecision, Effects } from './ingest.ts';
-import { advance, checkAdmitted, decideBatch, decideEnrolment } from './ingest.ts';
+import { advance, checkAdmitted, decideBatch, decideEnrolment, signerOf } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
 import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
@@ -25,8 +25,11 @@ import { readState } from './state.ts';
 import type { Store } from './store.ts';
 import { openStore } from './store.ts';
 import { unseal } from './unseal.ts';
+import type { VerifySignature } from './verifiers.ts';
+import { parseBatch } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
+import { verifyHss } from './verify/lms.ts';
 
 export interface LedgerOptions {
   dir: string;
@@ -34,6 +37,8 @@ export interface LedgerOptions {
   /** At the first start; a ledger keeps its origin. */
   origin?: string;
   onStep?: OnStep;
+  /** Verifies meters' signatures; by default in this thread. */
+  verify?: VerifySignature;
   /** Drops the projections and grows them again. */
   freshProjections?: boolean;
   /** Told of failures that no caller hears of. */
@@ -45,7 +50,11 @@ export interface Ledger {
   readonly clock: Clock;
   log(): Log;
   state(): LedgerState;
-  /** Decides and, for what enters the log, waits until it is durable. `index` is the entry's. */
+  /**
+   * Decides and, for what enters the log, waits until it is durable. `index` is the entry's. Throws
+   * LedgerError `malformed-batch` for bytes that no meter sends: there is nobody to answer under a
+   * pairing key.
+   */
   submitBatch(bytes: Uint8Array): Promise<{ decision: BatchDecision; index: number }>;
   /** Throws LedgerError as verifyEnrolment and decideEnrolment do; `bad-seal`. */
   enrol(enrolment: Uint8Array, sealed: Uint8Array): Promise<Enrolled>;
@@ -67,6 +76,7 @@ interface Item {
 /** Opens a ledger's folder for writing; recovers, and catches the projections up. */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const { dir, clock, origin, onStep, freshProjections, onProblem = () => {} } = options;
+  const { verify = verifyHere } = options;
   const store = await openStore(dir, { origin, onStep, freshProjections });
   const openParts = async (): Promise<{ log: Log; state: LedgerState }> => {
     const { publicDir, temporaryDir, head, keys } = store;
@@ -138,8 +148,15 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     log: () => log,
     state: () => state,
     async submitBatch(bytes) {
+      const batch = parseBatch(bytes);
       if (isBroken) await mend();
-      const decision = decideBatch(state, bytes, clock.nowMs());
+      const signer = signerOf(state, batch);
+      const { message, signature } = batch;
+      const isSigned = signer !== undefined
+        && await verify({ publicKey: signer.publicKey, message, signature });
+      // Others were decided meanwhile, and a write may have failed.
+      if (isBroken) await mend();
+      const decision = decideBatch(state, { bytes, batch, isSigned }, clock.nowMs());
       if (decision.kind === 'repeated') await onTheWay.get(decision.index);
       if (decision.kind === 'accepted') {
         state.accept(decision.meter.id, advance(decision, next));
@@ -184,6 +201,9 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     },
   };
 }
+
+const verifyHere: VerifySignature = async ({ publicKey, message, signature }) =>
+  verifyHss(publicKey, message, signature);
 
 async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
   const disclosed = items.flatMap(({ effects }) => effects.disclose);

@@ -3,6 +3,7 @@
 // file.
 
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
@@ -19,6 +20,7 @@ import { signingKey } from './log/ed25519.ts';
 import { formatLogPolicy, parsePolicy } from './log/policy.ts';
 import { serveLedger } from './server.ts';
 import { readLogKey } from './store.ts';
+import { createVerifiers } from './verifiers.ts';
 
 const DEFAULT_DIR = 'ledger-data';
 const DEFAULT_PORT = '8750';
@@ -75,7 +77,9 @@ function serveCommand(io: Terminal): Command {
       const clock = flags.clock === undefined ? REAL_CLOCK : parseClock(flags.clock);
       const { dir, origin, listenUnix } = flags;
       const stopped = untilSignal();
-      const ledger = await openLedger({ dir, clock, origin, onProblem: io.say });
+      const verifiers = createVerifiers(availableParallelism());
+      const { verify } = verifiers;
+      const ledger = await openLedger({ dir, clock, origin, verify, onProblem: io.say });
       try {
         const server = await serveLedger(ledger, { port, listenUnix, onProblem: io.say });
         const { vkey } = ledger.log();
@@ -84,6 +88,7 @@ function serveCommand(io: Terminal): Command {
         await server.close();
       } finally {
         await ledger.close();
+        await verifiers.close();
       }
     });
 }

@@ -166,11 +166,15 @@ function checkStep(before: IntervalRecord, record: IntervalRecord): void {
   }
 }
 
-/** The bytes that an encoder of the wire writes; `capacity` bounds them. */
+/** Encoders write here first: a fresh buffer for each costs more than what they do. */
+let scratch = new Uint8Array(MAX_BATCH_BYTES);
+
+/** The bytes that an encoder of the wire writes; `capacity` bounds them. Encoders do not nest. */
 export function written(capacity: number, encoder: (out: Sink) => void): Uint8Array {
-  const out = { bytes: new Uint8Array(capacity), at: 0 };
+  if (scratch.length < capacity) scratch = new Uint8Array(capacity);
+  const out = { bytes: scratch.subarray(0, capacity), at: 0 };
   encoder(out);
-  return out.bytes.slice(0, out.at);
+  return scratch.slice(0, out.at);
 }
 
 function refusal(code: string, expected: string, got: string): LedgerError {
