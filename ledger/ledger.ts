@@ -104,7 +104,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       await commit(store, log, items);
       for (const { index } of items) state.arrived(index);
       try {
-        project(store, log);
+        project(store, log, blobsOf(items));
       } catch (error) {
         // The entries are durable and will be answered for; the next commit or start catches up.
         onProblem(error);
@@ -214,8 +214,21 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
   await log.append(items.map(({ effects }) => encodeEntry(effects.entry)));
 }
 
-/** Grows the projections by every entry of the log that they lack, one transaction a chunk. */
-export function project(store: Store, log: Log): void {
+/** What has just been written need not be read again. */
+function blobsOf(items: readonly Item[]): Map<number, Uint8Array> {
+  return new Map(items.flatMap(({ index, effects: { entry, keep } }) =>
+    (entry.type === 'batch-received' ? [[index, keep[0].bytes] as const] : [])));
+}
+
+/**
+ * Grows the projections by every entry of the log that they lack, one transaction a chunk. `known`:
+ * batches by their entry's index; all others are read from the store.
+ */
+export function project(
+  store: Store,
+  log: Log,
+  known: ReadonlyMap<number, Uint8Array> = new Map(),
+): void {
   const { ledgerDb: db } = store;
   createProjections(db);
   const CHUNK = 512;
@@ -224,7 +237,8 @@ export function project(store: Store, log: Log): void {
     db.exec('BEGIN IMMEDIATE');
     try {
       for (const [i, entry] of entries.entries()) {
-        applyEntry(db, { index: start + i, entry, ...materials(store, entry) });
+        const blob = known.get(start + i);
+        applyEntry(db, { index: start + i, entry, ...(blob ? { blob } : materials(store, entry)) });
       }
       db.exec('COMMIT');
     } catch (error) {

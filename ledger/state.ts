@@ -5,7 +5,6 @@
 import type { Entry } from './entry.ts';
 import { decodeEntry } from './entry.ts';
 import { LedgerError } from './errors.ts';
-import { equal } from './log/tree.ts';
 import type { Accepted, IngestState, MeterState, SignedBlob } from './ingest.ts';
 import type { Log } from './log/writer.ts';
 import type { Store } from './store.ts';
@@ -63,24 +62,17 @@ function emptyState(store: Store): LedgerState {
   const volunteers = new Set<string>();
   const meters = new Map<string, MeterState>();
   const travelling = new Map<number, readonly SignedBlob[]>();
-  const find = (
-    test: (blob: SignedBlob) => boolean,
-  ): { index: number; blob: SignedBlob } | undefined => {
-    for (const [index, blobs] of travelling) {
-      const blob = blobs.find(test);
-      if (blob !== undefined) return { index, blob };
-    }
-    return undefined;
-  };
+  const byHash = new Map<string, number>();
+  const byOneTimeKey = new Map<string, SignedBlob>();
+  const oneTimeKey = (id: Uint8Array, q: number | null): string => `${hex(id)} ${q}`;
   let lastReceivedMs = 0;
   const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
   return {
     meter,
     meters: () => meters.values(),
     isAdmitted: (key) => volunteers.has(hex(key)),
-    indexOf: (hash) => find((blob) => equal(blob.hash, hash))?.index ?? store.indexOf(hash),
-    signedWith: (id, q) =>
-      find((blob) => blob.q === q && equal(blob.meterId, id))?.blob ?? store.signedWith(id, q),
+    indexOf: (hash) => byHash.get(hex(hash)) ?? store.indexOf(hash),
+    signedWith: (id, q) => byOneTimeKey.get(oneTimeKey(id, q)) ?? store.signedWith(id, q),
     lastReceivedMs: () => lastReceivedMs,
     admit: (key) => void volunteers.add(hex(key)),
     enrol(enrolment) {
@@ -90,8 +82,20 @@ function emptyState(store: Store): LedgerState {
     revoke: (id) => void (meter(id)!.revoked = true),
     accept: (id, accepted) => void (meter(id)!.last = accepted),
     dated: (receivedMs) => void (lastReceivedMs = receivedMs),
-    onTheWay: (index, blobs) => void travelling.set(index, blobs),
-    arrived: (index) => void travelling.delete(index),
+    onTheWay(index, blobs) {
+      travelling.set(index, blobs);
+      for (const blob of blobs) {
+        byHash.set(hex(blob.hash), index);
+        byOneTimeKey.set(oneTimeKey(blob.meterId, blob.q), blob);
+      }
+    },
+    arrived(index) {
+      for (const { hash, meterId, q } of travelling.get(index) ?? []) {
+        byHash.delete(hex(hash));
+        byOneTimeKey.delete(oneTimeKey(meterId, q));
+      }
+      travelling.delete(index);
+    },
   };
 }
 

@@ -188,11 +188,12 @@ function kits(
   secrets: DatabaseSync,
   withheld: DatabaseSync,
 ): Pick<Store, 'pairingKey' | 'keepKit' | 'privateName'> {
+  const getKey = secrets.prepare('SELECT key FROM pairing WHERE meter = ?');
   const putKey = secrets.prepare('INSERT OR REPLACE INTO pairing (meter, key) VALUES (?, ?)');
   const putName = withheld.prepare('INSERT OR REPLACE INTO name (meter, name) VALUES (?, ?)');
   return {
     pairingKey(meterId) {
-      const row = secrets.prepare('SELECT key FROM pairing WHERE meter = ?').get(meterId);
+      const row = getKey.get(meterId);
       return row && new Uint8Array(row.key as Uint8Array);
     },
     keepKit(meterId, key, name) {
@@ -207,7 +208,11 @@ function kits(
 }
 
 export function blobPath(hash: Uint8Array): string {
-  return `blob/${Buffer.from(hash).toString('hex')}`;
+  return `blob/${nameOf(hash)}`;
+}
+
+function nameOf(hash: Uint8Array): string {
+  return Buffer.from(hash).toString('hex');
 }
 
 function blobs(
@@ -219,8 +224,11 @@ function blobs(
   },
 ): Pick<Store, 'indexOf' | 'signedWith' | 'blob' | 'disclose' | 'keep' | 'forgetFrom'> {
   const publicPath = (hash: Uint8Array): string => join(publicDir, blobPath(hash));
+  const getBytes = withheld.prepare('SELECT bytes FROM blob WHERE hash = ?');
+  const getIndex = withheld.prepare('SELECT entryIndex FROM blob WHERE hash = ?');
+  const getSigned = withheld.prepare('SELECT hash FROM blob WHERE meter = ? AND q = ?');
   const blob = (hash: Uint8Array): Uint8Array | null => {
-    const row = withheld.prepare('SELECT bytes FROM blob WHERE hash = ?').get(hash);
+    const row = getBytes.get(hash);
     if (row?.bytes) return new Uint8Array(row.bytes as Uint8Array);
     return existsSync(publicPath(hash)) ? new Uint8Array(readFileSync(publicPath(hash))) : null;
   };
@@ -231,13 +239,9 @@ function blobs(
   const drop = withheld.prepare('UPDATE blob SET bytes = NULL WHERE hash = ?');
   return {
     blob,
-    indexOf(hash) {
-      const row = withheld.prepare('SELECT entryIndex FROM blob WHERE hash = ?').get(hash);
-      return row?.entryIndex as number | undefined;
-    },
+    indexOf: (hash) => getIndex.get(hash)?.entryIndex as number | undefined,
     signedWith(meterId, q) {
-      const find = withheld.prepare('SELECT hash FROM blob WHERE meter = ? AND q = ?');
-      const row = find.get(meterId, q);
+      const row = getSigned.get(meterId, q);
       const hash = row && new Uint8Array(row.hash as Uint8Array);
       const bytes = hash && blob(hash);
       return hash && bytes ? { hash, bytes } : undefined;
@@ -251,8 +255,8 @@ function blobs(
       }));
     },
     keep(fresh, disclosed) {
-      const hidden = (hash: Uint8Array): boolean =>
-        !disclosed.some((other) => equal(other, hash));
+      const shown = new Set(disclosed.map(nameOf));
+      const hidden = (hash: Uint8Array): boolean => !shown.has(nameOf(hash));
       withheld.exec('BEGIN IMMEDIATE');
       try {
         for (const { hash, meterId, q, index, bytes } of fresh) {

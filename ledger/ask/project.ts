@@ -12,7 +12,7 @@ import { closesBucket, PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
 import { isLoose, placeRecords } from './place.ts';
 import type { Unplaced } from './place.ts';
-import { nextIndex, RECORD_COLUMNS } from './schema.ts';
+import { RECORD_COLUMNS } from './schema.ts';
 import type { MeterRow, RecordRow } from './schema.ts';
 
 export { createProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
@@ -41,7 +41,7 @@ export interface Applied {
  * the next one, and `projection-content` for an entry that no verified log can hold.
  */
 export function applyEntry(db: DatabaseSync, applied: Applied): void {
-  const expected = nextIndex(db);
+  const { nextIndex: expected } = statementsOf(db).next.get() as { nextIndex: number };
   if (applied.index < expected) return;
   if (applied.index > expected) {
     throw new LedgerError({
@@ -55,7 +55,7 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
   else if (entry.type === 'batch-received') receiveBatch(db, applied, entry);
   else revokeKey(db, entry);
-  db.prepare('UPDATE projection SET nextIndex = ?').run(applied.index + 1);
+  statementsOf(db).advance.run(applied.index + 1);
 }
 
 function admitVolunteer(
@@ -81,10 +81,7 @@ function enrolKit(
 
 function receiveBatch(db: DatabaseSync, applied: Applied, entry: EntryOf<'batch-received'>): void {
   const meter = meterOf(db, entry.meterId, applied.index);
-  db.prepare(
-    `UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ?
-     WHERE id = ?`,
-  ).run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
+  statementsOf(db).arrive.run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
   const batch = { index: applied.index, receivedMs: entry.receivedMs, blob: applied.blob };
   if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
   else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
@@ -108,15 +105,11 @@ interface HeldBatch {
 
 /** Keeps the batch until it is known to be its bucket's last; publishes the one kept before. */
 function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
-  const held = db
-    .prepare('SELECT entryIndex AS "index", receivedMs, blob FROM waiting WHERE meterRow = ?')
-    .get(meter.id) as HeldBatch | undefined;
+  const held = statementsOf(db).held.get(meter.id) as HeldBatch | undefined;
   if (held !== undefined && closesBucket(meter.publish, held, batch)) {
     publishBatch(db, meter, held);
   }
-  db.prepare(
-    'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
-  ).run(meter.id, batch.index, batch.receivedMs, batch.blob);
+  statementsOf(db).hold.run(meter.id, batch.index, batch.receivedMs, batch.blob);
 }
 
 function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
@@ -169,7 +162,7 @@ function decodeBatch(blob: Uint8Array, index: number): BatchPayload<Uint8Array> 
 }
 
 function meterOf(db: DatabaseSync, meterId: Uint8Array, index: number): MeterRow {
-  const row = db.prepare('SELECT * FROM meter WHERE meter = ?').get(hexOf(meterId));
+  const row = statementsOf(db).meter.get(hexOf(meterId));
   if (row === undefined) throw contentError('an enrolled meter', hexOf(meterId), index);
   return row as unknown as MeterRow;
 }
@@ -184,6 +177,12 @@ function hexOf(bytes: Uint8Array): string {
 }
 
 interface Statements {
+  next: StatementSync;
+  advance: StatementSync;
+  meter: StatementSync;
+  arrive: StatementSync;
+  held: StatementSync;
+  hold: StatementSync;
   loose: StatementSync;
   before: StatementSync;
   put: StatementSync;
@@ -197,6 +196,19 @@ function statementsOf(db: DatabaseSync): Statements {
   if (known !== undefined) return known;
   const columns = RECORD_COLUMNS.join(', ');
   const statements = {
+    next: db.prepare('SELECT nextIndex FROM projection'),
+    advance: db.prepare('UPDATE projection SET nextIndex = ?'),
+    meter: db.prepare('SELECT * FROM meter WHERE meter = ?'),
+    arrive: db.prepare(
+      `UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ?
+       WHERE id = ?`,
+    ),
+    held: db.prepare(
+      'SELECT entryIndex AS "index", receivedMs, blob FROM waiting WHERE meterRow = ?',
+    ),
+    hold: db.prepare(
+      'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
+    ),
     loose: db.prepare(
       `SELECT ${columns} FROM record WHERE meterRow = ? AND lastSeq > coalesce(
          (SELECT lastSeq FROM record WHERE meterRow = ? AND timeSource <> 'receipt'

@@ -25,6 +25,15 @@ export function timesTable(title: string, rows: Timed[]): string {
   );
 }
 
+/** What, how much, and in which unit. */
+export type Figure = [what: string, value: number, unit: string];
+
+export function figuresTable(title: string, figures: Figure[]): string {
+  return table([title, 'median', 'unit'], figures.map(([what, value, unit]) => [
+    what, value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'), unit,
+  ]));
+}
+
 export function wantedTable(wanted: Wanted[]): string {
   return table(
     ['wanted', 'at most', 'got', 'met'],

@@ -1,0 +1,85 @@
+// Questions to a ledger that a thousand nodes have told a year of hours: how long the pages and
+// the data behind them take, and what a record costs on the disk.
+
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Hono } from 'hono';
+import { askRoutes } from '../../ledger/ask/routes.ts';
+import { createProjections } from '../../ledger/ask/project.ts';
+import { pageRoutes } from '../../ledger/page/routes.ts';
+import { applyAll, tell as tellHome } from '../ledger/ask/homes.ts';
+import type { Figure, Wanted } from './table.ts';
+
+const NODES = 1_000;
+const START_S = Date.parse('2027-01-01T00:00:00Z') / 1000;
+const YEAR_S = 365 * 86_400;
+const HOUR_S = 3_600;
+/** Told in pieces, so that the test's own memory stays small. */
+const ASKED = 15;
+
+export async function measureQuestions(
+  dir: string, tell: (text: string) => void,
+): Promise<{ figures: Figure[]; wanted: Wanted[] }> {
+  mkdirSync(dir);
+  const path = join(dir, 'ledger.db');
+  const db = new DatabaseSync(path);
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
+  createProjections(db);
+  let index = 0;
+  const startedMs = performance.now();
+  for (let i = 0; i < NODES; i++) {
+    const meter = (i + 1).toString(16).padStart(16, '0');
+    const home = { meter, enrolledS: START_S, untilS: START_S + YEAR_S, intervalS: HOUR_S, batchRecords: 24 };
+    applyAll(db, tellHome(home, i).entries.map((entry) => ({ ...entry, index: index++ })));
+    if (i % 100 === 99) tell(`  ${i + 1} nodes told`);
+  }
+  const toldS = (performance.now() - startedMs) / 1000;
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  const records = (db.prepare('SELECT count(*) AS count FROM record').get() as { count: number }).count;
+  const bytesPerRecord = statSync(path).size / records;
+
+  const deps = {
+    db, now: () => (START_S + YEAR_S) * 1000, origin: 'ledger.test/speed', names: () => null,
+    rate: 1, vkey: '', checkpoint: () => null,
+  };
+  const app = new Hono().route('/', pageRoutes(deps)).route('/', askRoutes(deps));
+  const ask = async (where: string): Promise<number> => {
+    const times: number[] = [];
+    for (let i = 0; i < ASKED; i++) {
+      const askedMs = performance.now();
+      const answer = await app.request(`http://ledger.test${where}`);
+      await answer.text();
+      times.push(performance.now() - askedMs);
+      if (answer.status !== 200) throw new Error(`${where}: status ${answer.status}`);
+    }
+    return times.sort((a, b) => a - b)[Math.floor(ASKED / 2)];
+  };
+  const node = `/v1/nodes/${'1f4'.padStart(16, '0')}`;
+  const nodeMs = await ask(node);
+  const yearMs = await ask(`${node}/series?from=2027-01-01&to=2028-01-01&step=day`);
+  const nodePageMs = await ask(`/node/${'1f4'.padStart(16, '0')}?window=year`);
+  const commonsMs = await ask('/');
+  const metricsMs = await ask('/metrics');
+  const rssMb = process.memoryUsage().rss / 1e6;
+  db.close();
+  return {
+    figures: [
+      ['records', records, ''],
+      ['the test’s own telling and our projecting', records / toldS, 'records/s'],
+      ['projections on the disk', bytesPerRecord, 'bytes a record'],
+      ['a node, as JSON', nodeMs, 'ms'],
+      ['a node’s year by the day, as JSON', yearMs, 'ms'],
+      ['a node’s page, a year', nodePageMs, 'ms'],
+      ['the commons’ page', commonsMs, 'ms'],
+      ['/metrics of all', metricsMs, 'ms'],
+      ['memory of the whole process', rssMb, 'MB'],
+    ],
+    wanted: [
+      { what: 'node page’s data', got: Math.max(nodeMs, yearMs), atMost: 50, unit: ' ms' },
+      { what: 'commons page', got: commonsMs, atMost: 200, unit: ' ms' },
+      { what: 'memory', got: rssMb, atMost: 300, unit: ' MB' },
+      { what: 'a record in the projections', got: bytesPerRecord, atMost: 60, unit: ' B' },
+    ],
+  };
+}
