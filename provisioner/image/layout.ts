@@ -120,7 +120,10 @@ export function sfdiskScript(layout: Layout, ids: Identifiers, arch: Arch): stri
   ].join('\n');
 }
 
-/** What mounts the root, by the file system's own id. */
+/**
+ * What mounts the root, by the file system's own id. Since Linux 6.12 an error that remounts it
+ * read-only makes every file unreadable as well: a reboot, with e2fsck before it, is all that helps.
+ */
 export function fstab(ids: Identifiers): string {
-  return `UUID=${ids.rootFs} / ext4 noatime,commit=30,errors=remount-ro 0 1\n`;
+  return `UUID=${ids.rootFs} / ext4 noatime,commit=30,errors=panic 0 1\n`;
 }

@@ -25,7 +25,8 @@ export const standardBoard: Board = {
   program: 'qemu-system-x86_64',
   cpu: 'max',
   kvm: process.arch === 'x64',
-  words: ['-machine', 'q35'],
+  // Without a screen, the BIOS talks on the serial line.
+  words: ['-machine', 'q35,graphics=off'],
 };
 
 /** Debian's packages with the firmware, and where they put it: code, then variables. */
