@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, open, rm, type FileHandle } from 'node:fs/promises';
+import { access, mkdtemp, open, rm, symlink, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -45,13 +45,17 @@ export async function createEsp(extent: Extent): Promise<Esp> {
   };
 }
 
-async function openNameless(sizeBytes: number): Promise<FileHandle> {
+/** Where there is one that is never on a disk. */
+async function memoryFolder(): Promise<string> {
   const shm = '/dev/shm';
-  const folder = await access(shm, constants.W_OK).then(
+  return access(shm, constants.W_OK).then(
     () => shm,
     () => tmpdir(),
   );
-  const path = join(folder, `kit-esp-${randomUUID()}`);
+}
+
+async function openNameless(sizeBytes: number): Promise<FileHandle> {
+  const path = join(await memoryFolder(), `kit-esp-${randomUUID()}`);
   const file = await open(path, 'wx+', 0o600);
   await rm(path);
   await file.truncate(sizeBytes);
@@ -80,21 +84,43 @@ async function readAll(file: FileHandle, into: Uint8Array, atBytes: number): Pro
 const image = '/proc/self/fd/3';
 
 async function injectFiles(file: FileHandle, files: Map<string, string>): Promise<void> {
-  const { fd } = file;
   try {
-    await runTool('mmd', ['-i', image, '::/kit'], { fd });
-    for (const [name, text] of files) {
-      // "-" is stdin: the node's private key passes through no argument and no named file.
-      await runTool('mcopy', ['-i', image, '-', `::/kit/${name}`], { fd, stdin: text });
-    }
+    await runTool('mmd', ['-i', image, '::/kit'], { fds: [file.fd] });
+    await copyIn(file, files);
   } catch (cause) {
     if (cause instanceof KitError && cause.code === 'tool-failed') throw unwritable(cause);
     throw cause;
   }
   // All in one go, in the order in which they were put there.
-  const found = await runTool('mcopy', ['-i', image, '::/kit/*', '-'], { fd });
+  const found = await runTool('mcopy', ['-i', image, '::/kit/*', '-'], { fds: [file.fd] });
   if (found.toString('utf8') !== [...files.values()].join('')) {
     throw unwritable('/kit reads back otherwise than it was written');
+  }
+}
+
+/**
+ * All by one mcopy, since starting a program costs more than copying a file. It takes names from
+ * where it reads: from links to nameless files, so that no private key ever has a name.
+ */
+async function copyIn(file: FileHandle, files: Map<string, string>): Promise<void> {
+  const folder = await mkdtemp(join(await memoryFolder(), 'kit-names-'));
+  const contents: FileHandle[] = [];
+  try {
+    const links: string[] = [];
+    for (const [name, text] of files) {
+      const content = await openNameless(0);
+      contents.push(content);
+      await putAll(content, Buffer.from(text), 0);
+      const link = join(folder, name);
+      // The image is descriptor 3; the contents follow it.
+      await symlink(`/proc/self/fd/${3 + contents.length}`, link);
+      links.push(link);
+    }
+    const fds = [file.fd, ...contents.map(({ fd }) => fd)];
+    await runTool('mcopy', ['-i', image, ...links, '::/kit/'], { fds });
+  } finally {
+    for (const content of contents) await content.close();
+    await rm(folder, { recursive: true });
   }
 }
 

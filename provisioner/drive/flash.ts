@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Detail } from '../bench/record.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { wifiPassphrase } from '../campaign/wifi.ts';
+import { cacheFolder } from '../cache-folder.js';
 import { KitError } from '../errors.ts';
 import { requireSignature } from '../image/signature.ts';
 import { parseAllowedSigner } from '../image/sshsig.ts';
@@ -18,7 +19,7 @@ import { manifestPath } from './manifest.ts';
 import type { Medium } from './medium.ts';
 import { isSlow } from './rate.ts';
 import { edgeBytes } from './segments.ts';
-import { openSource, spoolFolder, type ImageSource } from './source.ts';
+import { openSource, type ImageSource } from './source.ts';
 import { fileId, judgeTarget, type Target } from './target.ts';
 import { watchDrive } from './watch.ts';
 import { writeDrive, type WriteOutcome } from './write.ts';
@@ -41,7 +42,7 @@ export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<Flas
   refuseTwins(plans);
   for (const plan of plans) refuseSmall(plan, image);
   for (const { kit } of jobs) wifiPassphrase(kit, await deps.secrets.kit(kit));
-  const source = await openSource(image, deps.spoolDir ?? spoolFolder());
+  const source = await openSource(image, deps.spoolDir ?? cacheFolder());
   try {
     if (image.kind !== 'zst') await proveFirst(source, plans, deps);
     await deps.confirm(plans);

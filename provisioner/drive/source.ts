@@ -5,7 +5,6 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, rm, statfs, type FileHandle } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import { KitError } from '../errors.ts';
@@ -33,13 +32,6 @@ export interface ImageSource {
   proven: Promise<string[]>;
   /** Stops unpacking and gives the room back. */
   close(): Promise<void>;
-}
-
-/** Where images are unpacked to: on a disk, as /tmp may be memory. */
-export function spoolFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const { XDG_CACHE_HOME } = env;
-  const base = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache');
-  return join(base, 'commons-kit');
 }
 
 /**

@@ -1,14 +1,13 @@
 // Runs one of the system's tools (lsblk, mtools) and gives back what it printed. Secrets may go in
-// by stdin or by an open file, never by an argument; no shell is involved.
+// by an open file, never by an argument; no shell is involved.
 
 import { spawn } from 'node:child_process';
 
 import { KitError } from '../errors.ts';
 
 export interface ToolOptions {
-  stdin?: Uint8Array | string;
-  /** Handed on as descriptor 3: the tool reaches it as /proc/self/fd/3. */
-  fd?: number;
+  /** Handed on as descriptors 3, 4, …: the tool reaches the first as /proc/self/fd/3. */
+  fds?: readonly number[];
 }
 
 /** The Debian package of each tool, for the hint. */
@@ -25,16 +24,13 @@ export async function runTool(
   options: ToolOptions = {},
 ): Promise<Buffer> {
   const child = spawn(name, args, {
-    stdio: ['pipe', 'pipe', 'pipe', options.fd ?? 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
     env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout!.on('data', (bytes: Buffer) => out.push(bytes));
   child.stderr!.on('data', (bytes: Buffer) => err.push(bytes));
-  // A tool that ends before it has read everything: its exit code says more than our EPIPE.
-  child.stdin!.on('error', () => {});
-  child.stdin!.end(options.stdin ?? '');
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on('error', (cause) => reject(missing(name, cause)));
   child.on('close', resolve);

@@ -5,8 +5,8 @@
 
 import { appendFileSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { cacheFolder } from '../cache-folder.js';
 import { KitError } from '../errors.ts';
 import type { Output } from '../terminal.ts';
 import { nodeKeyFile, nodeSourceFiles } from './apt-sources.ts';
@@ -168,11 +168,8 @@ function logTo(file: string): (line: string) => void {
   };
 }
 
-/** The user's cache folder, XDG Base Directory Specification § 3. */
 export function defaultCacheDir(): string {
-  const { XDG_CACHE_HOME } = process.env;
-  const base = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache');
-  return join(base, 'commons-kit', 'image');
+  return join(cacheFolder(), 'image');
 }
 
 /** The root file system from the cache, or made and kept there. */

@@ -6,11 +6,12 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { replaceDurably } from '../campaign/durable.ts';
+import { cacheFolder } from '../cache-folder.js';
 import { KitError } from '../errors.ts';
 
 export interface Firmware {
@@ -37,7 +38,7 @@ const COMPILER_LIMIT_MS = 120_000;
 
 /** @throws KitError `firmware-invalid`, with the compiler's words */
 export async function buildFirmware(options: BuildOptions = {}): Promise<Firmware> {
-  const { folder = FIRMWARE, cacheDir = defaultCacheDir() } = options;
+  const { folder = FIRMWARE, cacheDir = join(cacheFolder(), 'firmware') } = options;
   const sources = await readSources(folder);
   const path = join(cacheDir, `${await hashSources(folder, sources)}.devs`);
   const kept = await readFile(path).catch(ignoreAbsence);
@@ -51,11 +52,6 @@ export async function buildFirmware(options: BuildOptions = {}): Promise<Firmwar
 function describe(bytecode: Buffer, kept: boolean): Firmware {
   const hash = createHash('sha256').update(bytecode).digest();
   return { bytecode: new Uint8Array(bytecode), hash: new Uint8Array(hash), kept };
-}
-
-function defaultCacheDir(): string {
-  const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  return join(base, 'commons-kit', 'firmware');
 }
 
 /** The names of all files that the program may consist of, in an order that does not vary. */

@@ -2,9 +2,9 @@
 
 import { existsSync, lstatSync, realpathSync, rmSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { cacheFolder } from '../cache-folder.js';
 import { KitError, describeError } from '../errors.ts';
 import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
 import { NODE_ADDRESS } from '../virtual/home.ts';
@@ -101,7 +101,7 @@ export function cleanCommand(): Command {
       const output = createOutput(options);
       const found = [];
       const trial = trialAt(options.dir);
-      for (const path of [trial, realPath(cacheDir())]) {
+      for (const path of [trial, realPath(cacheFolder())]) {
         if (path !== undefined) found.push({ path, sizeBytes: await size(path) });
       }
       // A journey that is under way keeps its folder: the lock refuses.
@@ -133,10 +133,6 @@ function trialAt(dir: string): string | undefined {
 /** Where a path leads, since removing a link would leave all behind it. */
 function realPath(path: string): string | undefined {
   return existsSync(path) ? realpathSync(path) : undefined;
-}
-
-function cacheDir(): string {
-  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'commons-kit');
 }
 
 /** Follows no link (a server's tree has some to /run); what goes meanwhile counts nothing. */
