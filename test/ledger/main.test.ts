@@ -15,7 +15,9 @@ import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { main } from '../../ledger/main.ts';
 import { enrolMeter, openTestLedger, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
+import { killUnderLoad } from '../helpers/killed-ledger.ts';
 import { createMeter } from '../helpers/meter.ts';
+import { chance } from './ask/homes.ts';
 
 const MAIN = fileURLToPath(new URL('../../ledger/main.ts', import.meta.url));
 
@@ -157,5 +159,14 @@ test('a port taken by somebody else is named', async (t) => {
   const { status, err } = await ledger('serve', '--dir', dir, '--port', String(port));
   t.is(status, 1);
   t.regex(err, new RegExp(`process ${process.pid}`));
+  remove();
+});
+
+test('killed under load, it loses no acknowledged batch and counts none twice', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const seed = Date.now() % 2 ** 31;
+  t.log(`seed ${seed}`);
+  const kills = { dir, kills: 3, random: chance(seed), height: 5 } as const;
+  t.true(await killUnderLoad(kills) > 0);
   remove();
 });
