@@ -18,6 +18,7 @@ export function adminRoutes(ledger: Ledger): Hono {
     const { isNew } = await ledger.admit(parseVolunteerKey(await c.req.text()));
     return c.json({ isNew });
   });
+  app.post('/backup', async (c) => c.json(await ledger.backUp(await c.req.text())));
   app.onError((error) => {
     if (error instanceof LedgerError) return problem(422, error);
     return problem(503, { code: 'try-later', message: String(error) });
@@ -39,21 +40,22 @@ export function formatVolunteerKey(key: Uint8Array): string {
   return KEY_PREFIX + encodeBase64(key);
 }
 
-/** Admits a volunteer through the server that holds the ledger. */
-export function admitThroughSocket(path: string, keyText: string): Promise<{ isNew: boolean }> {
+/** Asks the server that holds the ledger; its answer. Throws LedgerError `admin-refused`. */
+export function askAdmin<T>(path: string, what: 'admit' | 'backup', body: string): Promise<T> {
   const short = socketPath(path);
-  return new Promise<{ isNew: boolean }>((resolve, reject) => {
-    const post = request({ socketPath: short.path, path: '/admit', method: 'POST' }, (response) => {
+  return new Promise<T>((resolve, reject) => {
+    const options = { socketPath: short.path, path: `/${what}`, method: 'POST' };
+    const post = request(options, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString();
-        if (response.statusCode === 200) resolve(JSON.parse(text) as { isNew: boolean });
-        else reject(new LedgerError({ code: 'admin-refused', message: 'Not admitted', got: text }));
+        if (response.statusCode === 200) resolve(JSON.parse(text) as T);
+        else reject(new LedgerError({ code: 'admin-refused', message: 'Refused', got: text }));
       });
     });
     post.on('error', reject);
-    post.end(keyText);
+    post.end(body);
   }).finally(short.release);
 }

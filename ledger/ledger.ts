@@ -10,6 +10,7 @@
 
 import { applyEntry, createProjections, nextIndex } from './ask/project.ts';
 import type { KitTerms } from './ask/project.ts';
+import { backUp } from './backup.ts';
 import type { Clock } from './clock.ts';
 import type { Entry } from './entry.ts';
 import { decodeEntry, encodeEntry } from './entry.ts';
@@ -59,6 +60,8 @@ export interface Ledger {
   /** Throws LedgerError as verifyEnrolment and decideEnrolment do; `bad-seal`. */
   enrol(enrolment: Uint8Array, sealed: Uint8Array): Promise<Enrolled>;
   admit(key: Uint8Array): Promise<{ isNew: boolean }>;
+  /** Copies the folder as it stands at one moment, while the ledger goes on: see backup.ts. */
+  backUp(to: string): Promise<{ files: number }>;
   close(): Promise<void>;
 }
 
@@ -195,6 +198,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       await append({ entry, keep: [], disclose: [] });
       return { isNew: true };
     },
+    backUp: (to) => backUp(store, pool, to),
     async close() {
       await pool.idle();
       store.close();

@@ -4,16 +4,17 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
-import { admitThroughSocket, formatVolunteerKey, parseVolunteerKey } from './admin.ts';
+import { askAdmin, formatVolunteerKey, parseVolunteerKey } from './admin.ts';
 import { audit } from './audit/audit.ts';
 import { formatReport } from './audit/report.ts';
 import type { PublicFiles } from './audit/source.ts';
 import { folderFiles, webFiles } from './audit/source.ts';
 import { parseClock, REAL_CLOCK } from './clock.ts';
 import { describeError, LedgerError } from './errors.ts';
+import type { Ledger } from './ledger.ts';
 import { openLedger } from './ledger.ts';
 import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
 import { signingKey } from './log/ed25519.ts';
@@ -39,7 +40,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     .showHelpAfterError('(see ledger --help)')
     .exitOverride();
   const commands = [
-    serveCommand(io), admitCommand(io), auditCommand(io, status), rebuildCommand(io),
+    serveCommand(io), admitCommand(io), backupCommand(io), auditCommand(io, status), rebuildCommand(io),
     policyCommand(io),
   ];
   for (const command of commands) program.addCommand(command.exitOverride());
@@ -101,23 +102,41 @@ function admitCommand(io: Terminal): Command {
     .option('--json', 'print one JSON document')
     .action(async (text: string, { dir, json }: { dir: string; json?: boolean }) => {
       const key = parseVolunteerKey(text);
-      const { isNew } = await admitHereOrThere(io, dir, key);
+      const here = (ledger: Ledger): Promise<{ isNew: boolean }> => ledger.admit(key);
+      const { isNew } = await hereOrThere(io, dir, here, ['admit', formatVolunteerKey(key)]);
       const human = isNew ? 'Admitted.' : 'Admitted already; nothing changed.';
       io.print(json ? JSON.stringify({ isNew }) : human);
     });
 }
 
-async function admitHereOrThere(
+function backupCommand(io: Terminal): Command {
+  return new Command('backup')
+    .description('copies a ledger, serving or not, to a new folder that can be served as it is')
+    .argument('<to>', 'the new folder')
+    .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
+    .option('--json', 'print one JSON document')
+    .action(async (to: string, { dir, json }: { dir: string; json?: boolean }) => {
+      readLogKey(dir);
+      const path = resolve(to);
+      const here = (ledger: Ledger): Promise<{ files: number }> => ledger.backUp(path);
+      const { files } = await hereOrThere(io, dir, here, ['backup', path]);
+      io.print(json ? JSON.stringify({ files, to: path }) : `${files} public files, and the rest.`);
+    });
+}
+
+/** Does it in this process, or asks the one that serves the ledger. */
+async function hereOrThere<T>(
   io: Terminal,
   dir: string,
-  key: Uint8Array,
-): Promise<{ isNew: boolean }> {
+  here: (ledger: Ledger) => Promise<T>,
+  there: [what: 'admit' | 'backup', body: string],
+): Promise<T> {
   try {
     const ledger = await openLedger({ dir, clock: REAL_CLOCK, onProblem: io.say });
-    return await ledger.admit(key).finally(ledger.close);
+    return await here(ledger).finally(ledger.close);
   } catch (error) {
     if (!(error instanceof LedgerError) || error.code !== 'ledger-in-use') throw error;
-    return await admitThroughSocket(join(dir, 'admin.sock'), formatVolunteerKey(key));
+    return await askAdmin<T>(join(dir, 'admin.sock'), ...there);
   }
 }
 

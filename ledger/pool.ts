@@ -5,6 +5,8 @@
 export interface Pool<T> {
   /** Resolves when the item's pool is committed; rejects as the commit does. */
   add(item: T): Promise<void>;
+  /** Runs work while nothing is being committed; commits wait for it. */
+  between<R>(work: () => Promise<R>): Promise<R>;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
 }
@@ -31,13 +33,20 @@ export function createPool<T>(options: PoolOptions<T>): Pool<T> {
   const { commit, onFailure, gatherMs = 5, maxItems = 256 } = options;
   let waiting: Waiting<T>[] = [];
   let running: Promise<void> | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
+    const done = turn.then(work);
+    // Whoever asked hears of the failure; the next one's turn comes all the same.
+    turn = done.catch(() => {});
+    return done;
+  };
 
   const run = async (): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve, gatherMs));
     while (waiting.length > 0) {
       const pool = waiting.splice(0, maxItems);
       try {
-        await commit(pool.map(({ item }) => item));
+        await inTurn(() => commit(pool.map(({ item }) => item)));
         for (const { resolve } of pool) resolve();
       } catch (error) {
         // What was gathered meanwhile was decided on a state that will not come to be.
@@ -53,6 +62,7 @@ export function createPool<T>(options: PoolOptions<T>): Pool<T> {
       waiting.push({ item, resolve, reject });
       running ??= run();
     }),
+    between: inTurn,
     async idle() {
       await running;
     },

@@ -14,7 +14,7 @@ import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { LedgerError } from './errors.ts';
 import type { SignedBlob } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
@@ -49,6 +49,8 @@ export interface Store {
   keep(blobs: readonly (SignedBlob & { index: number })[], disclosed: readonly Uint8Array[]): void;
   /** Forgets blobs of entries that never came to be: index `size` and on. */
   forgetFrom(size: number): void;
+  /** Copies everything but the public files and the projections into a folder. */
+  copyDatabases(dir: string): Promise<void>;
   close(): void;
 }
 
@@ -100,6 +102,13 @@ export async function openStore(
       keys,
       ...kits(secrets, withheld),
       ...blobs(withheld, places),
+      async copyDatabases(to) {
+        await head.copyTo(join(to, 'lock'));
+        for (const [name, db] of [['private.db', withheld], ['secrets.db', secrets]] as const) {
+          await backup(db, join(to, name));
+          chmodSync(join(to, name), 0o600);
+        }
+      },
       close() {
         for (const db of [secrets, withheld, ledgerDb]) db.close();
         head.close();

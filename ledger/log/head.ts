@@ -6,7 +6,7 @@
 // this log sign two histories. It never holds entries or keys.
 
 import { readFileSync, statSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { LedgerError } from '../errors.ts';
 
 export interface Head {
@@ -19,6 +19,8 @@ export interface HeadStore {
   read(): Head | undefined;
   /** Replaces the head whose size is `oldSize` (undefined: there is none); durable on return. */
   swap(oldSize: number | undefined, head: Head): void;
+  /** Copies it, for a backup. */
+  copyTo(path: string): Promise<void>;
   close(): void;
 }
 
@@ -56,6 +58,9 @@ export function openHead(path: string): HeadStore {
       const expected = `a head of size ${oldSize ?? 'none'}`;
       const parts = { code: 'head-moved', message: 'Checkpoint not replaced', expected };
       throw new LedgerError({ ...parts, got: 'another' });
+    },
+    async copyTo(to) {
+      await backup(db, to);
     },
     close: () => db.close(),
   };
