@@ -62,6 +62,8 @@ export interface Ledger {
   admit(key: Uint8Array): Promise<{ isNew: boolean }>;
   /** Copies the folder as it stands at one moment, while the ledger goes on: see backup.ts. */
   backUp(to: string): Promise<{ files: number }>;
+  /** Calls `listener` after each append, once the checkpoint that covers it is durable. */
+  onAppend(listener: () => void): void;
   close(): Promise<void>;
 }
 
@@ -97,6 +99,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   let next = log.size();
   /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
   const onTheWay = new Map<number, Promise<void>>();
+  const listeners: (() => void)[] = [];
   project(store, log);
   /** A write failed, and what is in memory may not be on the disk. */
   let isBroken = false;
@@ -105,6 +108,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const pool = createPool<Item>({
     async commit(items) {
       await commit(store, log, items);
+      for (const listener of listeners) listener();
       for (const { index } of items) state.arrived(index);
       try {
         project(store, log, blobsOf(items));
@@ -199,6 +203,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       return { isNew: true };
     },
     backUp: (to) => backUp(store, pool, to),
+    onAppend: (listener) => void listeners.push(listener),
     async close() {
       await pool.idle();
       store.close();

@@ -22,9 +22,17 @@ import { formatLogPolicy, parsePolicy } from './log/policy.ts';
 import { serveLedger } from './server.ts';
 import { readLogKey } from './store.ts';
 import { createVerifiers } from './verifiers.ts';
+import type { Collector } from './witness/collect.ts';
+import { createCollector, witnessesOf } from './witness/collect.ts';
+import { serveWitness } from './witness/serve.ts';
+import { openWitness } from './witness/witness.ts';
 
 const DEFAULT_DIR = 'ledger-data';
 const DEFAULT_PORT = '8750';
+const DEFAULT_WITNESS_DIR = 'witness-data';
+const DEFAULT_WITNESS_PORT = '8751';
+/** A witness that was gone is asked again after this, also while nothing is appended. */
+const ASK_AGAIN_MS = 60_000;
 
 export interface Streams {
   stdout: Writable;
@@ -41,7 +49,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     .exitOverride();
   const commands = [
     serveCommand(io), admitCommand(io), backupCommand(io), auditCommand(io, status), rebuildCommand(io),
-    policyCommand(io),
+    policyCommand(io), witnessCommand(io),
   ];
   for (const command of commands) program.addCommand(command.exitOverride());
   for (const command of [program, ...commands]) {
@@ -60,6 +68,7 @@ interface ServeFlags {
   port: string;
   listenUnix?: string;
   origin?: string;
+  policy?: string;
   clock?: string;
   json?: boolean;
 }
@@ -71,25 +80,90 @@ function serveCommand(io: Terminal): Command {
     .option('--port <N>', 'TCP port on loopback; 0: the system chooses', DEFAULT_PORT)
     .option('--listen-unix <PATH>', 'serve on a Unix socket as well')
     .option('--origin <O>', 'the log’s name, at the first start; it keeps it')
+    .option('--policy <FILE>', 'collect cosignatures from this policy’s witnesses')
     .option('--clock <START_MS,REAL_START_MS,RATE>', 'for try-outs: a clock that runs faster')
     .option('--json', 'say where it listens as one JSON line')
     .action(async (flags: ServeFlags) => {
       const port = parsePort(flags.port);
       const clock = flags.clock === undefined ? REAL_CLOCK : parseClock(flags.clock);
+      const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
       const { dir, origin, listenUnix } = flags;
       const stopped = untilSignal();
       const verifiers = createVerifiers(availableParallelism());
       const { verify } = verifiers;
       const ledger = await openLedger({ dir, clock, origin, verify, onProblem: io.say });
+      let stopAsking = (): void => {};
       try {
+        if (policy !== undefined) {
+          const collector = createCollector(ledger.log, witnessesOf(policy));
+          stopAsking = await keepCollecting(io, ledger, collector);
+        }
         const server = await serveLedger(ledger, { port, listenUnix, onProblem: io.say });
         const { vkey } = ledger.log();
         sayListening(io, flags, { port: server.port!, origin: ledger.store.keys.origin, vkey });
         await stopped;
         await server.close();
       } finally {
+        stopAsking();
         await ledger.close();
         await verifiers.close();
+      }
+    });
+}
+
+/**
+ * Asks the witnesses now, after each append, and now and then. Throws LedgerError
+ * `witness-disagrees` at the start: a ledger that was put back to an older state must not go on.
+ */
+async function keepCollecting(
+  io: Terminal,
+  ledger: Ledger,
+  collector: Collector,
+): Promise<() => void> {
+  const ask = async (): Promise<void> => {
+    for (const { error } of await collector.collect()) if (error !== undefined) io.say(error);
+  };
+  for (const { error } of await collector.collect()) {
+    if (error instanceof LedgerError && error.code === 'witness-disagrees') throw error;
+    if (error !== undefined) io.say(error);
+  }
+  ledger.onAppend(() => void ask());
+  const timer = setInterval(() => void ask(), ASK_AGAIN_MS);
+  return () => clearInterval(timer);
+}
+
+interface WitnessFlags {
+  dir: string;
+  port: string;
+  name?: string;
+  policy: string;
+  json?: boolean;
+}
+
+function witnessCommand(io: Terminal): Command {
+  return new Command('witness')
+    .description('cosigns other ledgers’ checkpoints after checking that each only grew')
+    .requiredOption('--policy <FILE>', 'the logs to witness (c2sp.org/tlog-policy)')
+    .option('--dir <DIR>', 'the witness’s folder, made if new', DEFAULT_WITNESS_DIR)
+    .option('--name <NAME>', 'the witness’s key name, at the first start; it keeps it')
+    .option('--port <N>', 'TCP port on loopback; 0: the system chooses', DEFAULT_WITNESS_PORT)
+    .option('--json', 'say where it listens as one JSON line')
+    .action(async ({ dir, name, json, ...flags }: WitnessFlags) => {
+      const logs = parsePolicy(readPolicy(flags.policy)).logs.map(({ key }) => key);
+      const stopped = untilSignal();
+      const nowS = (): number => Math.floor(REAL_CLOCK.nowMs() / 1000);
+      const witness = openWitness({ dir, name, logs, nowS });
+      try {
+        const { vkey } = witness;
+        const options = { port: parsePort(flags.port), onProblem: io.say };
+        const { port, close } = await serveWitness(witness, options);
+        const url = `http://127.0.0.1:${port}/`;
+        if (json) io.print(JSON.stringify({ type: 'listening', url, port, vkey }));
+        else io.print(`Witness at ${url} for ${logs.length} logs; its key: ${vkey}`);
+        await stopped;
+        await close();
+      } finally {
+        witness.close();
       }
     });
 }

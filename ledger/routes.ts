@@ -155,8 +155,12 @@ function readNonce(c: Context): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
-/** The body, never more than `max` bytes of it. */
-async function readBody(c: Context, type: string | undefined, max: number): Promise<Uint8Array> {
+/** The body, never more than `max` bytes of it. Throws LedgerError `wrong-type`, `too-large`. */
+export async function readBody(
+  c: Context,
+  type: string | undefined,
+  max: number,
+): Promise<Uint8Array> {
   const got = c.req.header('Content-Type') ?? 'none';
   if (type !== undefined && got.split(';')[0].trim().toLowerCase() !== type) {
     throw new LedgerError({ code: 'wrong-type', message: 'Post refused', expected: type, got });

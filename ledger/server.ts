@@ -65,7 +65,8 @@ export async function serveLedger(ledger: Ledger, options: ServeOptions): Promis
   return { port: tcp, close };
 }
 
-function boundedServer(app: Hono, { connections, requestMs }: Limits): Server {
+/** A server that bounds connections, headers and slow peers. */
+export function boundedServer(app: Hono, { connections, requestMs }: Limits): Server {
   const serverOptions = {
     requestTimeout: requestMs,
     headersTimeout: Math.ceil(requestMs / 2),
@@ -80,7 +81,8 @@ function boundedServer(app: Hono, { connections, requestMs }: Limits): Server {
   return server;
 }
 
-async function listenOnPort(server: Server, port: number): Promise<void> {
+/** Listens on loopback; 0 lets the system choose. Throws LedgerError `port-in-use`. */
+export async function listenOnPort(server: Server, port: number): Promise<void> {
   try {
     await listening(server, () => server.listen(port, '127.0.0.1'));
   } catch (cause) {
@@ -118,7 +120,7 @@ function listening(server: Server, listen: () => void): Promise<void> {
 }
 
 /** Answers who is being answered; whoever takes longer than any request may is cut off. */
-function closeServer(server: Server, patienceMs: number): Promise<void> {
+export function closeServer(server: Server, patienceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), patienceMs);
     server.close(() => {

@@ -172,14 +172,15 @@ function parseSignatureLine(line: string): NoteSignature {
   return { name: match[1], keyId, signature: blob.subarray(4) };
 }
 
-function formatSignatureLine({ name, keyId, signature }: NoteSignature): string {
+/** `— <name> <base64>` and a newline. */
+export function formatSignatureLine({ name, keyId, signature }: NoteSignature): string {
   const id = new Uint8Array(4);
   new DataView(id.buffer).setUint32(0, keyId);
   return `\u2014 ${checkName(name)} ${encodeBase64(Buffer.concat([id, signature]))}\n`;
 }
 
 /** § Format: non-empty, no Unicode spaces, no plus. */
-function isKeyName(name: string): boolean {
+export function isKeyName(name: string): boolean {
   return name !== '' && !/[\s+\u0085]/u.test(name);
 }
 

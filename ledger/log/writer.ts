@@ -18,15 +18,17 @@ import type { OnStep } from './durable.ts';
 import { allWritten, writeDurably } from './durable.ts';
 import type { HeadStore } from './head.ts';
 import { signingKey } from './ed25519.ts';
-import { formatNote, formatVkey, openNote, SIGNATURE_TYPE, signNote, verifierKey } from './note.ts';
-import type { VerifierKey } from './note.ts';
+import {
+  formatNote, formatVkey, openNote, parseNote, SIGNATURE_TYPE, signNote, verifierKey,
+} from './note.ts';
+import type { NoteSignature, VerifierKey } from './note.ts';
 import {
   decodeBundle, decodeHashTile, encodeBundle, encodeHashTile, nodesFromTiles, TILE_WIDTH, tilePath,
   tilesSince,
 } from './tiles.ts';
 import type { Tile } from './tiles.ts';
 import type { Hash, ReadNode } from './tree.ts';
-import { equal, inclusionProof, leafHash, nodeHash, treeRoot } from './tree.ts';
+import { consistencyProof, equal, inclusionProof, leafHash, nodeHash, treeRoot } from './tree.ts';
 
 export interface LogOptions {
   publicDir: string;
@@ -61,6 +63,13 @@ export interface Log {
   read(start: number, end: number): Uint8Array[];
   /** PATH of an entry under the present checkpoint. */
   prove(index: number): Hash[];
+  /** PROOF from a tree of `oldSize` to the present checkpoint's. */
+  proveGrowth(oldSize: number): Hash[];
+  /**
+   * Adds witnesses' verified cosignatures to the checkpoint whose text they cover, in place of those
+   * keys' earlier ones; false if the log has grown meanwhile. Durable and public on return.
+   */
+  cosign(text: string, cosignatures: readonly NoteSignature[]): Promise<boolean>;
 }
 
 /** Opens the log, or begins an empty one; recovers what a killed writer left. */
@@ -77,11 +86,19 @@ export async function openLog(options: LogOptions): Promise<Log> {
 
   let { edge, note } = await recover(options, key, sign, write);
   let usable = true;
+  /** Both writers of the checkpoint take turns: a late cosignature never replaces a newer one. */
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = turn.then(work);
+    // The caller hears of a failure; the next in turn goes on.
+    turn = mine.catch(() => {});
+    return mine;
+  };
   return {
     vkey: formatVkey(key),
     size: () => edge.size,
     checkpoint: () => note,
-    async append(entries) {
+    append: (entries) => inTurn(async () => {
       if (!usable) throw new Error('an append failed before: the log must be opened again');
       usable = false;
       const grown = grow(edge, entries);
@@ -93,9 +110,24 @@ export async function openLog(options: LogOptions): Promise<Log> {
       [edge, note] = [grown.edge, next];
       usable = true;
       await dropSupersededPartials(publicDir, grown.tiles);
-    },
+    }),
     read: (start, end) => readEntries(publicDir, edge.size, start, end),
     prove: (index) => inclusionProof(index, edge.size, nodesOnDisk(publicDir, edge.size)),
+    proveGrowth: (oldSize) =>
+      consistencyProof(oldSize, edge.size, nodesOnDisk(publicDir, edge.size)),
+    cosign: (text, cosignatures) => inTurn(async () => {
+      const present = parseNote(note);
+      if (!usable || present.text !== text) return false;
+      const isReplaced = (line: NoteSignature): boolean =>
+        cosignatures.some(({ name, keyId }) => name === line.name && keyId === line.keyId);
+      const kept = present.signatures.filter((line) => !isReplaced(line));
+      const cosigned = formatNote({ text, signatures: [...kept, ...cosignatures] });
+      head.swap(edge.size, { size: edge.size, note: cosigned });
+      note = cosigned;
+      await onStep?.('cosigned head');
+      await write('checkpoint', note);
+      return true;
+    }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -16,9 +16,10 @@ import { fileURLToPath } from 'node:url';
 import { main } from '../../ledger/main.ts';
 import { enrolMeter, openTestLedger, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
 import { killUnderLoad } from '../helpers/killed-ledger.ts';
-import { createMeter } from '../helpers/meter.ts';
+import { createMeter, createVolunteer } from '../helpers/meter.ts';
 import { chance } from './ask/homes.ts';
 
+const OTHER_VOLUNTEER = createVolunteer('bob');
 const MAIN = fileURLToPath(new URL('../../ledger/main.ts', import.meta.url));
 
 interface Outcome {
@@ -41,17 +42,24 @@ async function ledger(...args: string[]): Promise<Outcome> {
   return { status, out: said.stdout, err: said.stderr };
 }
 
+interface Serving {
+  child: ChildProcess;
+  url: string;
+  vkey: string;
+}
+
 /** Starts `ledger serve` and waits for it to listen. */
-async function serve(
-  t: ExecutionContext,
-  ...args: string[]
-): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--json', ...args], {
+function serve(t: ExecutionContext, ...args: string[]): Promise<Serving> {
+  return start(t, 'serve', ...args);
+}
+
+async function start(t: ExecutionContext, command: string, ...args: string[]): Promise<Serving> {
+  const child = spawn(process.execPath, [MAIN, command, '--port', '0', '--json', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
-  return { child, url: (JSON.parse(line) as { url: string }).url };
+  return { child, ...(JSON.parse(line) as { url: string; vkey: string }) };
 }
 
 test('serve, admit beside it, policy, audit by folder and by URL, a clean end', async (t) => {
@@ -169,4 +177,35 @@ test('killed under load, it loses no acknowledged batch and counts none twice', 
   const kills = { dir, kills: 3, random: chance(seed), height: 5 } as const;
   t.true(await killUnderLoad(kills) > 0);
   remove();
+});
+
+test('a ledger with a witness of its policy: cosigned, audited by a quorum, and not put back', async (t) => {
+  const { dir, remove } = temporaryDir();
+  t.teardown(remove);
+  const [home, policyFile, old] = ['ledger', 'policy', 'old'].map((name) => join(dir, name));
+  t.is((await ledger('admit', VOLUNTEER.text, '--dir', home)).status, 0);
+  const log = (await ledger('policy', '--dir', home)).out.split('\n')[0];
+  writeFileSync(policyFile, `${log}\nquorum none\n`);
+  const folder = join(dir, 'witness');
+  const witness = await start(t, 'witness', '--dir', folder, '--policy', policyFile);
+  writeFileSync(policyFile, `${log}\nwitness w ${witness.vkey} ${witness.url}\nquorum w\n`);
+  t.is((await ledger('audit', home, '--policy', policyFile)).status, 1, 'not cosigned yet');
+  cpSync(home, old, { recursive: true });
+
+  const { child, url } = await serve(t, '--dir', home, '--policy', policyFile);
+  const audit = await ledger('audit', url, '--policy', policyFile);
+  t.is(audit.status, 0, audit.out);
+  t.true(audit.out.includes('cosigned by w'));
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+  t.is((await ledger('admit', OTHER_VOLUNTEER.text, '--dir', home)).status, 0);
+  const again = await serve(t, '--dir', home, '--policy', policyFile);
+  again.child.kill('SIGTERM');
+  await once(again.child, 'exit');
+
+  const putBack = await ledger('serve', '--dir', old, '--port', '0', '--policy', policyFile);
+  t.is(putBack.status, 1);
+  t.true(putBack.err.includes('error[witness-disagrees]'), putBack.err);
+  const heads = await (await fetch(`${witness.url}heads`)).json() as { heads: { size: number }[] };
+  t.is(heads.heads[0].size, 2);
 });
