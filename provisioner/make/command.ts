@@ -73,7 +73,7 @@ function stepsOf(bench: Workbench, kit: Kit, means: Means): MakeStep[] {
     {
       name: 'pair',
       isDone: async () => (record.lastDone(kit.name, 'pair') ? 'done' : undefined),
-      run: async () => void (await pairAtBench(bench, kit, output)),
+      run: async () => void (await pairAtBench(bench, kit, { options: {}, output })),
     },
     {
       name: 'check',

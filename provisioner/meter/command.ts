@@ -3,8 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { Argument, Command, InvalidArgumentError } from 'commander';
+import type { BenchRecord, Json } from '../bench/record.ts';
 import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
+import { wifiOf, wifiPassphrase } from '../campaign/wifi.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
 import { createVirtualMeter } from '../virtual/meter.ts';
@@ -14,7 +16,10 @@ import { flashMeters, type FlashedMeter, type FlashMeterDeps, type FlashMeterOpt
 import { pairMeter, type Paired, type PairOptions } from './pair.ts';
 import { virtualPort, type MeterPort } from './port.ts';
 import { pinRuntime } from './runtime.ts';
-import { setModemLinesByIoctl } from './serial-line.ts';
+import { ROM_BAUD } from './rom-loader.ts';
+import { BY_EYE, selftest, unfit, type SelftestFinding } from './selftest.ts';
+import { openSerialLine, setModemLinesByIoctl } from './serial-line.ts';
+import { openUsbPort, type UsbPort } from './usb-port.ts';
 
 export function commands(): Command[] {
   return [
@@ -23,7 +28,8 @@ export function commands(): Command[] {
       .addCommand(buildCommand())
       .addCommand(runtimeCommand())
       .addCommand(flashCommand())
-      .addCommand(pairCommand()),
+      .addCommand(pairCommand())
+      .addCommand(selftestCommand()),
   ];
 }
 
@@ -105,7 +111,8 @@ function flashedText({ kit, port, mac, writtenBytes }: FlashedMeter): string {
   return `${kit}: board ${mac} on ${port}: ${work}, verified by MD5`;
 }
 
-interface PairWords extends OutputOptions, WorkbenchOptions, Omit<PairOptions, 'firmwareHash'> {
+interface PairWords extends OutputOptions, WorkbenchOptions, PairWishes {
+  port?: string;
   virtual?: string;
 }
 
@@ -113,6 +120,7 @@ function pairCommand(): Command {
   return new Command('pair')
     .description('give a meter to a kit, and enrol its key with the ledger')
     .argument('<kit>', 'name of a kit in the campaign')
+    .option('--port <path>', 'serial port of the board, if not where it was flashed')
     .option('--virtual <dir>', 'a meter without hardware, which lives in that folder')
     .option('--interval-s <seconds>', 'a record is closed this often', seconds)
     .option('--batch-s <seconds>', 'a batch is sent this often', seconds)
@@ -120,11 +128,11 @@ function pairCommand(): Command {
     .option('--key-height <height>', '5: 32 signatures, at once; 10: 1,024, in minutes', height)
     .option('--ledger-url <url>', 'where the bench reaches the ledger, if not as the meter does')
     .action(async function (this: Command, name: string) {
-      const { virtual: dir, ...options } = this.optsWithGlobals<PairWords>();
+      const { virtual: dir, port, ...options } = this.optsWithGlobals<PairWords>();
       const output = createOutput(options);
       await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
         const paired = await (dir === undefined
-          ? pairAtBench(bench, kit, output)
+          ? pairAtBench(bench, kit, { port, options, output })
           : pairVirtual(bench, kit, { dir, options, output }));
         const human = `meter ${paired.meter} is ${name}'s, entry ${paired.entry}`;
         output.result({ kit: name, ...paired }, human);
@@ -132,17 +140,94 @@ function pairCommand(): Command {
     });
 }
 
+const BOOT_LIMIT_MS = 15_000;
+const LISTEN_MS = 6_000;
+
+function selftestCommand(): Command {
+  return new Command('selftest')
+    .description('whether a board that was written is fit to be a meter, and what to do if not')
+    .argument('<kit>', 'name of a kit in the campaign')
+    .option('--port <path>', 'serial port of the board, if not where it was flashed')
+    .action(async function (this: Command, name: string) {
+      const options = this.optsWithGlobals<OutputOptions & WorkbenchOptions & { port?: string }>();
+      const output = createOutput(options);
+      await atWorkbench({ ...options, kits: [name] }, async ({ record }, [kit]) => {
+        const flashed = flashedMeter(record, kit);
+        record.start(name, 'meter-selftest');
+        const limits = { bootLimitMs: BOOT_LIMIT_MS, listenMs: LISTEN_MS };
+        const findings = await onMeter(options.port ?? flashed.port, (port) =>
+          selftest(port, { ...limits, firmware: flashed.firmware }),
+        ).catch((error: unknown) => {
+          record.fail(name, 'meter-selftest', error);
+          throw error;
+        });
+        if (findings.some(({ ok }) => !ok)) {
+          const error = unfit(name, findings);
+          record.fail(name, 'meter-selftest', error);
+          throw error;
+        }
+        record.done(name, 'meter-selftest', { findings: findings as unknown as Json });
+        output.result({ kit: name, findings, lookAt: BY_EYE }, selftestText(findings));
+      });
+    });
+}
+
+function selftestText(findings: SelftestFinding[]): string {
+  const checks = findings.map(({ check, words }) => `ok  ${check}: ${words}`);
+  return [...checks, ...BY_EYE.map((thing) => `look: ${thing}`)].join('\n');
+}
+
+/** Opens the meter on a serial port for `work`, and closes it whatever happens. */
+async function onMeter<T>(path: string, work: (port: UsbPort) => Promise<T>): Promise<T> {
+  const line = await openSerialLine(path, ROM_BAUD, { setModemLines: setModemLinesByIoctl });
+  try {
+    const port = await openUsbPort(line);
+    try {
+      return await Promise.race([work(port), line.lost]);
+    } finally {
+      port.close();
+    }
+  } finally {
+    await line.close();
+  }
+}
+
+/** What the record knows of the kit's board. @throws KitError `meter-not-flashed` */
+function flashedMeter(record: BenchRecord, kit: Kit): { port: string; firmware: string } {
+  const flashed = record.lastDone(kit.name, 'meter-flash')?.detail;
+  if (flashed === undefined) throw notFlashed(kit);
+  return { port: String(flashed['port']), firmware: String(flashed['firmware']) };
+}
+
+/** What pairing is told on the command line, or by `kit make`. */
+export type PairWishes = Omit<PairOptions, 'firmwareHash' | 'wifi'>;
+
 /**
- * Pairs the meter that is on the bench's USB lead.
- * @throws KitError `meter-absent`: this version knows no way to a board yet
+ * Pairs the meter that `kit meter flash` wrote for the kit, on its serial port or the one named.
+ * @throws KitError `meter-not-flashed`, `no-wifi`, `wifi-passphrase-missing`, those of the port
  */
-export async function pairAtBench(bench: Workbench, kit: Kit, _output: Output): Promise<Paired> {
-  throw new KitError({
-    code: 'meter-absent',
+export async function pairAtBench(
+  bench: Workbench,
+  kit: Kit,
+  parts: { port?: string; options: PairWishes; output: Output },
+): Promise<Paired> {
+  const flashed = flashedMeter(bench.record, kit);
+  const { ssid } = wifiOf(kit, bench.campaign);
+  const passphrase = wifiPassphrase(kit, await bench.secrets.kit(kit))!;
+  const firmwareHash = new Uint8Array(Buffer.from(flashed.firmware, 'hex'));
+  const options = { ...parts.options, firmwareHash, wifi: { ssid, passphrase } };
+  return onMeter(parts.port ?? flashed.port, (port) =>
+    pairThrough(bench, kit, { port, options, output: parts.output }),
+  );
+}
+
+function notFlashed(kit: Kit): KitError {
+  return new KitError({
+    code: 'meter-not-flashed',
     message: `There is no meter to pair with ${kit.name}`,
-    expected: 'a meter on USB, which this version cannot find yet',
-    got: 'no --virtual',
-    hint: `Pair a virtual one: kit meter pair ${kit.name} --virtual ${bench.campaign.dir}/meter`,
+    expected: 'a board that was written for it',
+    got: 'none in the record',
+    hint: `Write one: kit meter flash ${kit.name} --port PATH; or pair without hardware: --virtual DIR`,
   });
 }
 
@@ -159,7 +244,7 @@ export function pairThrough(
 
 interface PairVirtual {
   dir: string;
-  options: Omit<PairOptions, 'firmwareHash'>;
+  options: PairWishes;
   output: Output;
 }
 

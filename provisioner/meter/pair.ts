@@ -24,6 +24,8 @@ export interface PairOptions {
   /** Of the key's tree: 5 gives 32 signatures at once; 10 gives 1,024, in minutes on a board. */
   keyHeight?: 5 | 10;
   supplyEfficiencyPermille?: number;
+  /** The home's, where the meter reaches it by radio. */
+  wifi?: { ssid: string; passphrase: string };
   /** Real time for the meter to make its key and state it. */
   limitMs?: number;
 }
@@ -114,7 +116,13 @@ function settingsOf(
   },
 ): [key: string, value: Uint8Array][] {
   const { intervalS, batchS, probeS, patienceS, keyHeight } = { ...DEFAULTS, ...options };
+  const { wifi } = options;
+  // The runtime's own keys: it joins that network at boot (devicescript, network/wifi.c).
+  const joining: [string, Uint8Array][] = wifi
+    ? [['wifi_ssid', Buffer.from(wifi.ssid)], ['wifi_psk', Buffer.from(wifi.passphrase)]]
+    : [];
   return [
+    ...joining,
     ['origin', Buffer.from(parts.origin)],
     ['node', Buffer.from(kit.domain)],
     ['pairkey', parts.pairingKey],

@@ -20,7 +20,10 @@ export interface VmStart {
   clock: Omit<ClockSettings, 'rate'> & { rate: number | 'infinite' };
   /** Virtual Unix time of power-on, whole ms. */
   nowMs: number;
-  flashBytes: number;
+  /** Of the image that follows. */
+  imageBytes: number;
+  /** Of flash, if not the machine's own 128 KiB. */
+  flashBytes?: number;
 }
 
 /** An exchange takes no time, so a program that never rests would stop the clock; more is a bug. */
@@ -78,11 +81,12 @@ async function createMachine(start: VmStart, bytes: Uint8Array): Promise<Machine
     body.writeUInt32LE(code);
     at(KIND.panic, body);
   };
-  vm.flashLoad = () => bytes.subarray(0, start.flashBytes);
+  if (start.flashBytes !== undefined) vm.flashSize = start.flashBytes;
+  vm.flashLoad = () => bytes.subarray(0, start.imageBytes);
   vm.flashSave = (image) => at(KIND.flash, image);
   giveSockets(vm, machine.sockets);
   vm.devsSetDeviceId(start.deviceId);
-  const program = bytes.subarray(start.flashBytes);
+  const program = bytes.subarray(start.imageBytes);
   const refused = program.length > 0 ? vm.devsDeploy(program) : 0;
   if (refused !== 0) throw new Error(`the machine refuses the program: ${refused}`);
   return machine;

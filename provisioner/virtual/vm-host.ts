@@ -17,6 +17,8 @@ export interface VmOptions {
   /** Where an endless-rate clock goes on; otherwise the clock says. Unix ms. */
   nowMs: number;
   flash: Uint8Array;
+  /** How large flash is, if not the machine's own 128 KiB. */
+  flashBytes?: number;
   /** Written to flash before the machine starts; left out, it runs what flash holds. */
   program?: Uint8Array;
   /** Put before the command, to start it inside another network: `['nsenter', …, '--']`. */
@@ -98,7 +100,8 @@ function pacedNow(clock: ClockSettings): number {
 function startBody(options: VmOptions, nowMs: number): Uint8Array {
   const { rate, ...origin } = options.clock;
   const start: VmStart = {
-    ...{ deviceId: options.deviceId, nowMs, flashBytes: options.flash.length },
+    ...{ deviceId: options.deviceId, nowMs, imageBytes: options.flash.length },
+    flashBytes: options.flashBytes,
     clock: { ...origin, rate: rate === Infinity ? 'infinite' : rate },
   };
   return joinParts(start, Buffer.concat([options.flash, options.program ?? new Uint8Array()]));

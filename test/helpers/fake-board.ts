@@ -24,7 +24,15 @@ export interface FakeBoard {
   stop(): Promise<void>;
 }
 
+/** What runs on the board when it is not in download mode. */
+export interface FakeProgram {
+  hear(bytes: Uint8Array): void;
+  stop(): Promise<void>;
+}
+
 export interface FakeBoardOptions {
+  /** Started at each reset, from what flash holds then. */
+  program?: (flash: Buffer, send: (bytes: Uint8Array) => void) => FakeProgram;
   chip?: Chip;
   flash?: Buffer;
   /** It has no ROM that answers: some other thing with a serial port. */
@@ -53,21 +61,31 @@ export async function startFakeBoard(options: FakeBoardOptions = {}): Promise<Fa
       const rose = held && !lines.rts;
       held = lines.rts;
       // The auto-reset circuit: DTR alone pulls the boot pin down, RTS alone the reset pin.
-      if (rose) loader.reset(lines.dtr);
+      if (!rose) return;
+      await program?.stop();
+      program = lines.dtr ? undefined : options.program?.(board.flash, sendRaw);
+      loader.reset(lines.dtr);
     },
     unplug: () => void child.stdin!.end(),
     async stop() {
+      await program?.stop();
       if (child.exitCode !== null) return;
       child.stdin!.end();
       await once(child, 'exit');
     },
   };
   let held = false;
-  const send = (packet: Uint8Array): void => {
-    if (!child.stdin!.writableEnded) child.stdin!.write(slip(packet));
+  let program: FakeProgram | undefined;
+  const sendRaw = (bytes: Uint8Array): void => {
+    if (!child.stdin!.writableEnded) child.stdin!.write(bytes);
   };
+  const send = (packet: Uint8Array): void => sendRaw(slip(packet));
   const loader = createLoader(board, CHIPS[options.chip ?? 'ESP32-C3'], send);
-  if (!options.mute) child.stdout!.on('data', unslip(loader.hear));
+  const toLoader = unslip(loader.hear);
+  child.stdout!.on('data', (bytes: Buffer) => {
+    if (program !== undefined) program.hear(bytes);
+    else if (!options.mute) toLoader(bytes);
+  });
   return board;
 }
 

@@ -32,11 +32,11 @@ test('`kit meter build` writes the bytes whose hash it prints', async (t) => {
   t.is(document.sha256, createHash('sha256').update(readFileSync(out)).digest('hex'));
 });
 
-test('without a meter on USB, pairing says what there is instead', async (t) => {
+test('before a board was written for the kit, pairing says what there is instead', async (t) => {
   const campaign = join(folder, 'campaign.toml');
   writeFileSync(campaign, campaignText);
   const global = ['--campaign', campaign, '--identity', join(folder, 'volunteer.key')];
   const run = program().parseAsync([...global, 'meter', 'pair', 'alice'], { from: 'user' });
-  const error = await t.throwsAsync(run, { code: 'meter-absent' });
+  const error = await t.throwsAsync(run, { code: 'meter-not-flashed' });
   t.regex(String((error as { hint?: string }).hint), /--virtual/);
 });
