@@ -127,7 +127,12 @@ async function bootstrap(job: TreeJob, uri: string, tar: string): Promise<void> 
     tar,
     `deb [trusted=yes] ${uri} ${recipe.release} main`,
   ];
-  const env: Record<string, string> = { SOURCE_DATE_EPOCH: String(recipe.lock.epochS) };
+  const env: Record<string, string> = {
+    SOURCE_DATE_EPOCH: String(recipe.lock.epochS),
+    // In a user's namespace systemctl cannot see that it is in a chroot, and what restarts a service
+    // when it is set up, as YunoHost does, would fail there (systemd's docs/ENVIRONMENT.md).
+    SYSTEMD_OFFLINE: '1',
+  };
   // Under unshare the tree belongs to a user who cannot enter a private home folder.
   if (asRoot) env.TMPDIR = workDir;
   // A user's tree stands in /tmp: only mmdebstrap can remove it, so it is asked to.

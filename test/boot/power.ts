@@ -28,8 +28,6 @@ export interface Power {
   hear(pattern: RegExp, withinMs?: number): Promise<void>;
   /** Logs in with the bench's key, the host key pinned. The same connection until power goes. */
   login(): Promise<NodeConnection>;
-  /** Lets go of a connection that the machine does not know of any more. */
-  hangUp(): void;
   pullPlug(): Promise<void>;
   accelerator(): string;
 }
@@ -46,10 +44,6 @@ export function connectPower(subject: Subject, flashed: () => FlashedKit): Power
     if (machine === undefined) throw new Error('the machine is off');
     if (lastWords === undefined) return machine;
     throw new KitError({ code: 'machine-ended', message: 'QEMU ended', got: lastWords.trim() });
-  };
-  const hangUp = (): void => {
-    connection?.close();
-    connection = undefined;
   };
   const lastLines = (): string => {
     const text = machine?.serial().replaceAll(/\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]/g, '') ?? '';
@@ -95,9 +89,9 @@ export function connectPower(subject: Subject, flashed: () => FlashedKit): Power
       });
       return connection;
     },
-    hangUp,
     async pullPlug() {
-      hangUp();
+      connection?.close();
+      connection = undefined;
       await machine?.pullPlug();
       machine = undefined;
     },
