@@ -1,0 +1,331 @@
+// A log of any number of batches, as its public files: real keys and signatures for what is
+// disclosed (the last batch of each day), hashes alone for what is withheld. And the ways in which
+// it may be tampered with, each with the finding that an audit owes.
+
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { decode, encode, rfc8949EncodeOptions } from 'cborg';
+import type { PublicFiles } from '../../ledger/audit/source.ts';
+import type { Entry, EntryOf } from '../../ledger/entry.ts';
+import { encodeEntry } from '../../ledger/entry.ts';
+import { formatCheckpoint } from '../../ledger/log/checkpoint.ts';
+import { signingKey } from '../../ledger/log/ed25519.ts';
+import {
+  formatNote, formatVkey, parseNote, SIGNATURE_TYPE, signNote, verifierKey,
+} from '../../ledger/log/note.ts';
+import { formatLogPolicy } from '../../ledger/log/policy.ts';
+import { encodeBundle, encodeHashTile, tilePath, tilesOf } from '../../ledger/log/tiles.ts';
+import { leafHash, nodeHash, treeRoot } from '../../ledger/log/tree.ts';
+import type { Hash, ReadNode } from '../../ledger/log/tree.ts';
+import { VOLUNTEER } from './ledger-folder.ts';
+import { createMeter, digest, enrolmentBody, START_S } from './meter.ts';
+
+export type Files = Map<string, Uint8Array>;
+
+const ORIGIN = 'ledger.test/commons';
+const SEED = digest('large log');
+const INTERVAL_S = 1_800;
+const PER_DAY = 86_400 / INTERVAL_S;
+
+export interface LargeLog {
+  entries: Entry[];
+  blobs: Files;
+  policy: string;
+}
+
+/** At most 30 days: a test meter's key signs 31 batches, one a day. */
+export async function createLargeLog(meters: number, batchesEach: number): Promise<LargeLog> {
+  if (batchesEach > 30 * PER_DAY) throw new RangeError('a key of 32 signatures lasts 30 days');
+  const blobs: Files = new Map();
+  const keep = (bytes: Uint8Array): Uint8Array => {
+    blobs.set(blobPath(digest(bytes)), bytes);
+    return digest(bytes);
+  };
+  const startMs = (START_S - INTERVAL_S) * 1000;
+  const key = VOLUNTEER.publicKey;
+  const entries: Entry[] = [{ type: 'volunteer-admitted', receivedMs: startMs, key }];
+  const ageRecipient = await identityToRecipient(await generateX25519Identity());
+  const homes = [];
+  for (let i = 0; i < meters; i++) {
+    const meter = createMeter(`home ${i}`, { intervalS: INTERVAL_S });
+    const terms = { origin: ORIGIN, ageRecipient, publish: 3, intervalS: INTERVAL_S };
+    const [enrolment] = decode(await enrolmentBody(meter, VOLUNTEER, terms)) as [Uint8Array];
+    const enrolmentHash = keep(new Uint8Array(enrolment));
+    entries.push({ type: 'kit-enrolled', receivedMs: startMs, meterId: meter.id, enrolmentHash });
+    homes.push({ meter, previous: null as Uint8Array | null });
+  }
+  for (let turn = 0; turn < batchesEach; turn++) {
+    const isDue = turn % PER_DAY === PER_DAY - 1 && turn + 1 < batchesEach;
+    for (const [i, home] of homes.entries()) {
+      const { meter, previous } = home;
+      const [record] = meter.records(1);
+      const receivedMs = record.unixS * 1000 + i;
+      const { firstSeq, lastSeq } = record;
+      const batchHash = isDue
+        ? keep(meter.batch([record], { previous }))
+        : digest(`withheld ${meter.idHex} ${firstSeq}`);
+      home.previous = batchHash;
+      const { id: meterId } = meter;
+      entries.push({ type: 'batch-received', receivedMs, meterId, firstSeq, lastSeq, batchHash });
+    }
+  }
+  const vkey = formatVkey(
+    verifierKey(ORIGIN, SIGNATURE_TYPE.ed25519, signingKey(SEED).publicKey));
+  return { entries, blobs, policy: formatLogPolicy(vkey) };
+}
+
+/** The public files of a log that holds these leaves, signed by its key. */
+export function publish(leaves: readonly Uint8Array[], blobs: Files, origin = ORIGIN): Files {
+  const rows: Hash[][] = [leaves.map(leafHash)];
+  for (let row = rows[0]; row.length > 1; rows.push(row)) {
+    const below = row;
+    row = Array.from({ length: Math.floor(below.length / 2) }, (_, i) =>
+      nodeHash(below[2 * i], below[2 * i + 1]));
+  }
+  const read: ReadNode = (level, i) => rows[level][i];
+  const files: Files = new Map(blobs);
+  const size = leaves.length;
+  for (const tile of tilesOf(size)) {
+    const start = tile.index * 256;
+    const bytes = tile.level === 'entries'
+      ? encodeBundle(leaves.slice(start, start + tile.width))
+      : encodeHashTile(tile, read);
+    files.set(tilePath(tile), bytes);
+  }
+  const text = formatCheckpoint({ origin, size, root: treeRoot(size, read), extensions: [] });
+  return files.set('checkpoint', formatNote(signNote(text, ORIGIN, SEED)));
+}
+
+export function inMemory(files: Files): PublicFiles {
+  return { read: async (path) => files.get(path) ?? null, list: async () => [...files.keys()] };
+}
+
+export interface Tampering {
+  name: string;
+  /** The finding's code. */
+  finding: string;
+  apply(log: LargeLog, files: Files): Files;
+}
+
+/** By somebody who can change files, and has not the log's key. */
+const OF_FILES: Tampering[] = [
+  file('the checkpoint is gone', 'file-missing', without('checkpoint')),
+  file('the checkpoint’s signature is another', 'bad-signature',
+    edited('checkpoint', (bytes) => {
+      const { text, signatures: [line] } = parseNote(bytes);
+      return formatNote({ text, signatures: [{ ...line, signature: flipped(line.signature, 9) }] });
+    })),
+  file('the checkpoint’s size is lowered', 'bad-signature',
+    edited('checkpoint', (bytes) => replaced(bytes, /\n(\d+)\d\n/, '\n$1\n'))),
+  file('the checkpoint is another key’s', 'unknown-signers',
+    edited('checkpoint', (bytes) => formatNote(
+      signNote(`${Buffer.from(bytes).toString().split('\n\n')[0]}\n`, ORIGIN, digest('mallory'))))),
+  file('the checkpoint is cut', 'malformed-note',
+    edited('checkpoint', (bytes) => bytes.slice(0, -1))),
+  file('an entry bundle is gone', 'file-missing', without('tile/entries/001')),
+  file('an entry bundle is cut', 'malformed-tile',
+    edited('tile/entries/001', (bytes) => bytes.slice(0, -1))),
+  file('an entry bundle is longer', 'malformed-tile',
+    edited('tile/entries/001', (bytes) => Uint8Array.of(...bytes, 0))),
+  file('a hash within an entry is another', 'root',
+    edited('tile/entries/001', (bytes) => flipped(bytes, bytes.length - 1))),
+  file('a tile of leaf hashes is another', 'tile-differs',
+    edited('tile/0/001', (bytes) => flipped(bytes, 99))),
+  file('a tile of leaf hashes is gone', 'file-missing', without('tile/0/001')),
+  file('a tile of leaf hashes is cut', 'tile-differs',
+    edited('tile/0/001', (bytes) => bytes.slice(0, -32))),
+  file('an upper tile is another', 'tile-differs', (files) => {
+    const path = [...files.keys()].find((name) => name.startsWith('tile/1/'))!;
+    return edited(path, (bytes) => flipped(bytes, 0))(files);
+  }),
+  file('a tile that no tree of this size has', 'stray-file', added('tile/5/000')),
+  file('a file that no log has', 'stray-file', added('index.html')),
+  file('a blob under a name that is not its hash', 'stray-file', added(`blob/${'0'.repeat(64)}`)),
+  {
+    name: 'a due batch is gone',
+    finding: 'blob-missing',
+    apply: (log, files) => without(blobPath(disclosed(log).batchHash))(files),
+  },
+  {
+    name: 'a byte of a disclosed batch is another',
+    finding: 'blob-differs',
+    apply: (log, files) => edited(blobPath(disclosed(log).batchHash), (bytes) =>
+      flipped(bytes, 60))(files),
+  },
+];
+
+/** By whoever holds the log's key: every hash and signature of the log is right. */
+const OF_ENTRIES: Tampering[] = [
+  forged('a batch before a disclosed one is dropped', 'link', (list, log) =>
+    list.toSpliced(beforeDisclosed(log), 1)),
+  forged('a batch is entered twice', 'sequence', (list, log) =>
+    list.toSpliced(list.indexOf(disclosed(log)), 0, disclosed(log))),
+  forged('two batches of a meter change places', 'sequence', (list, log) => {
+    const [a, b] = [beforeDisclosed(log), list.indexOf(disclosed(log))];
+    const timed = (at: number, from: number): Entry =>
+      ({ ...list[from], receivedMs: list[at].receivedMs });
+    return list.with(a, timed(a, b)).with(b, timed(b, a));
+  }),
+  forged('a batch is given to another meter', 'batch', (list, log) =>
+    change(list, disclosed(log), { meterId: otherMeter(log) })),
+  forged('a batch is given to a meter that nobody enrolled', 'batch', (list, log) =>
+    change(list, disclosed(log), { meterId: digest('nobody').slice(0, 8) })),
+  forged('a batch claims a number more than it has', 'sequence', (list, log) =>
+    change(list, disclosed(log), { lastSeq: disclosed(log).lastSeq + 1 })),
+  forged('a batch stands for another', 'blob-missing', (list, log) =>
+    change(list, disclosed(log), { batchHash: digest('x') })),
+  forged('a batch before a disclosed one is exchanged', 'link', (list, log) =>
+    list.with(beforeDisclosed(log),
+      { ...list[beforeDisclosed(log)], batchHash: digest('y') } as Entry)),
+  forged('an entry is dated before the one ahead', 'order', (list, log) =>
+    change(list, disclosed(log), { receivedMs: 1 })),
+  forged('everything is dated ten days early', 'time', (list) =>
+    list.map((entry) => ({ ...entry, receivedMs: entry.receivedMs - 864_000_000 }))),
+  forged('the volunteer is not admitted', 'enrolment', (list) => list.slice(1)),
+  forged('the volunteer is admitted twice', 'admitted-twice', (list) => [list[0], ...list]),
+  forged('a volunteer is exchanged', 'enrolment', (list) =>
+    list.with(0, { ...list[0], key: digest('mallory') } as Entry)),
+  forged('a kit is enrolled twice', 'enrolled-twice', (list) => list.toSpliced(1, 0, list[1])),
+  forged('a kit is enrolled under another id', 'enrolment', (list) =>
+    list.with(1, { ...list[1], meterId: digest('x').slice(0, 8) } as Entry)),
+  forged('a kit’s enrolment is dropped', 'batch', (list) => list.toSpliced(1, 1)),
+  forged('a kit’s enrolment is withheld', 'blob-missing', (list) =>
+    list.with(1, { ...list[1], enrolmentHash: digest('x') } as Entry)),
+  forged('a key is revoked without evidence', 'blob-missing', (list, log) =>
+    [...list, revocation(log, [digest('x'), digest('y')])]),
+  forged('a key is revoked by two honest batches', 'revocation', (list, log) =>
+    [...list, revocation(log, honestPair(log))]),
+  forged('a key is revoked twice', 'revocation', (list, log) =>
+    [...list, revocation(log, honestPair(log)), revocation(log, honestPair(log))]),
+  forged('a batch follows its key’s revocation', 'after-revocation', (list, log) => {
+    const { receivedMs } = disclosed(log);
+    const early = { ...revocation(log, honestPair(log)), receivedMs };
+    return list.toSpliced(list.indexOf(disclosed(log)), 0, early);
+  }),
+  {
+    name: 'a forged reading under a hash of its own',
+    finding: 'signature',
+    apply(log) {
+      const bytes = log.blobs.get(blobPath(disclosed(log).batchHash))!;
+      // The last byte is the signature's: the batch still reads as one.
+      const lie = flipped(bytes, bytes.length - 1);
+      const blobs = new Map(log.blobs).set(blobPath(digest(lie)), lie);
+      const list = change(log.entries, disclosed(log), { batchHash: digest(lie) });
+      return publish(list.map(encodeEntry), blobs);
+    },
+  },
+  leaf('an entry is not in its one encoding', 'malformed-entry', (bytes) =>
+    Uint8Array.of(0xbf, ...bytes.slice(1), 0xff)),
+  leaf('an entry is of a type that nobody knows', 'malformed-entry', () =>
+    encode(new Map([[1, 999], [2, START_S * 1000]]), rfc8949EncodeOptions)),
+  leaf('an entry is empty', 'malformed-entry', () => new Uint8Array(0)),
+  {
+    name: 'the log calls itself by another name',
+    finding: 'wrong-origin',
+    apply: (log) => publish(log.entries.map(encodeEntry), log.blobs, 'ledger.test/other'),
+  },
+  {
+    name: 'the checkpoint claims more entries than there are',
+    finding: 'file-missing',
+    apply(log, files) {
+      const parts = { origin: ORIGIN, root: digest('x'), extensions: [] };
+      const text = formatCheckpoint({ ...parts, size: log.entries.length + 300 });
+      return new Map(files).set('checkpoint', formatNote(signNote(text, ORIGIN, SEED)));
+    },
+  },
+];
+
+export const TAMPERINGS: readonly Tampering[] = [...OF_FILES, ...OF_ENTRIES];
+
+function file(name: string, finding: string, apply: (files: Files) => Files): Tampering {
+  return { name, finding, apply: (_, files) => apply(files) };
+}
+
+function forged(
+  name: string,
+  finding: string,
+  edit: (list: Entry[], log: LargeLog) => Entry[],
+): Tampering {
+  const apply = (log: LargeLog): Files =>
+    publish(edit(log.entries, log).map(encodeEntry), log.blobs);
+  return { name, finding, apply };
+}
+
+/** Puts other bytes in the place of the last entry's. */
+function leaf(name: string, finding: string, edit: (bytes: Uint8Array) => Uint8Array): Tampering {
+  const apply = ({ entries, blobs }: LargeLog): Files => {
+    const leaves = entries.map(encodeEntry);
+    return publish(leaves.with(-1, edit(leaves.at(-1)!)), blobs);
+  };
+  return { name, finding, apply };
+}
+
+function edited(path: string, edit: (bytes: Uint8Array) => Uint8Array): (files: Files) => Files {
+  return (files) => {
+    const bytes = files.get(path);
+    if (bytes === undefined) throw new Error(`the log has no ${path}`);
+    return new Map(files).set(path, edit(bytes));
+  };
+}
+
+function without(path: string): (files: Files) => Files {
+  return (files) => {
+    const left = new Map(files);
+    if (!left.delete(path)) throw new Error(`the log has no ${path}`);
+    return left;
+  };
+}
+
+function added(path: string): (files: Files) => Files {
+  return (files) => new Map(files).set(path, new Uint8Array(32));
+}
+
+/** A disclosed batch from the middle of the log. */
+function disclosed({ entries, blobs }: LargeLog): EntryOf<'batch-received'> {
+  const middle = Math.floor(entries.length / 3);
+  return entries.find((entry, i): entry is EntryOf<'batch-received'> =>
+    i > middle && entry.type === 'batch-received' && blobs.has(blobPath(entry.batchHash)))!;
+}
+
+/** Where the same meter's batch before it stands. */
+function beforeDisclosed(log: LargeLog): number {
+  const { meterId, lastSeq } = disclosed(log);
+  return log.entries.findIndex((entry) => entry.type === 'batch-received' &&
+    Buffer.compare(entry.meterId, meterId) === 0 && entry.lastSeq === lastSeq - 1);
+}
+
+function otherMeter(log: LargeLog): Uint8Array {
+  const { meterId } = disclosed(log);
+  const other = log.entries.find((entry) => entry.type === 'kit-enrolled' &&
+    Buffer.compare(entry.meterId, meterId) !== 0) as EntryOf<'kit-enrolled'>;
+  return other.meterId;
+}
+
+/** Two disclosed batches of the same meter, each signed by a one-time key of its own. */
+function honestPair(log: LargeLog): [Uint8Array, Uint8Array] {
+  const { meterId } = disclosed(log);
+  const hashes = log.entries.flatMap((entry) =>
+    entry.type === 'batch-received' && Buffer.compare(entry.meterId, meterId) === 0 &&
+    log.blobs.has(blobPath(entry.batchHash)) ? [entry.batchHash] : []);
+  return [hashes[0], hashes[1]];
+}
+
+function revocation(log: LargeLog, evidence: [Uint8Array, Uint8Array]): Entry {
+  const { receivedMs } = log.entries.at(-1)!;
+  return { type: 'key-revoked', receivedMs, meterId: disclosed(log).meterId, evidence };
+}
+
+function change(list: Entry[], one: Entry, parts: Partial<EntryOf<'batch-received'>>): Entry[] {
+  return list.with(list.indexOf(one), { ...one, ...parts } as Entry);
+}
+
+function blobPath(hash: Uint8Array): string {
+  return `blob/${Buffer.from(hash).toString('hex')}`;
+}
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  return bytes.with(at, bytes[at] ^ 1) as Uint8Array;
+}
+
+function replaced(bytes: Uint8Array, pattern: RegExp, by: string): Uint8Array {
+  return Buffer.from(Buffer.from(bytes).toString().replace(pattern, by));
+}
