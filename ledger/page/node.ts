@@ -149,5 +149,7 @@ ${fact('One record each', duration(meter.intervalS))}
 <p class="small">The same as data: <a href="/v1/nodes/${id}">JSON</a>,
 <a href="/v1/nodes/${id}/records.csv">the last day’s records as CSV</a>.
 <a href="/audit">Check it yourself.</a></p>
+<p class="small"><img src="/badge/${id}.svg" height="20" alt="The node’s badge as it is now">
+For the node’s own site: <a href="/badge/${id}.svg">/badge/${id}.svg</a></p>
 </section>`;
 }

@@ -7,12 +7,15 @@ import type { Context } from 'hono';
 import { etag } from 'hono/etag';
 import { html } from 'hono/html';
 import { checkNodeId } from '../ask/parameters.ts';
+import { readStatus } from '../ask/node.ts';
 import { createReader } from '../ask/read.ts';
 import { unknownNode } from '../ask/routes.ts';
 import type { AskDeps } from '../ask/routes.ts';
 import type { MeterRow } from '../ask/schema.ts';
+import { readSums, startOfLife } from '../ask/series.ts';
 import { LedgerError } from '../errors.ts';
 import { auditPage } from './audit.ts';
+import { badge } from './badge.ts';
 import { commonsPage } from './commons.ts';
 import type { Html } from './format.ts';
 import { layout, PAGE_HEADERS } from './layout.ts';
@@ -40,7 +43,18 @@ const ASSETS = [
   ['mark.svg', 'image/svg+xml'],
 ] as const;
 
-/** `GET /`, `/node/ID`, `/audit`, and the style, script and mark that they use. */
+const MONTH_S = 30 * 86_400;
+
+/** For other people's sites: they may show it, and need not ask again for five minutes. */
+const BADGE_HEADERS = {
+  'Content-Type': 'image/svg+xml',
+  'Content-Security-Policy': "default-src 'none'; sandbox",
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+  'X-Content-Type-Options': 'nosniff',
+  'Cache-Control': 'public, max-age=300',
+};
+
+/** `GET /`, `/node/ID`, `/badge/ID.svg`, `/audit`, and the style, script and mark that they use. */
 export function pageRoutes(deps: PageDeps): Hono {
   const app = new Hono();
   const reader = createReader(deps.db);
@@ -70,6 +84,15 @@ export function pageRoutes(deps: PageDeps): Hono {
     const window = windowOf(c.req.query('window'));
     const main = nodePage(reader, meter, { nowS: nowS(), name: nameOf(meter), window });
     return show(c, 'node', nameOf(meter), main);
+  });
+
+  app.get('/badge/:file{.+\\.svg}', (c) => {
+    const id = checkNodeId(c.req.param('file').slice(0, -'.svg'.length));
+    const meter = reader.meter(id) ?? unknownNode(id);
+    const toS = nowS();
+    const fromS = Math.min(toS - 1, Math.max(toS - MONTH_S, startOfLife(reader, meter)));
+    const [month] = readSums(reader, meter, [fromS, toS]);
+    return c.body(String(badge(readStatus(reader, meter, toS), month)), 200, BADGE_HEADERS);
   });
 
   app.get('/audit', (c) => show(c, 'audit', 'Audit', auditPage({
