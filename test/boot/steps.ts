@@ -193,7 +193,8 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
         await power.on({ cable: true });
         assert.match(await ask('findmnt -no OPTIONS /'), /^rw,/);
         const log = await ask('cat /run/initramfs/fsck.log');
-        assert.match(log, /contains a file system with errors, check forced/);
+        // A journal that is whole is replayed; the mark of an error brings all five passes.
+        assert.match(log, /Pass 5: Checking group summary information/);
         await power.pullPlug();
         return lastWords(log);
       },
