@@ -3,7 +3,7 @@
 // change are copied while the ledger goes on; for the rest it stands still, about a second for each
 // hundred megabytes of private.db.
 
-import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LedgerError } from './errors.ts';
@@ -11,15 +11,34 @@ import { syncDir } from './log/durable.ts';
 import type { Pool } from './pool.ts';
 import type { Store } from './store.ts';
 
+type Copied = Pick<Store, 'publicDir' | 'copyDatabases'>;
+
 /** Throws LedgerError `backup-exists` unless `to` is new. Resolves when the copy is durable. */
 export async function backUp(
-  store: Store, pool: Pick<Pool<unknown>, 'between'>, to: string,
+  store: Copied, pool: Pick<Pool<unknown>, 'between'>, to: string,
 ): Promise<{ files: number }> {
   if (existsSync(to)) {
     const parts = { code: 'backup-exists', message: 'Backup refused', expected: 'a new folder' };
     throw new LedgerError({ ...parts, got: to, hint: 'Name one that is not there.', exitCode: 2 });
   }
-  await mkdir(to, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(to), { recursive: true });
+  // Under another name until it is whole: what was cut off must not pass for a backup.
+  const part = await mkdtemp(`${to}.part-`);
+  try {
+    const files = await copyAll(store, pool, part);
+    await rename(part, to);
+    await syncDir(dirname(to));
+    return { files };
+  } catch (error) {
+    await rm(part, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Resolves to the number of public files. */
+async function copyAll(
+  store: Copied, pool: Pick<Pool<unknown>, 'between'>, to: string,
+): Promise<number> {
   const copy = (name: string): Promise<void> =>
     copyDurably(join(store.publicDir, name), join(to, 'public', name));
   const lasting = await pool.between(async () => {
@@ -30,7 +49,7 @@ export async function backUp(
     return names.filter((name) => !changes(name));
   });
   for (const name of lasting) await copy(name);
-  return { files: (await filesIn(join(to, 'public'))).length };
+  return (await filesIn(join(to, 'public'))).length;
 }
 
 /** The checkpoint is replaced, and partial tiles go once the full one is there. */

@@ -2,6 +2,8 @@
 // wait. While one pool is being committed the next gathers; a lone item waits `gatherMs` at most
 // before its commit begins. Order in, order out.
 
+import { createTurns } from './turns.ts';
+
 export interface Pool<T> {
   /** Resolves when the item's pool is committed; rejects as the commit does. */
   add(item: T): Promise<void>;
@@ -33,13 +35,7 @@ export function createPool<T>(options: PoolOptions<T>): Pool<T> {
   const { commit, onFailure, gatherMs = 5, maxItems = 256 } = options;
   let waiting: Waiting<T>[] = [];
   let running: Promise<void> | undefined;
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
-    const done = turn.then(work);
-    // Whoever asked hears of the failure; the next one's turn comes all the same.
-    turn = done.catch(() => {});
-    return done;
-  };
+  const inTurn = createTurns();
 
   const run = async (): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve, gatherMs));

@@ -69,7 +69,7 @@ export const budget = budgetData;
 export function wiringFor(supply: Supply): { modules: Module[]; wires: Wire[] } {
   const isOf = (thing: { for: string[] }): boolean => thing.for.includes(supply);
   return {
-    modules: (wiringData.modules as unknown as Module[]).filter(isOf),
+    modules: (wiringData.modules as Module[]).filter(isOf),
     wires: (wiringData.wires as Wire[]).filter(isOf),
   };
 }

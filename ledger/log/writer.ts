@@ -12,6 +12,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
+import { createTurns } from '../turns.ts';
 import { formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { OnStep } from './durable.ts';
@@ -87,13 +88,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   let { edge, note } = await recover(options, key, sign, write);
   let usable = true;
   /** Both writers of the checkpoint take turns: a late cosignature never replaces a newer one. */
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = turn.then(work);
-    // The caller hears of a failure; the next in turn goes on.
-    turn = mine.catch(() => {});
-    return mine;
-  };
+  const inTurn = createTurns();
   return {
     vkey: formatVkey(key),
     size: () => edge.size,

@@ -76,19 +76,17 @@ function courier(log: () => Log, witness: WitnessAddress): () => Promise<void> {
     }
     throw refused(witness, `${MAX_TRIES} conflicts in a row`);
   };
+  const start = (): Promise<void> => {
+    running = carry().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
   return () => {
-    if (running === undefined) {
-      running = carry().finally(() => {
-        running = undefined;
-      });
-      return running;
-    }
+    if (running === undefined) return start();
     waiting ??= running.catch(() => {}).then(() => {
       waiting = undefined;
-      running = carry().finally(() => {
-        running = undefined;
-      });
-      return running;
+      return start();
     });
     return waiting;
   };

@@ -3,6 +3,7 @@
 import test from 'ava';
 import { join } from 'node:path';
 import { readdirSync, readFileSync } from 'node:fs';
+import { backUp } from '../../ledger/backup.ts';
 import {
   auditLedger, createClock, enrolMeter, openTestLedger, temporaryDir,
 } from '../helpers/ledger-folder.ts';
@@ -60,6 +61,18 @@ test('a restored backup of a ledger at rest signs the very next checkpoint of th
   // Same clock, same key, same entries: a witness that saw either agrees with the other.
   t.deepEqual(again.log().checkpoint(), expected);
   await again.close();
+  remove();
+});
+
+test('a backup that fails leaves nothing that looks like one', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const store = {
+    publicDir: dir,
+    copyDatabases: async () => { throw new Error('no space left'); },
+  };
+  const pool = { between: <R>(work: () => Promise<R>) => work() };
+  await t.throwsAsync(backUp(store, pool, join(dir, 'copy')), { message: 'no space left' });
+  t.deepEqual(readdirSync(dir), []);
   remove();
 });
 
