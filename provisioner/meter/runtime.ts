@@ -4,10 +4,10 @@
 
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
+import { cacheFolder } from '../cache-folder.js';
 import { replaceDurably } from '../campaign/durable.ts';
 import { KitError } from '../errors.ts';
 import type { Board } from './board.ts';
@@ -109,8 +109,7 @@ async function keep(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 function defaultCacheDir(): string {
-  const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  return join(base, 'commons-kit', 'runtime');
+  return join(cacheFolder(), 'runtime');
 }
 
 function sha256Of(bytes: Uint8Array): string {
