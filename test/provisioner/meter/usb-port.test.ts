@@ -21,9 +21,10 @@ const ORIGIN = 'ledger.test/commons';
 test('from an empty board to an enrolled meter', async (t) => {
   const bench = await makeBench();
   t.teardown(() => bench.remove());
+  const trouble: string[] = [];
   const server = await serveRuntime(bench.dir, standInRuntime());
   t.teardown(() => server.stop());
-  const board = await startFakeBoard({ program: usbMeter(bench.dir, (words) => t.fail(words)) });
+  const board = await startFakeBoard({ program: usbMeter(bench.dir, (words) => trouble.push(words)) });
   t.teardown(() => board.stop());
   const firmware = await buildFirmware();
   const alice = findKit(bench.campaign, 'alice');
@@ -60,6 +61,7 @@ test('from an empty board to an enrolled meter', async (t) => {
   t.is(bench.record.lastDone('alice', 'pair')!.detail['meter'], paired.meter);
   const store = board.flash.subarray(0x1c0000, 0x200000);
   t.true(store.includes('wifi_ssid') && store.includes('Riverside'));
+  t.deepEqual(trouble, []);
 });
 
 test('a port without a meter is said so', async (t) => {
