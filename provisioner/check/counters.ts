@@ -3,7 +3,7 @@
 
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { Connect } from '../node/connection.ts';
-import { countersPort } from '../node/snac/firewall.ts';
+import { countersPort } from '../node/part/firewall.ts';
 import { attempt, ok, type Check } from './finding.ts';
 import { request, requestJson } from './request.ts';
 

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Kit } from '../campaign/campaign.ts';
-import { snacPeer, type Shell, type SnacPeer } from '../node/snac/account.ts';
+import type { Shell } from '../node/shell.ts';
+import { snacPeer, type SnacPeer } from '../node/snac/account.ts';
 import { attempt, failed, ok, unknown, type Check } from './finding.ts';
 
 export interface FederationDeps {

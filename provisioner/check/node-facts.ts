@@ -3,7 +3,7 @@
 import type { SecretTrace } from '../drive/kit-secrets.ts';
 import { FactError, type Fact, type FactsOf } from '../node/fact.ts';
 import { unitStates, type UnitStates } from '../node/operation/units.ts';
-import { firewallLoaded } from '../node/snac/firewall.ts';
+import { firewallLoaded } from '../node/part/firewall.ts';
 import { units } from '../node/snac/facts.ts';
 import { espSearch } from './esp-search.ts';
 
@@ -38,7 +38,7 @@ export interface FirstBoot {
 export function nodeFacts(traces: SecretTrace[]): FactsOf<NodeFacts> {
   return {
     ...bootFacts(traces),
-    firewallLoaded: { script: 'nft list table inet commons', parse: firewallLoaded },
+    firewallLoaded,
     units: unitStates(Object.values(units)),
   };
 }

@@ -173,12 +173,15 @@ function stepFailed(
   { at, exitCode, output }: { at: number; exitCode: number; output: string },
 ): KitError {
   const said = redact(output, secretsOf(steps)).split('\n').slice(-12).join('\n');
-  return new KitError({
+  const unknown = {
     code: 'step-failed',
-    message: `${kit}: “${steps[at].name}” failed`,
     expected: 'exit code 0',
-    got: `exit code ${exitCode}${said === '' ? '' : `: ${said}`}`,
     hint: 'Mend what it complains about, then run the command again: it goes on from here.',
+  };
+  return new KitError({
+    ...(steps[at].failures?.[exitCode] ?? unknown),
+    message: `${kit}: “${steps[at].name}” failed`,
+    got: `exit code ${exitCode}${said === '' ? '' : `: ${said}`}`,
   });
 }
 

@@ -1,7 +1,9 @@
 // A shell on a node, over a connection that is open: what account.ts and the checks work with.
 
 import type { NodeConnection } from './connection.ts';
-import type { Shell } from './snac/account.ts';
+
+/** Runs POSIX shell as root on a node; gives what it printed, throws if it failed. */
+export type Shell = (script: string) => Promise<string>;
 
 const commandTimeoutMs = 60_000;
 

@@ -29,6 +29,16 @@ export interface Step {
   input?: Secret;
   /** Default 120: generous, since an emulated node is some twenty times slower than a real one. */
   timeoutS?: number;
+  /** What exit codes of the command mean, where they mean more than that it failed. */
+  failures?: Record<number, StepFailure> | undefined;
+}
+
+/** The parts of a KitError that a step can know beforehand. */
+export interface StepFailure {
+  /** Closed, kebab-case. */
+  code: string;
+  expected: string;
+  hint: string;
 }
 
 export const defaultStepTimeoutS = 120;

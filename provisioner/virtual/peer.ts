@@ -11,7 +11,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { KitError } from '../errors.ts';
-import { snacPeer, type Shell, type SnacPeer } from '../node/snac/account.ts';
+import type { Shell } from '../node/shell.ts';
+import { snacPeer, type SnacPeer } from '../node/snac/account.ts';
 import { certificateKeyPath, certificatePath, snacPort, tlsServer } from '../node/snac/nginx.ts';
 import { repairKey } from '../node/snac/server.ts';
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 
 import { type Fact } from '../fact.ts';
 import type { Secret } from '../secret.ts';
-import { digestOf, type FileWrite, type Step } from '../step.ts';
+import { digestOf, type FileWrite, type Step, type StepFailure } from '../step.ts';
 
 export interface Effect {
   /** Names the stamp: lower-case letters, digits, hyphens, underscores. */
@@ -19,6 +19,7 @@ export interface Effect {
   command: string;
   input?: Secret;
   timeoutS?: number;
+  failures?: Record<number, StepFailure>;
   /** Why it is due whatever the stamp says: the node as it is now shows it. */
   amiss?: string | undefined;
 }
@@ -44,9 +45,9 @@ export function effect(wanted: Effect, stamped: Stamps): Step[] {
   const stale = stamped[wanted.id] === undefined ? 'not done yet' : 'what it depends on changed';
   const because = wanted.amiss ?? (stamped[wanted.id] === digest ? undefined : stale);
   if (because === undefined) return [];
-  const { name, input, timeoutS } = wanted;
+  const { name, input, timeoutS, failures } = wanted;
   const command = `${wanted.command}\n${stamp(wanted.id, digest)}`;
-  return [{ name, because, command, input, timeoutS }];
+  return [{ name, because, command, input, timeoutS, failures }];
 }
 
 function dependencyDigest({ command, dependsOn }: Effect): string {

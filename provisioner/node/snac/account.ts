@@ -4,10 +4,8 @@
 // the effect, and poll.
 
 import { quote } from '../script.ts';
+import type { Shell } from '../shell.ts';
 import { snacData } from './server.ts';
-
-/** Runs POSIX shell as root where snac lives; gives what it printed, throws if it failed. */
-export type Shell = (script: string) => Promise<string>;
 
 export interface SnacPeer {
   /** `@user@domain` */

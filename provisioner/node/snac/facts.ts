@@ -1,11 +1,15 @@
 // All that is asked of a snac node before anything is done to it. Pure: commands and parsers.
 
-import { FactError, type Fact, type FactsOf } from '../fact.ts';
+import type { FactsOf } from '../fact.ts';
 import { stamps, type Stamps } from '../operation/effect.ts';
 import { fileStates, type FileStates } from '../operation/files.ts';
 import { unitStates, type UnitStates } from '../operation/units.ts';
-import { countersSocket } from './counters.ts';
-import { firewallLoaded } from './firewall.ts';
+import { countersSocket } from '../part/counters.ts';
+import { firewallLoaded, firewallUnit } from '../part/firewall.ts';
+import { resolvers } from '../part/relay.ts';
+import { localtime } from '../part/timezone.ts';
+import { caTrusted } from '../part/trust.ts';
+import { upgradesTimer } from '../part/upgrades.ts';
 import { serverJson, snacUsers, type ServerJson } from './server.ts';
 
 export interface SnacFacts {
@@ -31,13 +35,11 @@ export interface SnacFacts {
 export const units = {
   nginx: 'nginx.service',
   snac: 'snac2.service',
-  firewall: 'nftables.service',
+  firewall: firewallUnit,
   counters: countersSocket,
-  upgrades: 'apt-daily-upgrade.timer',
+  upgrades: upgradesTimer,
 };
 
-/** The first boot writes the same file. */
-export const caPath = '/usr/local/share/ca-certificates/campaign.crt';
 export const welcomePagePath = '/etc/nginx/sites-enabled/default';
 
 const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk'];
@@ -52,17 +54,13 @@ done`,
       parse: (text) => text.split('\n').filter((name) => name !== ''),
     },
     hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
-    localtime: { script: 'readlink /etc/localtime', parse: (text) => text },
+    localtime,
     resolvers,
     files: fileStates(paths),
     stamps,
     units: unitStates(Object.values(units)),
-    caTrusted: {
-      script: `tr -d '\\n' </etc/ssl/certs/ca-certificates.crt |
-  grep -qF ${pemBody(caCertificate)}`,
-      parse: (_, exitCode) => exitCode === 0,
-    },
-    firewallLoaded: { script: 'nft list table inet commons', parse: firewallLoaded },
+    caTrusted: caTrusted(caCertificate),
+    firewallLoaded,
     welcomePage: {
       script: `[ -e ${welcomePagePath} ] || [ -L ${welcomePagePath} ]`,
       parse: (_, exitCode) => exitCode === 0,
@@ -71,18 +69,3 @@ done`,
     users: snacUsers,
   };
 }
-
-/** Base64 alone: safe as a word of the shell, and as a bundle has it without its line ends. */
-function pemBody(pem: string): string {
-  return pem.replace(/-----[A-Z ]+-----|[^A-Za-z0-9+/=]/g, '');
-}
-
-/** resolv.conf(5) takes three; nginx cannot use addresses bound to an interface (`%`). */
-const resolvers: Fact<string[]> = {
-  script: 'cat /etc/resolv.conf',
-  parse(text) {
-    const addresses = [...text.matchAll(/^nameserver\s+([0-9a-fA-F.:]+)\s*$/gm)];
-    if (addresses.length === 0) throw new FactError('a nameserver in /etc/resolv.conf', text);
-    return addresses.slice(0, 3).map((match) => match[1]);
-  },
-};

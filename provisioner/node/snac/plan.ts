@@ -7,13 +7,16 @@ import { effect } from '../operation/effect.ts';
 import { writeFiles } from '../operation/files.ts';
 import { enableCommand, unitAmiss } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
-import { countersFiles } from './counters.ts';
+import { countersFiles, countersSteps } from '../part/counters.ts';
+import { firewallFile, firewallSteps } from '../part/firewall.ts';
+import { timezoneSteps } from '../part/timezone.ts';
+import { caFile, trustSteps } from '../part/trust.ts';
+import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
 import type { SnacDesired } from './desired.ts';
-import { caPath, snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
-import { firewallPath, firewallRules } from './firewall.ts';
+import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
 import { ownerCommand, passwordHash, restartCommand } from './server.ts';
-import { serverFile, serverSettings } from './server.ts';
+import { serverFile, serverSettings, snacCounted } from './server.ts';
 
 export const snac: NodeKind<SnacDesired, SnacFacts> = {
   name: 'snac',
@@ -26,14 +29,14 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
     if (missing.length > 0) throw programsMissing(desired.hostname, missing);
     const ours = files(desired, facts.resolvers);
     return [
-      ...timezone(desired, facts),
+      ...timezoneSteps(desired.timezone, facts),
       ...names(ours.names, desired, facts),
-      ...trust(ours.trust, facts),
-      ...firewall(ours.firewall, facts),
+      ...trustSteps(caFile(desired.caCertificate), facts),
+      ...firewallSteps(facts),
       ...server(desired, facts),
       ...web(ours, desired, facts),
-      ...counters(ours.counters, facts),
-      ...upgrades(ours.upgrades, facts),
+      ...countersSteps(ours.counters, facts),
+      ...upgradesSteps(facts),
     ];
   },
 };
@@ -49,28 +52,16 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
   });
   return {
     names: [file('/etc/hostname', `${hostname}\n`), file('/etc/hosts', hosts(hostname, domain))],
-    trust: [file(caPath, desired.caCertificate)],
-    firewall: [file(firewallPath, firewallRules(), '0755')],
+    trust: [caFile(desired.caCertificate)],
+    firewall: [firewallFile],
     certificate: [
       file(certificatePath, desired.certificate),
       file(certificateKeyPath, desired.certificateKey, '0600'),
     ],
     site: [file('/etc/nginx/conf.d/commons-kit.conf', nginxSite({ ...desired, resolvers }))],
-    counters: countersFiles(),
-    upgrades: [file('/etc/apt/apt.conf.d/20auto-upgrades', autoUpgrades)],
+    counters: countersFiles(snacCounted),
+    upgrades: [upgradesFile],
   };
-}
-
-function timezone(desired: SnacDesired, facts: SnacFacts): Step[] {
-  const target = `/usr/share/zoneinfo/${desired.timezone}`;
-  if (facts.localtime.endsWith(target)) return [];
-  return [
-    {
-      name: `Set the time zone to ${desired.timezone}`,
-      because: `it is ${facts.localtime.replace(/.*zoneinfo\//, '') || 'not set'}`,
-      command: `[ -e ${target} ]\nln -sfn ${target} /etc/localtime`,
-    },
-  ];
 }
 
 function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[] {
@@ -79,44 +70,6 @@ function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[
   const command = 'cat /etc/hostname >/proc/sys/kernel/hostname';
   const because = `it is ${facts.hostname}`;
   return [...written, { name: `Take the host name ${desired.hostname}`, because, command }];
-}
-
-/**
- * snac verifies other servers' TLS: this is its one way of trusting the campaign (FACTS). The first
- * boot has done it already, unless the authority was made anew since: going through all of Debian's
- * authorities again takes a minute on an emulated node.
- */
-function trust(ours: FileWrite[], facts: SnacFacts): Step[] {
-  const written = writeFiles('Write the campaign’s certificate authority', ours, facts.files);
-  if (facts.caTrusted) return written;
-  return [
-    ...written,
-    {
-      name: 'Trust the campaign’s certificate authority',
-      because: 'it is not among the trusted ones',
-      command: 'update-ca-certificates >/dev/null',
-      timeoutS: 300,
-    },
-  ];
-}
-
-function firewall(ours: FileWrite[], facts: SnacFacts): Step[] {
-  return [
-    ...writeFiles('Write the firewall’s rules', ours, facts.files),
-    ...effect(
-      {
-        id: 'firewall',
-        name: 'Load the firewall, now and at every boot',
-        dependsOn: ours,
-        // Loaded first: starting the unit then changes nothing, and counters go on from zero once.
-        command: `nft -f ${firewallPath}\n${enableCommand(units.firewall, 'start')}`,
-        amiss: facts.firewallLoaded
-          ? unitAmiss(units.firewall, facts.units)
-          : 'its rules are not loaded',
-      },
-      facts.stamps,
-    ),
-  ];
 }
 
 function server(desired: SnacDesired, facts: SnacFacts): Step[] {
@@ -183,38 +136,6 @@ function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: Sna
   ];
 }
 
-function counters(ours: FileWrite[], facts: SnacFacts): Step[] {
-  return [
-    ...writeFiles('Write the meter’s counters service', ours, facts.files),
-    ...effect(
-      {
-        id: 'counters',
-        name: 'Answer the meter',
-        dependsOn: ours,
-        command: `systemctl daemon-reload\n${enableCommand(units.counters, 'restart')}`,
-        amiss: unitAmiss(units.counters, facts.units),
-      },
-      facts.stamps,
-    ),
-  ];
-}
-
-function upgrades(ours: FileWrite[], facts: SnacFacts): Step[] {
-  return [
-    ...writeFiles('Switch automatic security updates on', ours, facts.files),
-    ...effect(
-      {
-        id: 'upgrades',
-        name: 'Start automatic security updates',
-        dependsOn: ours,
-        command: enableCommand(units.upgrades, 'start'),
-        amiss: unitAmiss(units.upgrades, facts.units),
-      },
-      facts.stamps,
-    ),
-  ];
-}
-
 function accountDamaged({ hostname, owner }: SnacDesired): KitError {
   return new KitError({
     code: 'account-damaged',
@@ -224,11 +145,6 @@ function accountDamaged({ hostname, owner }: SnacDesired): KitError {
     hint: 'Restore it from a backup: making it anew would cut it off from all its followers.',
   });
 }
-
-const autoUpgrades = `APT::Periodic::Update-Package-Lists "1";
-APT::Periodic::Unattended-Upgrade "1";
-APT::Periodic::AutocleanInterval "7";
-`;
 
 function hosts(hostname: string, domain: string): string {
   return `127.0.0.1 localhost

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { KitError } from '../../errors.ts';
 import { type Fact, FactError } from '../fact.ts';
 import { enableCommand } from '../operation/units.ts';
+import type { CountersSource } from '../part/counters.ts';
 import { Secret } from '../secret.ts';
 import type { FileWrite } from '../step.ts';
 import type { SnacDesired } from './desired.ts';
@@ -136,3 +137,17 @@ function domainInUse(desired: SnacDesired, host: string, users: string[]): KitEr
     hint: 'A server’s domain cannot change under its users: put the old one back, or flash anew.',
   });
 }
+
+/**
+ * snac's folder is for its user alone; its index of public posts has lines of 33 bytes, the way
+ * that its NodeInfo counts posts.
+ */
+export const snacCounted: CountersSource = {
+  accounts: `for file in /var/lib/snac2/user/*/user.json; do
+  [ -e "$file" ] && users=$((users + 1))
+done
+for size in $(/usr/bin/stat -c %s /var/lib/snac2/user/*/public.idx 2>/dev/null); do
+  posts=$((posts + size / 33))
+done`,
+  runAs: 'User=debian-snac',
+};

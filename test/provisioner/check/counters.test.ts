@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 
 import { readCounters } from '../../../provisioner/check/counters.ts';
-import { countersFiles } from '../../../provisioner/node/snac/counters.ts';
+import { countersFiles } from '../../../provisioner/node/part/counters.ts';
+import { snacCounted } from '../../../provisioner/node/snac/server.ts';
 import { textOf } from '../../../provisioner/node/step.ts';
 
 const listing = `table inet commons {
@@ -29,7 +30,7 @@ async function ask(t: ExecutionContext, request: string, counters = listing) {
   await writeFile(join(dir, 'user/alice/public.idx'), 'x'.repeat(33 * 5));
   await writeFile(join(dir, 'nft'), `#!/bin/sh\ncat <<'E'\n${counters}\nE\n`);
   await chmod(join(dir, 'nft'), 0o755);
-  const script = textOf(countersFiles()[0].content)
+  const script = textOf(countersFiles(snacCounted)[0].content)
     .replaceAll('/usr/sbin/nft', join(dir, 'nft'))
     .replaceAll('/var/lib/snac2', dir);
   await writeFile(join(dir, 'counters'), script);

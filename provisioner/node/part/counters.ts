@@ -5,12 +5,23 @@
 //   GET /counters → {"v":1,"boot":"32 hex","wan_in_bytes":N,"wan_out_bytes":N,"disk_used_bytes":N,
 //                    "temperature_milli_c":N|null,"users":N,"posts":N}      below 512 bytes
 
-import type { FileWrite } from '../step.ts';
+import { effect, type Stamps } from '../operation/effect.ts';
+import { writeFiles, type FileStates } from '../operation/files.ts';
+import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
+import type { FileWrite, Step } from '../step.ts';
 import { countersPort } from './firewall.ts';
 
 export const countersSocket = 'commons-counters.socket';
 
-export function countersFiles(): FileWrite[] {
+/** Where the numbers of users and posts come from. */
+export interface CountersSource {
+  /** POSIX shell that sets `users` and `posts`, or leaves them at 0. */
+  accounts: string;
+  /** Lines of the unit that say whom it runs as. */
+  runAs: string;
+}
+
+export function countersFiles(source: CountersSource): FileWrite[] {
   const units = '/etc/systemd/system';
   const file = (path: string, mode: string, content: string): FileWrite => ({
     path,
@@ -19,18 +30,36 @@ export function countersFiles(): FileWrite[] {
     content,
   });
   return [
-    file('/usr/local/lib/commons-kit/counters', '0755', script),
+    file('/usr/local/lib/commons-kit/counters', '0755', script(source)),
     file(`${units}/${countersSocket}`, '0644', socketUnit),
-    file(`${units}/commons-counters@.service`, '0644', serviceUnit),
+    file(`${units}/commons-counters@.service`, '0644', serviceUnit(source)),
+  ];
+}
+
+export function countersSteps(
+  ours: FileWrite[],
+  facts: { files: FileStates; stamps: Stamps; units: UnitStates },
+): Step[] {
+  return [
+    ...writeFiles('Write the meter’s counters service', ours, facts.files),
+    ...effect(
+      {
+        id: 'counters',
+        name: 'Answer the meter',
+        dependsOn: ours,
+        command: `systemctl daemon-reload\n${enableCommand(countersSocket, 'restart')}`,
+        amiss: unitAmiss(countersSocket, facts.units),
+      },
+      facts.stamps,
+    ),
   ];
 }
 
 /**
- * Three commands are started (nft and two stats); all else is the shell's own, because starting one
- * is what takes time on a small or emulated machine. snac's index of public posts has lines of 33
- * bytes, the way that its NodeInfo counts posts.
+ * Few commands are started; all else is the shell's own, because starting one is what takes time on
+ * a small or emulated machine.
  */
-const script = `#!/bin/sh
+const script = ({ accounts }: CountersSource): string => `#!/bin/sh
 # Answers one request on standard input and output. Written by kit configure.
 export LC_ALL=C
 
@@ -59,28 +88,24 @@ set -- $boot
 boot=$1$2$3$4$5
 unset IFS
 
-users=0
-for file in /var/lib/snac2/user/*/user.json; do
-  [ -e "$file" ] && users=$((users + 1))
-done
+users=0 posts=0
+${accounts}
 
 temperature=null
 for zone in /sys/class/thermal/thermal_zone*/temp; do
   [ -e "$zone" ] && read -r temperature <"$zone" && break
 done 2>/dev/null
 
-wan_in= wan_out= disk_used= posts=0
+wan_in= wan_out= disk_used=
 set -- $(
   /usr/sbin/nft list counters table inet commons
-  /usr/bin/stat -f -c 'disk %S %b %f' /
-  exec /usr/bin/stat -c 'index %s' /var/lib/snac2/user/*/public.idx 2>/dev/null
+  exec /usr/bin/stat -f -c 'disk %S %b %f' /
 )
 while [ $# -gt 0 ]; do
   case $1 in
     wan_in) wan_in=$6 ;;
     wan_out) wan_out=$6 ;;
     disk) disk_used=$(($2 * ($3 - $4))) ;;
-    index) posts=$((posts + $2 / 33)) ;;
   esac
   shift
 done
@@ -106,8 +131,8 @@ MaxConnectionsPerSource=4
 WantedBy=sockets.target
 `;
 
-/** Counters need CAP_NET_ADMIN to be read; snac's folder is for its user alone. */
-const serviceUnit = `[Unit]
+/** Counters need CAP_NET_ADMIN to be read. */
+const serviceUnit = ({ runAs }: CountersSource): string => `[Unit]
 Description=Commons counters, one answer
 CollectMode=inactive-or-failed
 
@@ -116,7 +141,7 @@ ExecStart=/usr/local/lib/commons-kit/counters
 StandardInput=socket
 StandardOutput=socket
 StandardError=null
-User=debian-snac
+${runAs}
 AmbientCapabilities=CAP_NET_ADMIN
 CapabilityBoundingSet=CAP_NET_ADMIN
 NoNewPrivileges=yes

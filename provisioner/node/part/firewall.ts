@@ -1,9 +1,13 @@
 // The node's firewall, and the two counters of what went through the home's line. Loading it again
 // keeps the counters: the table is emptied of rules, never deleted. Pure.
 
+import type { Fact } from '../fact.ts';
+import { effect, type Stamps } from '../operation/effect.ts';
+import { writeFiles, type FileStates } from '../operation/files.ts';
+import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
+import type { FileWrite, Step } from '../step.ts';
 import { linkOnlyRanges, privateRanges } from './ranges.ts';
 
-export const firewallPath = '/etc/nftables.conf';
 export const countersPort = 8010;
 
 /** The rules as `nft -f` reads them at every boot. */
@@ -69,8 +73,46 @@ table inet commons {
 `;
 }
 
-/** What `nft list table inet commons` must show for the firewall to count as loaded. */
-export function firewallLoaded(listing: string): boolean {
+export const firewallUnit = 'nftables.service';
+
+export const firewallFile: FileWrite = {
+  path: '/etc/nftables.conf',
+  mode: '0755',
+  owner: 'root:root',
+  content: firewallRules(),
+};
+
+export function firewallSteps(facts: {
+  files: FileStates;
+  stamps: Stamps;
+  units: UnitStates;
+  firewallLoaded: boolean;
+}): Step[] {
+  return [
+    ...writeFiles('Write the firewall’s rules', [firewallFile], facts.files),
+    ...effect(
+      {
+        id: 'firewall',
+        name: 'Load the firewall, now and at every boot',
+        dependsOn: [firewallFile],
+        // Loaded first: starting the unit then changes nothing, and counters go on from zero once.
+        command: `nft -f ${firewallFile.path}\n${enableCommand(firewallUnit, 'start')}`,
+        amiss: facts.firewallLoaded
+          ? unitAmiss(firewallUnit, facts.units)
+          : 'its rules are not loaded',
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+/** Whether the rules are in the kernel. */
+export const firewallLoaded: Fact<boolean> = {
+  script: 'nft list table inet commons',
+  parse: showsOurRules,
+};
+
+function showsOurRules(listing: string): boolean {
   const marks = ['counter wan_in {', 'counter wan_out {', 'policy drop', 'counter name "wan_in"'];
   const ports = [/tcp dport \{ 80, 443 \} accept/, new RegExp(`dport \\{ 22, ${countersPort} \\}`)];
   return marks.every((mark) => listing.includes(mark)) && ports.every((port) => port.test(listing));
