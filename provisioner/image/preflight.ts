@@ -17,9 +17,11 @@ const BYTES_PER_ARCHIVE_BYTE = 12;
 /** @throws KitError `tool-missing`, `keyring-missing`, `emulator-missing` */
 export async function requireMeans(arch: Arch): Promise<void> {
   const tools = ['mmdebstrap', 'apt-get', 'dpkg-deb', 'setpriv', 'tar', 'unshare'];
-  await requireTools([...tools, ...userTools()]);
+  // mmdebstrap asks arch-test whether the emulator works before it makes a foreign tree.
+  const isForeign = arch === 'arm64' && process.arch !== 'arm64';
+  await requireTools([...tools, ...userTools(), ...(isForeign ? ['arch-test'] : [])]);
   await requireKeyring();
-  await requireEmulator(arch);
+  if (isForeign) await requireEmulator();
 }
 
 function userTools(): string[] {
@@ -40,8 +42,7 @@ async function requireKeyring(): Promise<void> {
 }
 
 /** Programs of another architecture run in the tree while its packages are set up. */
-async function requireEmulator(arch: Arch): Promise<void> {
-  if (arch !== 'arm64' || process.arch === 'arm64') return;
+async function requireEmulator(): Promise<void> {
   const handler = '/proc/sys/fs/binfmt_misc/qemu-aarch64';
   await access(handler).catch((cause: unknown) => {
     throw new KitError({
@@ -49,7 +50,7 @@ async function requireEmulator(arch: Arch): Promise<void> {
       message: 'this machine does not run programs of arm64, which setting up its packages needs',
       expected: handler,
       got: 'no such handler',
-      hint: 'Run: apt-get install qemu-user-static binfmt-support',
+      hint: 'Run: apt-get install qemu-user-static binfmt-support arch-test',
       cause,
     });
   });

@@ -79,7 +79,8 @@ function documentOf(run: () => Buffer): unknown {
   try {
     return JSON.parse(run().toString());
   } catch (error) {
-    throw new Error(String((error as { stdout?: Buffer }).stdout ?? error), { cause: error });
+    // The cause would print every byte of it once more.
+    throw new Error(String((error as { stdout?: Buffer }).stdout ?? error));
   }
 }
 
