@@ -1,7 +1,8 @@
 // The campaign's certificate authority: one ECDSA P-256 key that certifies the kits' domains while
 // they are on the bench and in homes without a public name. Nodes trust it, so it is held narrow:
 // it can sign no further authority (pathLen 0) and no name outside the campaign (RFC 5280
-// § 4.2.1.10), whoever gets hold of its key. Makes keys and certificates; keeps nothing.
+// § 4.2.1.10), whoever gets hold of its key. Makes keys and certificates; keeps nothing. What it is made
+// with takes as long to load as most commands run: imported only where something is to be made.
 
 import 'reflect-metadata';
 
@@ -9,13 +10,8 @@ import { createECDH, createPrivateKey, webcrypto } from 'node:crypto';
 
 import * as x509 from '@peculiar/x509';
 
+import { nameConstraints, nameConstraintsOid, type TlsCredential } from './certificate.ts';
 import type { RandomSource } from './identity.ts';
-
-/** A key and its certificate, both PEM; `keyPem` is PKCS #8 and secret. */
-export interface TlsCredential {
-  keyPem: string;
-  certificatePem: string;
-}
 
 export interface CertificateDeps {
   random: RandomSource;
@@ -30,22 +26,6 @@ const dayMs = 86_400_000;
 const backdatedMs = dayMs;
 const p256 = { name: 'ECDSA', namedCurve: 'P-256' };
 const signing = { name: 'ECDSA', hash: 'SHA-256' };
-
-/** RFC 6761, RFC 8375, RFC 9476 and the like: names that can never be somebody else's in public. */
-const specialUse = ['test', 'example', 'invalid', 'localhost', 'local', 'internal', 'home.arpa'];
-
-/** The smallest set of subtrees that holds all `domains`; special-use ones are taken whole. */
-export function permittedSubtrees(domains: string[]): string[] {
-  const roots = domains.map(
-    (domain) => specialUse.find((root) => domain.endsWith(`.${root}`)) ?? domain,
-  );
-  return [...new Set(roots)].filter((root, _, all) => !covers(all.filter((o) => o !== root), root));
-}
-
-/** Whether `domain` lies in one of `subtrees`. */
-export function covers(subtrees: string[], domain: string): boolean {
-  return subtrees.some((root) => domain === root || domain.endsWith(`.${root}`));
-}
 
 /** A new P-256 key as PKCS #8 PEM. */
 export function makeKey(random: RandomSource): string {
@@ -83,7 +63,7 @@ export async function makeAuthority(
       extensions: [
         new x509.BasicConstraintsExtension(true, 0, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-        nameConstraints(subtrees),
+        new x509.Extension(nameConstraintsOid, true, nameConstraints(subtrees)),
         await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
       ],
     },
@@ -121,68 +101,6 @@ export async function certify(
     webcrypto,
   );
   return { keyPem: options.keyPem, certificatePem: pemOf(certificate) };
-}
-
-/** For whom a certificate stands, and until when. */
-export function readCertificate(pem: string): { domains: string[]; notAfterMs: number } {
-  const certificate = new x509.X509Certificate(pem);
-  const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? [];
-  return {
-    domains: names.filter(({ type }) => type === 'dns').map(({ value }) => value),
-    notAfterMs: certificate.notAfter.getTime(),
-  };
-}
-
-/** The subtrees that an authority's certificate permits. */
-export function readSubtrees(pem: string): string[] {
-  const extension = new x509.X509Certificate(pem).getExtension(nameConstraintsOid);
-  if (extension === null) return [];
-  const [constraints] = readTlv(new Uint8Array(extension.value));
-  const permitted = readTlv(constraints.content).filter(({ tag }) => tag === 0xa0);
-  return permitted
-    .flatMap(({ content }) => readTlv(content))
-    .flatMap(({ content }) => readTlv(content))
-    .filter(({ tag }) => tag === 0x82)
-    .map(({ content }) => Buffer.from(content).toString('ascii'));
-}
-
-const nameConstraintsOid = '2.5.29.30';
-
-/**
- *   NameConstraints ::= SEQUENCE {
- *     permittedSubtrees [0] SEQUENCE OF SEQUENCE { base [2] dNSName },
- *     excludedSubtrees  [1] every iPAddress [7], of which a permitted name says nothing
- *   }
- */
-function nameConstraints(subtrees: string[]): x509.Extension {
-  const subtree = (tag: number, base: Uint8Array) => tlv(0x30, tlv(tag, base));
-  const permitted = subtrees.map((domain) => subtree(0x82, Buffer.from(domain, 'ascii')));
-  const excluded = [8, 32].map((sizeBytes) => subtree(0x87, new Uint8Array(sizeBytes)));
-  const value = tlv(0x30, tlv(0xa0, ...permitted), tlv(0xa1, ...excluded));
-  return new x509.Extension(nameConstraintsOid, true, value);
-}
-
-/** X.690 § 8.1: tag, length, content. */
-function tlv(tag: number, ...content: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const body = Buffer.concat(content);
-  const { length } = body;
-  const short = length < 0x80 ? [length] : [0x81, length];
-  const head = length < 0x100 ? short : [0x82, length >> 8, length & 0xff];
-  return new Uint8Array(Buffer.concat([Buffer.from([tag, ...head]), body]));
-}
-
-/** The inverse of {@link tlv} for a run of elements. */
-function readTlv(bytes: Uint8Array): { tag: number; content: Uint8Array }[] {
-  const elements = [];
-  for (let at = 0; at < bytes.length; ) {
-    const tag = bytes[at];
-    const long = bytes[at + 1] > 0x80 ? bytes[at + 1] - 0x80 : 0;
-    const start = at + 2 + long;
-    const sizeBytes = long === 0 ? bytes[at + 1] : Buffer.from(bytes).readUIntBE(at + 2, long);
-    elements.push({ tag, content: bytes.subarray(start, start + sizeBytes) });
-    at = start + sizeBytes;
-  }
-  return elements;
 }
 
 function validity(nowMs: number, days: number): { notBefore: Date; notAfter: Date } {

@@ -11,9 +11,9 @@ import { Decrypter, Encrypter } from 'age-encryption';
 import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
-import { certify, covers, makeAuthority, makeKey, permittedSubtrees } from './ca.ts';
-import { readCertificate, readSubtrees, type TlsCredential } from './ca.ts';
 import type { Campaign, Kit } from './campaign.ts';
+import { covers, permittedSubtrees, readCertificate, readSubtrees } from './certificate.ts';
+import type { TlsCredential } from './certificate.ts';
 import { createDurably, replaceDurably } from './durable.ts';
 import type { RandomSource, VolunteerIdentity } from './identity.ts';
 import { passphraseBytes, proquint } from './passphrase.ts';
@@ -98,10 +98,10 @@ export function openSecrets(
   const caFile = join(campaign.dir, 'ca.crt');
 
   const loadCampaign = () =>
-    once(vault, '_campaign', campaignSchema, () => ({
+    once(vault, '_campaign', campaignSchema, async () => ({
       format: 1 as const,
       benchLogin: makeSshKey(`bench of ${asciiOf(campaign.name)}`, deps.random),
-      caKeyPem: makeKey(deps.random),
+      caKeyPem: (await import('./ca.ts')).makeKey(deps.random),
     }));
 
   const authority = async (): Promise<TlsCredential> => {
@@ -113,6 +113,7 @@ export function openSecrets(
   const issueCertificate = async (domain: string): Promise<TlsCredential> => {
     const issuer = await authority();
     if (!covers(readSubtrees(issuer.certificatePem), domain)) throw outside(domain, campaign);
+    const { certify, makeKey } = await import('./ca.ts');
     return certify(domain, issuer, { ...deps, keyPem: makeKey(deps.random) });
   };
 
@@ -209,6 +210,7 @@ async function caCertificate(
   const permitted = current === undefined ? [] : readSubtrees(current);
   if (current !== undefined && wanted.every((domain) => covers(permitted, domain))) return current;
   const subtrees = permittedSubtrees([...permitted, ...wanted]);
+  const { makeAuthority } = await import('./ca.ts');
   const certificate = await makeAuthority(campaign.name, subtrees, options);
   if (current === undefined) await createDurably(file, certificate);
   else await replaceDurably(file, certificate);

@@ -6,7 +6,7 @@ import { createServer, connect, type TLSSocket } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 
 import { findKit, parseCampaign } from '../../../provisioner/campaign/campaign.ts';
-import { readCertificate, readSubtrees } from '../../../provisioner/campaign/ca.ts';
+import { readCertificate, readSubtrees } from '../../../provisioner/campaign/certificate.ts';
 import { openIdentity } from '../../../provisioner/campaign/identity.ts';
 import { openSecrets } from '../../../provisioner/campaign/secrets.ts';
 import { KitError } from '../../../provisioner/errors.ts';
