@@ -20,15 +20,22 @@ const THREADS = '80';
 const COMPILED = join(cacheFolder(), 'compiled');
 
 /**
+ * Flags of Node's for commands that mostly wait for others. Its young generation grows to 16 MiB
+ * twice over wherever there is room: eight drives at once take 15 MB less with this, and no longer.
+ */
+export const SMALL_HEAP = ['--max-semi-space-size=4'];
+
+/**
  * Runs the TypeScript file at `url` with `args`; resolves to its exit status, or to 128 + the number
  * of the signal that ended it. When this process or the one that started it goes away, even by
  * SIGKILL, the command is told to end: no virtual machine outlives its journey.
  * @param {URL} url
  * @param {string[]} args
+ * @param {string[]} flags Node's own
  * @returns {Promise<number>}
  */
-export async function handOver(url, args) {
-  const words = ['--pdeathsig', 'TERM', NODE, fileURLToPath(url), ...args];
+export async function handOver(url, args, flags = []) {
+  const words = ['--pdeathsig', 'TERM', NODE, ...flags, fileURLToPath(url), ...args];
   const env = { UV_THREADPOOL_SIZE: THREADS, NODE_COMPILE_CACHE: COMPILED, ...process.env };
   const child = spawn('setpriv', words, { stdio: 'inherit', env });
   const parent = process.ppid;

@@ -36,15 +36,14 @@ export async function flashKits(jobs: FlashJob[], deps: FlashDeps): Promise<Flas
   const image = await openImage(deps.image);
   refuseOtherArch(image, deps.campaign.arch);
   await requireSigner(deps);
-  const targets: Target[] = [];
-  for (const job of jobs) targets.push(await judgeTarget(job, deps));
-  const plans = targets.map(({ plan }) => plan);
-  refuseTwins(plans);
-  for (const plan of plans) refuseSmall(plan, image);
-  for (const { kit } of jobs) wifiPassphrase(kit, await deps.secrets.kit(kit));
+  // Unpacking goes on while the drives are looked at, and while a person thinks about the plan.
   const source = await openSource(image, deps.spoolDir ?? cacheFolder());
   try {
-    if (image.kind !== 'zst') await proveFirst(source, plans, deps);
+    const targets = await judgeTargets(jobs, { image, deps });
+    const plans = targets.map(({ plan }) => plan);
+    for (const { kit } of jobs) wifiPassphrase(kit, await deps.secrets.kit(kit));
+    if (image.kind !== 'zst') tellUnpacking(plans, deps);
+    await source.vouched;
     await deps.confirm(plans);
     const outcomes = await Promise.allSettled(
       jobs.map((job, index) => flashOne(job, targets[index], { source, deps })),
@@ -62,16 +61,23 @@ async function requireSigner({ campaign, image }: FlashDeps): Promise<void> {
   if (campaign.imageSigners.length > 0) await requireSignature(manifestPath(image), allowed);
 }
 
+async function judgeTargets(
+  jobs: FlashJob[],
+  { image, deps }: { image: Image; deps: FlashDeps },
+): Promise<Target[]> {
+  const targets: Target[] = [];
+  for (const job of jobs) targets.push(await judgeTarget(job, deps));
+  const plans = targets.map(({ plan }) => plan);
+  refuseTwins(plans);
+  for (const plan of plans) refuseSmall(plan, image);
+  return targets;
+}
+
 const nothingYet = { doneBytes: 0, totalBytes: 0, resumedAtBytes: 0 };
 
-/** A .img.zst was proven as the file that it is; of the others only the content can be. */
-async function proveFirst(
-  source: ImageSource,
-  plans: FlashPlan[],
-  { onProgress }: FlashDeps,
-): Promise<void> {
+/** What takes a while before anybody is asked: only the content of such an image can be proven. */
+function tellUnpacking(plans: FlashPlan[], { onProgress }: FlashDeps): void {
   for (const { kit } of plans) onProgress({ ...nothingYet, kit, phase: 'unpack' });
-  await source.proven;
 }
 
 async function flashOne(

@@ -16,10 +16,9 @@ export interface Image {
 }
 
 /**
- * Reads the manifest, and the whole compressed file if the manifest vouches for it as it is: the
- * .img.zst. Of the other kinds only the content can be proven, by unpacking: see source.ts.
- * @throws KitError `image-missing`, `image-unknown-kind`, `image-truncated`, `image-wrong-hash`,
- *   `manifest-missing`, `manifest-invalid`
+ * Reads the manifest and the image's first bytes: quick, and proves nothing yet.
+ * @throws KitError `image-missing`, `image-unknown-kind`, `manifest-missing`, `manifest-invalid`; of
+ *   a raw image `image-truncated`, `image-oversize`
  */
 export async function openImage(path: string): Promise<Image> {
   const { kind, head } = await kindOf(path).catch((cause: NodeJS.ErrnoException) => {
@@ -29,7 +28,6 @@ export async function openImage(path: string): Promise<Image> {
   if (kind === undefined) throw unknownKind(path, head);
   const image = { path, kind, manifest };
   if (kind === 'raw') await refuseOtherSize(image);
-  if (kind === 'zst') await refuseOtherFile(image);
   return image;
 }
 
@@ -53,9 +51,13 @@ async function refuseOtherSize(image: Image): Promise<void> {
   throw wrongImage(image, { code, expected: `${sizeBytes} bytes`, got: `${size} bytes` });
 }
 
-async function refuseOtherFile(image: Image): Promise<void> {
+/**
+ * Reads a whole .img.zst, for which the manifest vouches as the file that it is.
+ * @throws KitError `image-truncated`, `image-wrong-hash`
+ */
+export async function proveFile(image: Image, signal: AbortSignal): Promise<void> {
   const wanted = image.manifest.zstSha256;
-  const found = await hashFile(image.path);
+  const found = await hashFile(image.path, signal);
   if (found === wanted) return;
   // A file cut short is the commonest wrong one, and needs another cure than a wrong one.
   if (await isCutShort(image)) throw wrongImage(image, cutShort(image.kind));
@@ -63,12 +65,13 @@ async function refuseOtherFile(image: Image): Promise<void> {
 }
 
 /** Through one buffer: a stream would leave hundreds of megabytes behind for the collector. */
-async function hashFile(path: string): Promise<string> {
+async function hashFile(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(1 << 20);
   const file = await open(path, 'r');
   try {
     for (;;) {
+      signal.throwIfAborted();
       const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
       if (bytesRead === 0) return hash.digest('hex');
       hash.update(buffer.subarray(0, bytesRead));

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { KitError } from '../errors.ts';
 import { blockBytes, cutBlocks, sumBytes } from './blocks.ts';
 import { decode, DecodeError, type PackedKind } from './decode.ts';
-import { cutShort, wrongImage, type Image } from './image.ts';
+import { cutShort, proveFile, wrongImage, type Image } from './image.ts';
 import type { ImageManifest } from './manifest.ts';
 import { cutSegments, type Segment } from './segments.ts';
 
@@ -24,6 +24,12 @@ export interface ImageSource {
    * @throws KitError those of `proven`
    */
   read(into: Uint8Array, atBytes: number): Promise<void>;
+  /**
+   * Nothing may be erased before it: the .img.zst is the file that the manifest vouches for, or the
+   * content of another kind is what the manifest says.
+   * @throws KitError those of `proven`
+   */
+  vouched: Promise<void>;
   /**
    * The SHA-256 of each segment, when every mapped range was what the manifest says.
    * @throws KitError `image-wrong-hash`, `image-truncated`, `image-damaged`, `image-oversize`,
@@ -62,16 +68,18 @@ export async function openSource(image: Image, folder: string): Promise<ImageSou
       throw error;
     },
   );
-  proven.catch(() => {}); // Whoever needs the proof awaits it; nobody may have come so far.
+  const vouched = kind === 'zst' ? proveFile(image, signal) : proven.then(() => {});
+  // Whoever needs a proof awaits it; nobody may have come so far.
+  for (const proof of [vouched, proven]) proof.catch(() => {});
   return {
-    ...{ image, segments, proven },
+    ...{ image, segments, vouched, proven },
     async read(into, atBytes) {
       await front.reached(atBytes + into.length);
       await readAll(file, into, atBytes);
     },
     async close() {
       stop.abort();
-      await work.catch(() => {});
+      await Promise.allSettled([work, vouched]);
       await file.close();
     },
   };
