@@ -10,8 +10,8 @@ import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
 import { address, country, domainName, hostLabel, ipAddress, language } from './names.ts';
-import { imageSigner, ledgerOrigin, ledgerUrl, port, prefixedAddress, ssid } from './names.ts';
-import { timeZone, title, userName } from './names.ts';
+import { imageSigner, ledgerKey, ledgerOrigin, ledgerUrl, port } from './names.ts';
+import { prefixedAddress, ssid, timeZone, title, userName } from './names.ts';
 
 /** How much of a kit's readings the ledger discloses: nothing, every batch, or the last of each. */
 export const publishChoices = ['none', 'batch', 'hour', 'day'] as const;
@@ -48,6 +48,7 @@ const campaignSchema = v.strictObject({
   name: title,
   ledger: ledgerUrl,
   ledger_origin: ledgerOrigin,
+  ledger_key: v.optional(ledgerKey),
   image: hostLabel,
   arch: v.picklist(['amd64', 'arm64']),
   timezone: timeZone,
@@ -95,6 +96,8 @@ export interface Campaign {
   /** Base URL, without a slash at the end. */
   ledger: string;
   ledgerOrigin: string;
+  /** The verifier key of the ledger's log; undefined: nobody vouched for one. */
+  ledgerKey?: string;
   image: string;
   arch: 'amd64' | 'arm64';
   timezone: string;
@@ -142,6 +145,7 @@ export function parseCampaign(text: string, file: string): Campaign {
     name: raw.name,
     ledger: raw.ledger.replace(/\/+$/, ''),
     ledgerOrigin: raw.ledger_origin,
+    ...(raw.ledger_key !== undefined && { ledgerKey: raw.ledger_key }),
     image: raw.image,
     arch: raw.arch,
     timezone: raw.timezone,

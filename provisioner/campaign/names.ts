@@ -6,6 +6,8 @@ import { isIP } from 'node:net';
 
 import * as v from 'valibot';
 
+import { parseLogKey } from './log-key.ts';
+
 /** RFC 1123 § 2.1, at most 63 characters (RFC 1035 § 2.3.4); lower case, to be one spelling. */
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -81,6 +83,12 @@ export const ledgerUrl = rule((text) => {
 export const ledgerOrigin = rule(
   (text) => /^[!-~]{1,200}$/.test(text) && !text.includes('+'),
   'an origin such as "ledger.example.org/commons": printable, without spaces or plus signs',
+);
+
+/** What the campaign holds of the ledger's log, so that the log need not be believed. */
+export const ledgerKey = rule(
+  (text) => parseLogKey(text) !== undefined,
+  'the log’s verifier key, such as "ledger.example.org/commons+0123abcd+AQ…"',
 );
 
 export const port = v.pipe(

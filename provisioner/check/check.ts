@@ -1,20 +1,25 @@
 // `kit check`: proves a kit fit to ship. Each check says what was measured, and where it failed what
-// to do. What cannot be seen from here is `unknown`, never ok. Changes nothing on the node but, when
-// a peer is named, whom its owner follows: taken back afterwards.
+// to do. What cannot be seen from here is `unknown`, never ok. Leaves the node as it was: what a
+// peer is told is taken back, and the file that the drive's speed is measured with is removed. With
+// `restart` it is stopped dead first, as a power cut would, and must come up again.
 
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
-import type { Connect } from '../node/connection.ts';
-import { tcp } from '../node/connection.ts';
 import { reach } from '../node/configure.ts';
-import { addressOf, type NodeSecrets } from '../node/kinds.ts';
+import { tcp, type Connect, type NodeConnection } from '../node/connection.ts';
+import { addressOf, inspectionOf, type Inspection, type NodeSecrets } from '../node/kinds.ts';
 import { shellOver } from '../node/shell.ts';
-import { checkCounters } from './counters.ts';
-import { checkFederation } from './federation.ts';
+import { checkCounters, type Counters } from './counters.ts';
+import { checkFederation, type Side } from './federation.ts';
 import { unknown, type Check, type CheckState } from './finding.ts';
 import { checkLedger } from './ledger.ts';
-import { checkNode } from './node.ts';
+import { checkNode, type NodeChecks } from './node.ts';
+import type { NodeAccount } from './plausible.ts';
+import { checkPorts } from './ports.ts';
+import { checkPublic, lookupPublic, type Lookup } from './public.ts';
+import { checkRestart } from './restart.ts';
 import { checkWeb } from './web.ts';
+import { withdrawNote } from './withdraw.ts';
 
 export interface CheckDeps {
   campaign: Campaign;
@@ -23,35 +28,51 @@ export interface CheckDeps {
   now: () => number;
   /** TCP unless told otherwise. */
   connect?: Connect;
-  /** An account on another server, `@user@domain`, to try federation with. */
-  peer?: string;
+  /** The machine's name servers unless told otherwise. */
+  lookup?: Lookup;
+  /** Whom to try federation with: an account, or another kit of the campaign. */
+  peer?: Peer;
+  /** Stops the node dead first. */
+  restart?: boolean;
   patienceMs?: number;
   report?: (text: string) => void;
 }
 
-/** All checks of one kit, in the order in which a person would mend things. Never throws for one. */
+export type Peer = { account: string } | { kit: Kit; secrets: NodeSecrets };
+
+/** All checks of one kit, in the order in which a person would mend things; throws for none. */
 export async function checkKit(kit: Kit, deps: CheckDeps): Promise<Check[]> {
-  const connect = deps.connect ?? tcp;
+  const { campaign, secrets, restart = false, connect = tcp, lookup = lookupPublic } = deps;
   const say = (text: string): void => deps.report?.(`${kit.name}: ${text}`);
-  const address = addressOf(kit, deps.secrets);
+  const inspection = inspectionOf(campaign);
+  const address = addressOf(kit, secrets);
+  const open = (patienceMs = deps.patienceMs) =>
+    reach(address, { connect, kit: kit.name, patienceMs });
+  if (restart) say('stopping it dead, and waiting for it');
+  const restarted = restart ? [await checkRestart(open)] : [];
   say('logging in');
-  const login = await reach(address, { ...deps, kit: kit.name, report: undefined }).then(
+  const login = await open().then(
     (connection) => ({ connection, error: undefined }),
     (error: unknown) => ({ connection: undefined, error }),
   );
   try {
     const { connection } = login;
     say('looking at the node');
-    const node = await checkNode(connection, { ...deps, why: login.error });
+    const node = await checkNode(connection, { ...deps, inspection, why: login.error });
     say('asking its web server');
-    const web = await checkWeb(kit, { ...deps, connect });
+    const web = await checkWeb(kit, { ...deps, connect, webUnits: inspection.webUnits });
+    const { openPorts } = inspection;
+    const listening = node.health?.listening;
+    const ports = await checkPorts(kit, { connect, openPorts, listening });
+    const publicName = await checkPublic(kit, { connect, lookup, fingerprint: web.fingerprint });
     say('asking its counters, its relay and the ledger');
-    const counters = await checkCounters(kit, { ...deps, connect, bootId: node.bootId });
-    const ledger = await checkLedger(kit, { ...deps, connect });
-    if (deps.peer !== undefined) say(`meeting ${deps.peer}`);
-    const shell = connection && shellOver(connection);
-    const federation = await checkFederation(kit, { peer: deps.peer, shell });
-    return [...node.checks, ...web, ...counters, ...ledger, ...federation, ...unseen];
+    const asked = { ...deps, connect, bootId: node.facts?.bootId };
+    const { checks: counted, counters } = await checkCounters(kit, asked);
+    const account = accountOf(node, counters);
+    const ledger = await checkLedger(kit, { ...deps, connect, account });
+    const federation = await meetPeer(kit, { ...deps, connect, connection, inspection });
+    const outside = [...web.checks, ports, publicName, ...counted, ...ledger, ...federation];
+    return [...restarted, ...node.checks, ...outside, backupUnseen];
   } finally {
     login.connection?.close();
   }
@@ -64,16 +85,51 @@ export function verdict(checks: Check[]): { fit: boolean; failed: number; unknow
   return { fit: failed === 0, failed, unknown: count('unknown') };
 }
 
-/** True of every kit: the bench stands on the node's own network. */
-const unseen: Check[] = [
-  unknown(
-    'public-name',
-    'not seen from the bench: whether the internet finds the domain and reaches ports 80 and 443',
-    'After delivery, let somebody outside open the domain.',
-  ),
-  unknown(
-    'backup',
-    'not made: a snac kit keeps no backups yet',
-    'Tell the owner that their posts are on this one drive.',
-  ),
-];
+function accountOf(
+  { facts, health }: NodeChecks,
+  counters: Counters | undefined,
+): NodeAccount | undefined {
+  if (facts === undefined || health === undefined || counters === undefined) return undefined;
+  const { clockMs, firstBoot } = facts;
+  const livedS = firstBoot && (clockMs - Date.parse(firstBoot.appliedAt)) / 1000;
+  return { machine: health.machine, uptimeS: health.uptimeS, livedS, counters };
+}
+
+async function meetPeer(
+  kit: Kit,
+  deps: CheckDeps & {
+    connect: Connect;
+    connection: NodeConnection | undefined;
+    inspection: Inspection;
+  },
+): Promise<Check[]> {
+  const { peer, secrets, connection, connect, inspection } = deps;
+  const sideOf = (of: Kit, its: NodeSecrets, over: NodeConnection): Side => {
+    const { owner: user, domain } = of;
+    const account = inspection.account({ user, domain }, shellOver(over));
+    const withdraw = (id: string) => withdrawNote(id, { kit: of, account, secrets: its, connect });
+    return { account, withdraw };
+  };
+  const owner = connection && sideOf(kit, secrets, connection);
+  if (peer === undefined || 'account' in peer) {
+    const account = peer?.account;
+    if (account !== undefined) deps.report?.(`${kit.name}: meeting ${account}`);
+    return checkFederation({ peer: account, owner, peerSide: undefined });
+  }
+  deps.report?.(`${kit.name}: talking with ${peer.kit.name}`);
+  const there = await reach(addressOf(peer.kit, peer.secrets), { connect, kit: peer.kit.name });
+  try {
+    const account = `@${peer.kit.owner}@${peer.kit.domain}`;
+    return await checkFederation({
+      ...{ peer: account, owner, peerSide: sideOf(peer.kit, peer.secrets, there) },
+    });
+  } finally {
+    there.close();
+  }
+}
+
+const backupUnseen = unknown(
+  'backup',
+  'not seen: the node keeps no account of a backup that was restored',
+  'Tell the owner that their posts are on this one drive.',
+);

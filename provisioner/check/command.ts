@@ -17,13 +17,17 @@ export function checkCommand(): Command {
   return new Command('check')
     .description('prove a kit fit to ship, and say what to do where it is not')
     .argument('<kit>', 'name of a kit in the campaign')
-    .option('--peer <account>', 'an account on another server to try federation with')
+    .option('--peer <peer>', 'whom to try federation with: @user@domain, or another kit')
+    .option('--restart', 'stop the node dead first, as a power cut would', false)
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
-      checkPeer(options.peer);
-      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
-        const { fit, failed, unknown, checks } = await checkAtBench(bench, kit, { options, output });
+      const { peer, restart } = options;
+      checkPeer(peer);
+      const kits = [name, ...(peer === undefined || peer.startsWith('@') ? [] : [peer])];
+      await atWorkbench({ ...options, kits }, async (bench, [kit, peerKit]) => {
+        const asked = { peer: peerKit ?? peer, restart };
+        const { fit, failed, unknown, checks } = await checkAtBench(bench, kit, { asked, output });
         output.result({ kit: kit.name, fit, failed, unknown, checks }, humanOf(kit.name, checks));
         // The document has said it all: an error's words beside it would be a second one.
         if (!fit) process.exitCode = 1;
@@ -35,12 +39,18 @@ export function checkCommand(): Command {
 export async function checkAtBench(
   { campaign, secrets, record }: Workbench,
   kit: Kit,
-  { options, output }: { options: { peer?: string }; output: Output },
+  { asked, output }: { asked: { peer?: string | Kit; restart?: boolean }; output: Output },
 ): Promise<ReturnType<typeof verdict> & { checks: Check[] }> {
-  const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
+  const opened = async (of: Kit) => ({
+    campaign: await secrets.campaign(),
+    kit: await secrets.kit(of),
+  });
+  const { peer, restart } = asked;
+  const other = typeof peer === 'string' ? { account: peer } : undefined;
   record.start(kit.name, 'check');
   const checks = await checkKit(kit, {
-    ...{ campaign, record, secrets: opened, now: Date.now, peer: options.peer },
+    ...{ campaign, record, secrets: await opened(kit), now: Date.now, restart },
+    peer: typeof peer === 'object' ? { kit: peer, secrets: await opened(peer) } : other,
     report: (text) => output.event({ type: 'check', kit: kit.name, text }),
   });
   const outcome = verdict(checks);
@@ -60,16 +70,16 @@ export function humanOf(kit: string, checks: Check[]): string {
   ]);
   const { fit, failed, unknown } = verdict(checks);
   const unseen = unknown === 0 ? '' : `, ${unknown} could not be seen from here`;
-  const end = fit ? `${kit} is fit to ship${unseen}` : `${kit} is not fit: ${failed} failed${unseen}`;
+  const end = `${kit} is ${fit ? 'fit to ship' : `not fit: ${failed} failed`}${unseen}`;
   return [...lines, end].join('\n');
 }
 
 function checkPeer(peer: string | undefined): void {
-  if (peer === undefined || /^@[\w.-]+@[a-z0-9.-]+$/i.test(peer)) return;
+  if (peer === undefined || /^(@[\w.-]+@[a-z0-9.-]+|[a-z0-9-]+)$/i.test(peer)) return;
   throw new KitError({
     code: 'peer-invalid',
-    message: 'The peer is not an account',
-    expected: 'an account such as @bob@bob.example',
+    message: 'The peer is neither an account nor a kit',
+    expected: 'an account such as @bob@bob.example, or the name of another kit',
     got: peer,
     hint: 'Name it with both @ signs.',
     exitCode: 2,

@@ -5,7 +5,7 @@ import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { Connect } from '../node/connection.ts';
 import { countersPort } from '../node/part/firewall.ts';
 import { attempt, ok, type Check } from './finding.ts';
-import { request, requestJson } from './request.ts';
+import { request, requestJson, textOf } from './request.ts';
 
 export interface CountersDeps {
   connect: Connect;
@@ -18,20 +18,32 @@ export interface CountersDeps {
 const maxBytes = 511;
 const counts = ['wan_in_bytes', 'wan_out_bytes', 'disk_used_bytes', 'users', 'posts'];
 
+/** The node's own claims, as the meter is told them. */
+export interface Counters {
+  wanInBytes: number;
+  wanOutBytes: number;
+  diskUsedBytes: number;
+}
+
 export async function checkCounters(
   kit: Kit,
   { connect, campaign, bootId }: CountersDeps,
-): Promise<Check[]> {
+): Promise<{ checks: Check[]; counters: Counters | undefined }> {
   const target = { connect, address: kit.address, host: kit.address };
-  return [
+  let counters: Counters | undefined;
+  const checks = [
     await attempt(
       'counters',
       'Run `kit configure`; then look at commons-counters.socket.',
       async () => {
         const path = '/counters';
         const reply = await request({ ...target, port: countersPort, path });
-        if (reply.status !== 200) throw new Error(`status ${reply.status}: ${reply.body}`);
-        return ok('counters', readCounters(reply.body, bootId));
+        const said = textOf(reply);
+        if (reply.status !== 200) throw new Error(`status ${reply.status}: ${said}`);
+        counters = readCounters(said, bootId);
+        const [inside, out] = [counters.wanInBytes, counters.wanOutBytes]
+          .map((sizeBytes) => (sizeBytes / 1e6).toFixed(1));
+        return ok('counters', `${inside} MB in, ${out} MB out, claimed`);
       },
     ),
     await attempt(
@@ -45,10 +57,11 @@ export async function checkCounters(
       },
     ),
   ];
+  return { checks, counters };
 }
 
-/** The counters in words. @throws Error saying what is wrong with them */
-export function readCounters(body: string, bootId: string | undefined): string {
+/** @throws Error saying what is wrong with them */
+export function readCounters(body: string, bootId: string | undefined): Counters {
   if (Buffer.byteLength(body) > maxBytes) throw new Error(`${Buffer.byteLength(body)} bytes long`);
   const json = JSON.parse(body) as Record<string, unknown>;
   if (json['v'] !== 1) throw new Error(`version ${String(json['v'])}`);
@@ -63,6 +76,9 @@ export function readCounters(body: string, bootId: string | undefined): string {
   if (temperature !== null && !Number.isSafeInteger(temperature)) {
     throw new Error(`temperature_milli_c: ${String(temperature)}`);
   }
-  const megabytes = (name: string) => (Number(json[name]) / 1e6).toFixed(1);
-  return `${megabytes('wan_in_bytes')} MB in, ${megabytes('wan_out_bytes')} MB out, claimed`;
+  return {
+    wanInBytes: json['wan_in_bytes'] as number,
+    wanOutBytes: json['wan_out_bytes'] as number,
+    diskUsedBytes: json['disk_used_bytes'] as number,
+  };
 }

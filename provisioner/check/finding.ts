@@ -25,16 +25,19 @@ export const failed = (name: string, measured: string, advice: string): Check =>
 export const unknown = (name: string, measured: string, advice: string): Check =>
   ({ name, state: 'unknown', ok: false, measured, advice });
 
+/** What to do about an error: always the same, or by what it was. */
+export type Advice = string | ((error: unknown) => string);
+
 /** Runs one check: whatever it throws is its failure. */
 export async function attempt(
   name: string,
-  advice: string,
+  advice: Advice,
   check: () => Promise<Check>,
 ): Promise<Check> {
   try {
     return await check();
   } catch (error) {
-    return failed(name, reasonOf(error), advice);
+    return failed(name, reasonOf(error), typeof advice === 'string' ? advice : advice(error));
   }
 }
 

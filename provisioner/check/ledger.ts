@@ -1,43 +1,87 @@
-// The ledger's view of the kit: its meter enrolled, its batches arriving. Asked over the ledger's
-// public HTTP interface alone. That a batch stands in the log is the auditor's to prove.
+// The ledger's view of the kit: its meter enrolled, its batches arriving, what it says plausible
+// beside the node's own account, and its entries in the log, which is proven and not believed.
+// Asked over the ledger's public HTTP interface alone.
 
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { Connect } from '../node/connection.ts';
 import { attempt, failed, ok, unknown, type Check } from './finding.ts';
-import { requestJson } from './request.ts';
+import { checkEntries } from './ledger-entry.ts';
+import { judgePlausible, type NodeAccount } from './plausible.ts';
+import { request, requestJson, type Reply, type Target } from './request.ts';
 
 export interface LedgerDeps {
   connect: Connect;
   campaign: Campaign;
   record: BenchRecord;
+  /** What the node said of itself; undefined: it could not be asked. */
+  account: NodeAccount | undefined;
 }
 
 export async function checkLedger(kit: Kit, deps: LedgerDeps): Promise<Check[]> {
-  const meter = deps.record.lastDone(kit.name, 'pair')?.detail['meter'];
+  const paired = deps.record.lastDone(kit.name, 'pair')?.detail ?? {};
+  const meter = paired['meter'];
   if (typeof meter !== 'string') {
     const measured = 'the bench has no record of a meter for this kit';
-    return [failed('meter', measured, `Run \`kit meter pair ${kit.name}\`.`)];
+    const pair = `Run \`kit meter pair ${kit.name}\`.`;
+    const unseen = ['meter-plausible', 'ledger-entry'].map((name) =>
+      unknown(name, 'not seen: no meter', 'Mend `meter` first.'),
+    );
+    return [failed('meter', measured, pair), ...unseen];
   }
+  let node: NodeAnswer | undefined;
+  let ledger: LedgerAnswer | undefined;
   const advice = 'Is the ledger up, and the meter enrolled there?';
   const enrolled = await attempt('meter', advice, async () => {
-    const { json } = await askLedger(deps, `/v1/nodes/${meter}`);
-    const { json: ledger } = await askLedger(deps, '/v1/ledger');
-    return judgeMeter(meter, json as unknown as NodeAnswer, Number(ledger['now']));
+    node = (await askJson(deps, `/v1/nodes/${meter}`)) as unknown as NodeAnswer;
+    ledger = (await askJson(deps, '/v1/ledger')) as unknown as LedgerAnswer;
+    return judgeMeter(meter, node, ledger.now);
   });
-  return [enrolled];
+  if (node === undefined || ledger === undefined) {
+    const unseen = ['meter-plausible', 'ledger-entry'].map((name) =>
+      unknown(name, 'not seen: the ledger did not tell', 'Mend `meter` first.'),
+    );
+    return [enrolled, ...unseen];
+  }
+  const indices = [paired['entry'], node.log.last_index].filter((at) => typeof at === 'number');
+  const entry = await checkEntries({
+    ...{ meter, indices, ledgerKey: deps.campaign.ledgerKey, shownKey: ledger.vkey },
+    read: async (path) => (await ask(deps, `/${path}`)).body,
+  });
+  return [enrolled, judgePlausible(node, deps.account, ledger.rate ?? 1), entry];
 }
 
+/** `GET /v1/ledger`. */
+interface LedgerAnswer {
+  vkey: string;
+  /** Unix milliseconds, by a clock that a try-out may run faster than ours. */
+  now: number;
+  /** Seconds of that clock in one of ours. */
+  rate?: number;
+}
+
+/** `GET /v1/nodes/ID`. */
 export interface NodeAnswer {
   state: string;
   interval_s: number;
-  log: { batches: number; missing_batches: number; last_received: string | null };
+  log: {
+    batches: number;
+    missing_batches: number;
+    last_index: number | null;
+    last_received: string | null;
+  };
+  measured: { power_milli_w: number | null; up_s: number };
+  claimed: {
+    wan_in_bytes: number | null;
+    wan_out_bytes: number | null;
+    disk_used_bytes: number | null;
+  };
 }
 
 /** As the ledger itself: eight intervals without a batch is silence. */
 const silentAfterIntervals = 8;
 
-/** @param nowMs by the ledger's clock, which a try-out may run faster than ours */
+/** @param nowMs by the ledger's clock */
 export function judgeMeter(meter: string, node: NodeAnswer, nowMs: number): Check {
   const { batches, missing_batches: missing, last_received: last } = node.log;
   const ageS = last === null ? Infinity : Math.max(0, (nowMs - Date.parse(last)) / 1000);
@@ -59,15 +103,25 @@ export function judgeMeter(meter: string, node: NodeAnswer, nowMs: number): Chec
   return ok('meter', measured);
 }
 
-function askLedger({ campaign, connect }: LedgerDeps, path: string) {
+async function askJson(deps: LedgerDeps, path: string): Promise<Record<string, unknown>> {
+  return (await requestJson(targetOf(deps, path))).json;
+}
+
+async function ask(deps: LedgerDeps, path: string): Promise<Reply> {
+  const reply = await request(targetOf(deps, path));
+  if (reply.status !== 200) throw new Error(`${path}: status ${reply.status}`);
+  return reply;
+}
+
+function targetOf({ campaign, connect }: LedgerDeps, path: string): Target {
   const url = new URL(`${campaign.ledger}${path}`);
   const secure = url.protocol === 'https:';
-  return requestJson({
+  return {
     connect,
     address: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port || (secure ? 443 : 80)),
     host: url.host,
     path: `${url.pathname}${url.search}`,
     secure,
-  });
+  };
 }

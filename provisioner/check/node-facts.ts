@@ -3,8 +3,7 @@
 import type { SecretTrace } from '../drive/kit-secrets.ts';
 import { FactError, type Fact, type FactsOf } from '../node/fact.ts';
 import { unitStates, type UnitStates } from '../node/operation/units.ts';
-import { firewallLoaded } from '../node/part/firewall.ts';
-import { units } from '../node/snac/facts.ts';
+import type { Inspection } from '../node/kinds.ts';
 import { espSearch } from './esp-search.ts';
 
 /** What is asked of a node of any kind: whether it came to life as the kit that it was made for. */
@@ -35,11 +34,14 @@ export interface FirstBoot {
   failed: { setting: string; reason: string }[];
 }
 
-export function nodeFacts(traces: SecretTrace[]): FactsOf<NodeFacts> {
+export function nodeFacts(
+  traces: SecretTrace[],
+  { firewall, units }: Pick<Inspection, 'firewall' | 'units'>,
+): FactsOf<NodeFacts> {
   return {
     ...bootFacts(traces),
-    firewallLoaded,
-    units: unitStates(Object.values(units)),
+    firewallLoaded: firewall,
+    units: unitStates(units),
   };
 }
 

@@ -2,16 +2,19 @@
 // Judging is pure; a node that cannot be logged into leaves all of it unknown.
 
 import { secretTraces } from '../drive/kit-secrets.ts';
+import { KitError } from '../errors.ts';
 import { gatherFacts } from '../node/configure.ts';
 import type { NodeConnection } from '../node/connection.ts';
-import type { NodeSecrets } from '../node/kinds.ts';
+import type { Inspection, NodeSecrets } from '../node/kinds.ts';
 import { unitAmiss } from '../node/operation/units.ts';
-import { units } from '../node/snac/facts.ts';
 import { failed, ok, reasonOf, unknown, type Check } from './finding.ts';
+import { judgeHealth } from './health.ts';
+import { healthFacts, type HealthFacts } from './health-facts.ts';
 import { nodeFacts, type BootFacts, type NodeFacts } from './node-facts.ts';
 
 export interface NodeDeps {
   secrets: NodeSecrets;
+  inspection: Inspection;
   now: () => number;
   /** Why there is no connection. */
   why: unknown;
@@ -19,30 +22,46 @@ export interface NodeDeps {
 
 export interface NodeChecks {
   checks: Check[];
-  bootId: string | undefined;
+  /** Undefined: the node could not be asked. */
+  facts: NodeFacts | undefined;
+  health: HealthFacts | undefined;
 }
 
-const names = ['clock', 'disk', 'root-grown', 'first-boot', 'secrets-gone', 'firewall', 'services'];
+const names = [
+  ...['clock', 'disk', 'root-grown', 'first-boot', 'secrets-gone', 'firewall', 'services'],
+  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health'],
+];
 
+/** Two questions: the clock is compared with the bench's, and must not wait for what takes long. */
 export async function checkNode(
   connection: NodeConnection | undefined,
-  { secrets, now, why }: NodeDeps,
+  { secrets, inspection, now, why }: NodeDeps,
 ): Promise<NodeChecks> {
   const unseen = (measured: string): Check[] =>
     names.map((name) => unknown(name, measured, 'Mend `login` first.'));
   if (connection === undefined) {
-    const login = failed('login', reasonOf(why), 'Is the node on, and on this network?');
-    return { checks: [login, ...unseen('not seen: no login')], bootId: undefined };
+    const login = failed('login', reasonOf(why), loginAdvice(why));
+    const checks = [login, ...unseen('not seen: no login')];
+    return { checks, facts: undefined, health: undefined };
   }
   const login = ok('login', `host key ${secrets.kit.sshHostKey.fingerprint}`);
   try {
     const askedMs = now();
-    const facts = await gatherFacts(connection, nodeFacts(secretTraces(secrets.kit)));
-    const checks = judgeNode(facts, { askedMs, answeredMs: now() });
-    return { checks: [login, ...checks], bootId: facts.bootId };
+    const facts = await gatherFacts(connection, nodeFacts(secretTraces(secrets.kit), inspection));
+    const asked = { askedMs, answeredMs: now() };
+    const health = await gatherFacts(connection, healthFacts());
+    const checks = [...judgeNode(facts, asked, inspection.units), ...judgeHealth(health)];
+    return { checks: [login, ...checks], facts, health };
   } catch (error) {
-    return { checks: [login, ...unseen(reasonOf(error))], bootId: undefined };
+    return { checks: [login, ...unseen(reasonOf(error))], facts: undefined, health: undefined };
   }
+}
+
+function loginAdvice(why: unknown): string {
+  const code = why instanceof KitError ? why.code : '';
+  if (code === 'host-key-mismatch') return 'Another machine has this address: look who, first.';
+  if (code === 'login-refused') return 'Was this drive flashed by this campaign? Flash it again.';
+  return 'Is the node on, and on this network?';
 }
 
 /** HTTP signatures are refused by some servers when half a minute old (Mastodon allows more). */
@@ -56,6 +75,7 @@ const maxUnusedBytes = 64 * 1024 * 1024;
 export function judgeNode(
   facts: NodeFacts,
   asked: { askedMs: number; answeredMs: number },
+  units: string[],
 ): Check[] {
   return [
     judgeClock(facts.clockMs, asked),
@@ -63,7 +83,7 @@ export function judgeNode(
     facts.firewallLoaded
       ? ok('firewall', 'loaded')
       : failed('firewall', 'not loaded', 'Run `kit configure`.'),
-    judgeServices(facts),
+    judgeServices(facts, units),
   ];
 }
 
@@ -128,10 +148,9 @@ function judgeSecrets(left: string[] | undefined): Check {
   return failed(name, `the boot partition still holds: ${left.join(', ')}`, advice);
 }
 
-function judgeServices({ units: states }: NodeFacts): Check {
-  const amiss = Object.values(units).flatMap((unit) => unitAmiss(unit, states) ?? []);
-  const count = Object.values(units).length;
-  if (amiss.length === 0) return ok('services', `${count} enabled and active`);
+function judgeServices({ units: states }: NodeFacts, units: string[]): Check {
+  const amiss = units.flatMap((unit) => unitAmiss(unit, states) ?? []);
+  if (amiss.length === 0) return ok('services', `${units.length} enabled and active`);
   return failed('services', amiss.join(', '), 'Run `kit configure`; then look at their journal.');
 }
 

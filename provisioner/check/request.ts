@@ -1,12 +1,13 @@
 // One HTTP request, over a connection that the caller opens: to the node's address whatever its
-// domain's DNS says, over TLS with the campaign's authority as the only one trusted. Everything a
-// server may size or delay is bounded.
+// domain's DNS says, over TLS with the campaign's authority trusted besides the public ones.
+// Everything a server may size or delay is bounded.
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { connect as tlsConnect, type TLSSocket } from 'node:tls';
+import { connect as tlsConnect, rootCertificates, type TLSSocket } from 'node:tls';
 
 import type { Connect } from '../node/connection.ts';
+import type { Secret } from '../node/secret.ts';
 
 export interface Target {
   connect: Connect;
@@ -17,26 +18,42 @@ export interface Target {
   host: string;
   path: string;
   accept?: string;
-  /** PEM: TLS, trusting this alone. */
+  /** A form's fields: posted, with `login`'s name and password (RFC 7617). */
+  form?: Record<string, string>;
+  login?: { user: string; passphrase: Secret };
+  /** PEM: TLS, trusting this besides the public authorities. */
   ca?: string;
-  /** TLS, trusting the machine's own authorities. */
+  /** TLS, trusting the public authorities. */
   secure?: boolean;
+  /** TLS, whoever answers: only to see which certificate is shown. Nothing is sent that matters. */
+  anybody?: boolean;
+  timeoutMs?: number;
 }
 
 export interface Reply {
   status: number;
   headers: IncomingMessage['headers'];
-  body: string;
+  body: Buffer;
   /** The connection's protocol and the server's certificate, when over TLS. */
-  tls?: { protocol: string; notAfterMs: number };
+  tls?: ServerTls;
 }
 
-const timeoutMs = 30_000;
+export interface ServerTls {
+  protocol: string;
+  notAfterMs: number;
+  /** Common name or organisation of who certified the server. */
+  issuer: string;
+  /** SHA-256 of the certificate. */
+  fingerprint256: string;
+}
+
+const defaultTimeoutMs = 30_000;
 /** An actor or a NodeInfo is a few kilobytes. */
 const maxBodyBytes = 262_144;
 
 /** @throws Error with the reason, in words of Node's TLS and sockets */
 export function request(target: Target): Promise<Reply> {
+  const { timeoutMs = defaultTimeoutMs } = target;
   return new Promise((resolve, reject) => {
     const plain = target.connect(target.address, target.port);
     const fail = (error: Error): void => {
@@ -50,7 +67,8 @@ export function request(target: Target): Promise<Reply> {
       const outgoing = httpRequest({
         createConnection: () => stream,
         path: target.path,
-        headers: { host: target.host, accept: target.accept ?? '*/*', connection: 'close' },
+        method: target.form ? 'POST' : 'GET',
+        headers: headersOf(target),
       });
       outgoing.on('error', fail);
       outgoing.on('response', (response) => {
@@ -60,9 +78,18 @@ export function request(target: Target): Promise<Reply> {
           resolve(reply);
         }, fail);
       });
-      outgoing.end();
+      outgoing.end(target.form && String(new URLSearchParams(target.form)));
     }, fail);
   });
+}
+
+function headersOf({ host, accept = '*/*', form, login }: Target): Record<string, string> {
+  const basic = login && Buffer.from(`${login.user}:${login.passphrase.reveal()}`);
+  return {
+    ...{ host, accept, connection: 'close' },
+    ...(form && { 'content-type': 'application/x-www-form-urlencoded' }),
+    ...(basic && { authorization: `Basic ${basic.toString('base64')}` }),
+  };
 }
 
 /** @throws Error when the reply is not 200 or not a JSON object */
@@ -71,17 +98,20 @@ export async function requestJson(
 ): Promise<Reply & { json: Record<string, unknown> }> {
   const reply = await request(target);
   if (reply.status !== 200) throw new Error(`${target.path}: status ${reply.status}`);
-  const json: unknown = JSON.parse(reply.body);
+  const json: unknown = JSON.parse(textOf(reply));
   if (typeof json !== 'object' || json === null) throw new Error(`${target.path}: no JSON object`);
   return { ...reply, json: json as Record<string, unknown> };
 }
 
-function open(plain: Duplex, { ca, secure: overTls, host }: Target): Promise<Duplex> {
-  if (ca === undefined && !overTls) return Promise.resolve(plain);
+function open(plain: Duplex, { ca, secure: overTls, anybody, host }: Target): Promise<Duplex> {
+  if (ca === undefined && !overTls && !anybody) return Promise.resolve(plain);
   return new Promise((resolve, reject) => {
     const servername = host.replace(/:\d+$/, '');
-    const trusted = ca === undefined ? {} : { ca: [ca] };
-    const secure = tlsConnect({ socket: plain, servername, ...trusted, minVersion: 'TLSv1.2' });
+    const trusted = ca === undefined ? {} : { ca: [ca, ...rootCertificates] };
+    const secure = tlsConnect({
+      ...{ socket: plain, servername, ...trusted, minVersion: 'TLSv1.2' },
+      rejectUnauthorized: !anybody,
+    });
     secure.once('error', reject);
     secure.once('secureConnect', () => resolve(secure));
   });
@@ -90,8 +120,13 @@ function open(plain: Duplex, { ca, secure: overTls, host }: Target): Promise<Dup
 function tlsOf(stream: Duplex): Reply['tls'] {
   if (!('getPeerCertificate' in stream)) return undefined;
   const secure = stream as TLSSocket;
-  const notAfterMs = Date.parse(secure.getPeerCertificate().valid_to);
-  return { protocol: secure.getProtocol() ?? 'TLS', notAfterMs };
+  const { valid_to: notAfter, issuer, fingerprint256 } = secure.getPeerCertificate();
+  return {
+    protocol: secure.getProtocol() ?? 'TLS',
+    notAfterMs: Date.parse(notAfter),
+    issuer: String(issuer.CN ?? issuer.O ?? 'nobody named'),
+    fingerprint256,
+  };
 }
 
 async function read(response: IncomingMessage, tls: Reply['tls']): Promise<Reply> {
@@ -102,6 +137,11 @@ async function read(response: IncomingMessage, tls: Reply['tls']): Promise<Reply
     sizeBytes += piece.length;
     if (sizeBytes > maxBodyBytes) throw new Error(`a reply of more than ${maxBodyBytes} bytes`);
   }
-  const body = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));
+  const body = Buffer.concat(pieces);
   return { status: response.statusCode ?? 0, headers: response.headers, body, tls };
+}
+
+/** A reply's body. @throws TypeError when it is not UTF-8 */
+export function textOf({ body }: Reply): string {
+  return new TextDecoder('utf-8', { fatal: true }).decode(body);
 }

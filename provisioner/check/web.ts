@@ -1,6 +1,6 @@
 // What other servers will ask a node by its domain: the certificate, WebFinger (RFC 7033), the actor
 // (ActivityPub § 3.1) and NodeInfo. Asked at the kit's own address, trusting the campaign's
-// authority alone.
+// authority and the public ones.
 
 import { createPublicKey } from 'node:crypto';
 
@@ -14,6 +14,14 @@ export interface WebDeps {
   connect: Connect;
   secrets: NodeSecrets;
   now: () => number;
+  /** The kind's services that answer here. */
+  webUnits: string;
+}
+
+export interface WebChecks {
+  checks: Check[];
+  /** SHA-256 of the certificate that the node showed. */
+  fingerprint: string | undefined;
 }
 
 type Json = Record<string, unknown>;
@@ -24,7 +32,8 @@ const dayMs = 86_400_000;
 /** Renewal begins a month before the end (secrets.ts); a kit may lie in a box for a while. */
 const minCertificateDays = 21;
 
-export async function checkWeb(kit: Kit, { connect, secrets, now }: WebDeps): Promise<Check[]> {
+export async function checkWeb(kit: Kit, deps: WebDeps): Promise<WebChecks> {
+  const { connect, secrets, now, webUnits } = deps;
   const target = {
     connect,
     address: kit.address,
@@ -33,22 +42,40 @@ export async function checkWeb(kit: Kit, { connect, secrets, now }: WebDeps): Pr
     ca: secrets.campaign.caCertificatePem,
   };
   const get: Get = (path, accept) => requestJson({ ...target, path, accept });
-  return [
-    await attempt('tls', configureAgain, async () =>
-      judgeTls(await request({ ...target, path: '/' }), now()),
-    ),
+  const configureAgain = `Run \`kit configure\`; then look at ${webUnits}.`;
+  let fingerprint: string | undefined;
+  const tls = await attempt('tls', (error) => tlsAdvice(error, webUnits), async () => {
+    const reply = await request({ ...target, path: '/' });
+    fingerprint = reply.tls?.fingerprint256;
+    return judgeTls(reply, now());
+  });
+  const checks = [
+    tls,
     await attempt('webfinger', configureAgain, () => checkWebFinger(kit, get)),
     await attempt('actor', configureAgain, () => checkActor(kit, get)),
     await attempt('nodeinfo', configureAgain, () => checkNodeInfo(get)),
   ];
+  return { checks, fingerprint };
 }
 
-const configureAgain = 'Run `kit configure`; then look at nginx.service and snac2.service.';
+/** By Node's names for what OpenSSL and the sockets found. */
+function tlsAdvice(error: unknown, webUnits: string): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (code === 'CERT_HAS_EXPIRED') return 'Run `kit configure`: it renews the certificate.';
+  if (code === 'CERT_NOT_YET_VALID') return 'Set the bench’s clock: it is behind.';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'Run `kit configure`: the certificate is for another name. Is `domain` right?';
+  }
+  if (/SIGNATURE|SELF_SIGNED|ISSUER_CERT|CERT_UNTRUSTED/.test(code)) {
+    return 'Run `kit configure`: nobody that is trusted certified it. Is another server there?';
+  }
+  return `Is the web server running? Look at ${webUnits}.`;
+}
 
 /** The chain and the name were verified by the handshake: only time is left to judge. */
 export function judgeTls({ tls }: Pick<Reply, 'tls'>, nowMs: number): Check {
   const days = Math.floor(((tls?.notAfterMs ?? 0) - nowMs) / dayMs);
-  const measured = `${tls?.protocol}, by the campaign’s authority, ${days} days left`;
+  const measured = `${tls?.protocol}, by ${tls?.issuer}, ${days} days left`;
   if (days >= minCertificateDays) return ok('tls', measured);
   return failed('tls', measured, 'Run `kit configure`: it renews the certificate.');
 }

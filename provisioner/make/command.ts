@@ -79,7 +79,7 @@ function stepsOf(bench: Workbench, kit: Kit, means: Means): MakeStep[] {
       name: 'check',
       isDone: never,
       async run() {
-        const { fit, checks } = await checkAtBench(bench, kit, { options: {}, output });
+        const { fit, checks } = await checkAtBench(bench, kit, { asked: {}, output });
         if (!fit) throw unfit(kit.name, checks);
       },
     },

@@ -6,7 +6,11 @@ import type { CampaignSecrets, KitSecrets } from '../campaign/secrets.ts';
 import { KitError } from '../errors.ts';
 import { configureNode, type ConfigureOptions, type ConfigureOutcome } from './configure.ts';
 import type { NodeAddress } from './connection.ts';
+import type { Fact } from './fact.ts';
+import type { Shell } from './shell.ts';
+import type { SnacPeer } from './snac/account.ts';
 import { snacDesired } from './snac/desired.ts';
+import { snacInspection } from './snac/inspection.ts';
 import { snac } from './snac/plan.ts';
 
 export interface NodeSecrets {
@@ -18,15 +22,46 @@ type Configure = (
   options: ConfigureOptions & { address: NodeAddress },
 ) => Promise<ConfigureOutcome>;
 
-const kinds: Record<string, (kit: Kit, campaign: Campaign, secrets: NodeSecrets) => Configure> = {
-  snac: (kit, campaign, secrets) => (options) =>
-    configureNode(snac, snacDesired(kit, campaign, secrets), options),
+/** What `kit check` has to know of a kind of node. */
+export interface Inspection {
+  /** systemd's units that must be enabled and run. */
+  units: string[];
+  /** Whether the firewall's rules are in the kernel. */
+  firewall: Fact<boolean>;
+  /** TCP ports that others may reach; whatever else listens must not answer. */
+  openPorts: number[];
+  /** The owner's account on its fediverse server. */
+  account(owner: { user: string; domain: string }, shell: Shell): SnacPeer;
+  /** Where to look when the web server answers wrongly. */
+  webUnits: string;
+}
+
+interface Kind {
+  configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
+  inspection: Inspection;
+}
+
+const kinds: Record<string, Kind> = {
+  snac: {
+    configure: (kit, campaign, secrets) => (options) =>
+      configureNode(snac, snacDesired(kit, campaign, secrets), options),
+    inspection: snacInspection,
+  },
 };
 
 /** What configures this kit's node. @throws KitError `kind-unknown` */
 export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure {
+  return kindOf(campaign).configure(kit, campaign, secrets);
+}
+
+/** What to look at on a campaign's nodes. @throws KitError `kind-unknown` */
+export function inspectionOf(campaign: Campaign): Inspection {
+  return kindOf(campaign).inspection;
+}
+
+function kindOf(campaign: Campaign): Kind {
   const kind = kinds[campaign.image];
-  if (kind !== undefined) return kind(kit, campaign, secrets);
+  if (kind !== undefined) return kind;
   throw new KitError({
     code: 'kind-unknown',
     message: `Nobody has taught kit to configure nodes made from “${campaign.image}”`,

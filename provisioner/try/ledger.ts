@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -21,7 +21,10 @@ export interface TrialLedger {
   start(): Promise<void>;
 }
 
-/** Starts the ledger, admits the trial's volunteer and writes the policy that the auditor holds. */
+/**
+ * Starts the ledger and admits the trial's volunteer; writes the policy that the auditor holds, and
+ * into the campaign the key that its operator tells the community.
+ */
 export async function startLedger(
   trial: Trial,
   say: (text: string) => void,
@@ -40,6 +43,7 @@ export async function startLedger(
     running = undefined;
   };
   await start();
+  holdKey(folder.campaign, running!.vkey);
   trial.onStop(() => kill('SIGTERM'));
   say('admitting the volunteer');
   const key = await atWorkbench(folder, async ({ identity }) => identity.publicKeyText);
@@ -56,9 +60,18 @@ export async function startLedger(
   };
 }
 
+/** Once: a campaign that holds another key is what `kit check` is to find. */
+function holdKey(campaign: string, vkey: string): void {
+  const text = readFileSync(campaign, 'utf8');
+  if (/^ledger_key = /m.test(text)) return;
+  const held = text.replace(/^ledger_origin = .*$/m, `$&\nledger_key = ${JSON.stringify(vkey)}`);
+  writeFileSync(campaign, held);
+}
+
 interface Running {
   child: ChildProcess;
   port: number;
+  vkey: string;
   ended: Promise<unknown>;
 }
 
@@ -78,7 +91,7 @@ async function serve(trial: Trial, port: number): Promise<Running> {
   const ended = once(child, 'exit');
   for await (const line of createInterface({ input: child.stdout as Readable })) {
     const said = JSON.parse(line);
-    if (said.type === 'listening') return { child, port: said.port, ended };
+    if (said.type === 'listening') return { child, port: said.port, vkey: said.vkey, ended };
     if (said.error) throw new KitError(said.error);
   }
   throw new KitError({

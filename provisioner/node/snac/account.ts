@@ -16,6 +16,14 @@ export interface SnacPeer {
   follow(account: string): Promise<void>;
   unfollow(account: string): Promise<void>;
   post(text: string): Promise<void>;
+  /** A post that only those whom it mentions see. */
+  mention(text: string): Promise<void>;
+  /** Asks another server for an actor, signing the request; the HTTP status of its answer. */
+  fetchActor(actor: string): Promise<number>;
+  /** The actor that WebFinger names for `@user@domain`; undefined when it names none. */
+  findActor(account: string): Promise<string | undefined>;
+  /** The id of a post holding this text in the timeline, one's own or another's. */
+  findNote(text: string): Promise<string | undefined>;
   /** Whether a post holding this text, one's own or another's, has arrived in the timeline. */
   timelineContains(text: string): Promise<boolean>;
   /** Ids of the actors that follow this one. */
@@ -46,11 +54,23 @@ export function snacPeer(
     follow: async (account) => void (await snac('follow', account)),
     unfollow: async (account) => void (await snac('unfollow', account)),
     post: async (text) => void (await snac('note', text)),
+    mention: async (text) => void (await snac('note_mention', text)),
+    async fetchActor(actor) {
+      const said = await snac('actor', actor);
+      return Number(/^status: (-?\d+)$/m.exec(said)?.[1] ?? 0);
+    },
+    async findActor(account) {
+      const said = await shell(asUser(runAs, ['snac', 'webfinger', folder, account]));
+      return /^actor: (https:\S+)$/m.exec(said)?.[1];
+    },
+    async findNote(text) {
+      const found = await shell(`cd ${home}
+file=$(grep -rlF -e ${quote(text)} private public 2>/dev/null | head -n 1)
+[ -z "$file" ] || cat "$file"`);
+      return found.trim() === '' ? undefined : (JSON.parse(found) as { id: string }).id;
+    },
     async timelineContains(text) {
-      const found = await shell(
-        `cd ${home} && grep -rlF -e ${quote(text)} private public 2>/dev/null | head -n 1`,
-      );
-      return found.trim() !== '';
+      return (await this.findNote(text)) !== undefined;
     },
     async followers() {
       return objects(await shell(printAll(`${home}/followers`))).flatMap(({ id }) => id ?? []);

@@ -4,8 +4,13 @@ import { judgeMeter, type NodeAnswer } from '../../../provisioner/check/ledger.t
 
 const nowMs = Date.parse('2026-11-23T12:00:00Z');
 const well = { batches: 9, missing_batches: 0, last_received: '2026-11-23T11:50:00Z' };
-const judge = (changes: Partial<NodeAnswer['log']>, state = 'up') =>
-  judgeMeter('00112233aabbccdd', { state, interval_s: 900, log: { ...well, ...changes } }, nowMs);
+const judge = (changes: Partial<NodeAnswer['log']>, state = 'up') => {
+  const log = { ...well, last_index: 8, ...changes };
+  const measured = { power_milli_w: null, up_s: 0 };
+  const claimed = { wan_in_bytes: null, wan_out_bytes: null, disk_used_bytes: null };
+  const node = { state, interval_s: 900, log, measured, claimed };
+  return judgeMeter('00112233aabbccdd', node, nowMs);
+};
 
 test('a meter that reports is ok', (t) => {
   t.like(judge({}), {

@@ -2,8 +2,9 @@ import test from 'ava';
 
 import { judgeNode } from '../../../provisioner/check/node.ts';
 import type { NodeFacts } from '../../../provisioner/check/node-facts.ts';
-import { units } from '../../../provisioner/node/snac/facts.ts';
+import { snacInspection } from '../../../provisioner/node/snac/inspection.ts';
 
+const { units } = snacInspection;
 const asked = { askedMs: 1_000_000_000_000, answeredMs: 1_000_000_003_000 };
 const well: NodeFacts = {
   clockMs: asked.askedMs + 1000,
@@ -13,13 +14,11 @@ const well: NodeFacts = {
   firstBoot: { version: '2', appliedAt: '2026-11-23T12:00:00Z', applied: ['hostname'], failed: [] },
   secretsOnEsp: [],
   firewallLoaded: true,
-  units: Object.fromEntries(
-    Object.values(units).map((unit) => [unit, { enabled: true, active: 'active' }]),
-  ),
+  units: Object.fromEntries(units.map((unit) => [unit, { enabled: true, active: 'active' }])),
 };
 
 const judge = (changes: Partial<NodeFacts>) =>
-  judgeNode({ ...well, ...changes }, asked).filter(({ state }) => state !== 'ok');
+  judgeNode({ ...well, ...changes }, asked, units).filter(({ state }) => state !== 'ok');
 
 test('a node that is well passes every check', (t) => {
   t.deepEqual(judge({}), []);
@@ -46,7 +45,7 @@ const faults: [string, Partial<NodeFacts>, name: string, measured: RegExp][] = [
   ['no firewall', { firewallLoaded: false }, 'firewall', /not loaded/],
   [
     'a dead service',
-    { units: { ...well.units, [units.snac]: { enabled: true, active: 'failed' } } },
+    { units: { ...well.units, ['snac2.service']: { enabled: true, active: 'failed' } } },
     'services',
     /snac2\.service is failed/,
   ],
