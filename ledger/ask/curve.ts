@@ -56,14 +56,14 @@ export interface Within {
 }
 
 /**
- * The spans between neighbouring `edgesS`, which rise. `marks` rise in time and reach one mark
- * beyond the edges on both sides where there is one; `within` tells what lies in a span that the
- * meter saw.
+ * The spans between neighbouring `edgesS`, which rise. `at` tells the counters at an edge, `within`
+ * what lies in a span that the meter saw.
  */
 export function pointsBetween(
-  marks: Mark[], edgesS: number[], within: (span: Span) => Within = () => NOTHING_WITHIN,
+  edgesS: number[], at: (edgeS: number) => Counters,
+  within: (span: Span) => Within = () => NOTHING_WITHIN,
 ): Point[] {
-  const counters = edgesS.map((edgeS) => countersAt(marks, edgeS));
+  const counters = edgesS.map((edgeS) => rounded(at(edgeS)));
   return edgesS.slice(1).map((endS, i) => (
     pointOf({ startS: edgesS[i], endS }, counters[i], counters[i + 1], within)
   ));
@@ -125,16 +125,15 @@ function pointOf(
 ): Point {
   const rose = riseBetween(from, to);
   const wallS = span.endS - span.startS;
-  const upS = Math.min(wallS, rose.upS);
-  const downS = Math.min(wallS - upS, rose.downS);
-  const ranS = meterTimeS(to) - meterTimeS(from);
+  const { upS, downS } = reachIn(rose, wallS);
+  const ranS = meterTimeS(rose);
   const seen = ranS > 0;
   const own = seen ? within(span) : NOTHING_WITHIN;
   const covered = own.coveredS >= EXTREMES_COVER * ranS;
   return {
     ...span, upS, downS, unknownS: wallS - upS - downS,
     energyMicroWh: seen ? rose.energyMicroWh : null,
-    meanMilliW: seen ? meanMilliW(to.energyMicroWh - from.energyMicroWh, ranS) : null,
+    meanMilliW: seen ? meanMilliW(rose.energyMicroWh, ranS) : null,
     minMilliW: covered ? own.minMilliW : null,
     maxMilliW: covered ? own.maxMilliW : null,
     wanInBytes: seen ? rose.wanInBytes : null,
@@ -143,18 +142,31 @@ function pointOf(
   };
 }
 
-const NOTHING_WITHIN: Within = {
+/** Up and down in so long a time: a clock that was set back makes no day longer. */
+export function reachIn(rose: Counters, wallS: number): { upS: number; downS: number } {
+  const upS = Math.min(wallS, rose.upS);
+  return { upS, downS: Math.min(wallS - upS, rose.downS) };
+}
+
+export const NOTHING_WITHIN: Within = {
   coveredS: 0, minMilliW: null, maxMilliW: null, diskUsedBytes: null,
 };
 
 /** Least and most are only told of a span that its own records cover, but for one lost in ten. */
 const EXTREMES_COVER = 0.9;
 
-/** What the counters rose by, rounded at both ends so that neighbouring spans add up. */
+/** What whole counters rose by. */
 export function riseBetween(from: Counters, to: Counters): Counters {
   const rose = zeros();
-  for (const name of COUNTERS) rose[name] = Math.round(to[name]) - Math.round(from[name]);
+  for (const name of COUNTERS) rose[name] = to[name] - from[name];
   return rose;
+}
+
+/** Rounded at the edges, so that neighbouring spans add up. */
+export function rounded(counters: Counters): Counters {
+  const whole = zeros();
+  for (const name of COUNTERS) whole[name] = Math.round(counters[name]);
+  return whole;
 }
 
 /** Index of the first mark later than `atS`, by bisection. */
@@ -169,12 +181,12 @@ function firstAfter(marks: Mark[], atS: number): number {
   return low;
 }
 
-function countersOf(mark: Mark): Counters {
+export function countersOf(mark: Counters): Counters {
   const counters = zeros();
   for (const name of COUNTERS) counters[name] = mark[name];
   return counters;
 }
 
-function zeros(): Counters {
+export function zeros(): Counters {
   return { energyMicroWh: 0, upS: 0, downS: 0, unknownS: 0, wanInBytes: 0, wanOutBytes: 0 };
 }

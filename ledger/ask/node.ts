@@ -1,11 +1,11 @@
 // Answers "how is this node": its state in one word, its totals, and what is missing. Decides from
 // rows and a moment; never takes silence for being up.
 
-import { meterTimeS, pauseBetween } from './curve.ts';
-import type { Mark, Point } from './curve.ts';
+import { meterTimeS } from './curve.ts';
+import type { Counters, Point } from './curve.ts';
 import type { Reader } from './read.ts';
 import type { MeterRow, RecordRow } from './schema.ts';
-import { readSums, startOfLife } from './series.ts';
+import { readSums } from './series.ts';
 
 export const STATES = [
   /** Its probes were answered in the latest record. */
@@ -53,27 +53,33 @@ export interface Missing {
 }
 
 export function readStatus(reader: Reader, meter: MeterRow, nowS: number): NodeStatus {
-  const [beforeLast, last] = lastTwo(reader.lastRecords(meter, 2));
-  const state = stateOf(meter, beforeLast, last, nowS);
-  const current = state === 'up' || state === 'down' || state === 'unknown';
-  const startS = startOfLife(reader, meter);
+  const { state, powerMilliW, last } = readState(reader, meter, nowS);
+  const startS = meter.lifeS;
   return {
-    state, sinceS: sinceOf(reader, meter, state, last),
-    powerMilliW: current && last !== null ? last.meanMilliW : null,
+    state, powerMilliW, sinceS: sinceOf(reader, meter, state, last),
     total: readSums(reader, meter, [startS, Math.max(startS, nowS)])[0] ?? emptyPoint(startS),
     diskUsedBytes: last?.diskUsedBytes ?? null, publishedUntilS: last?.atS ?? null,
   };
 }
 
+/** The part of a node's status that its latest records tell alone. */
+export function readState(
+  reader: Reader, meter: MeterRow, nowS: number,
+): Pick<NodeStatus, 'state' | 'powerMilliW'> & { last: RecordRow | null } {
+  const [beforeLast, last] = lastTwo(reader.lastRecords(meter));
+  const state = stateOf(meter, beforeLast, last, nowS);
+  const current = state === 'up' || state === 'down' || state === 'unknown';
+  return { state, powerMilliW: current && last !== null ? last.meanMilliW : null, last };
+}
+
 /** What is missing, latest first: the silence that lasts, times without power, declared gaps. */
 export function readMissing(reader: Reader, meter: MeterRow, nowS: number): Missing[] {
-  const pauses = reader.pauses(meter, MOST_MISSING).flatMap((pair): Missing[] => {
-    const pause = pauseBetween(pair.before, pair.after);
-    return pause === null ? [] : [{ kind: 'meter-off', ...pause }];
-  });
-  const gaps = reader.gaps(meter, MOST_MISSING).map(({ firstSeq, lastSeq }): Missing => (
-    { kind: 'gap', ...reader.around(meter, firstSeq, lastSeq), gap: { firstSeq, lastSeq } }
-  ));
+  const pauses = reader.pauses(meter, MOST_MISSING)
+    .map(({ startS, endS }): Missing => ({ kind: 'meter-off', startS, endS }));
+  const gaps = reader.gaps(meter, MOST_MISSING)
+    .map(({ firstSeq, lastSeq, startS, endS }): Missing => (
+      { kind: 'gap', startS, endS, gap: { firstSeq, lastSeq } }
+    ));
   const silence: Missing[] = isSilent(meter, nowS)
     ? [{ kind: 'silence', startS: Math.floor(meter.lastReceivedMs! / 1000), endS: null }]
     : [];
@@ -113,12 +119,12 @@ function sinceOf(
   if (state === 'silent') return Math.floor(meter.lastReceivedMs! / 1000);
   if (state === 'reporting' || last === null) return null;
   // The state has lasted while the other two durations have not grown.
-  const others: Record<typeof state, (mark: Mark) => number> = {
-    up: (mark) => mark.downS + mark.unknownS,
-    down: (mark) => mark.upS + mark.unknownS,
-    unknown: (mark) => mark.upS + mark.downS,
+  const others: Record<typeof state, (counters: Counters) => number> = {
+    up: ({ downS, unknownS }) => downS + unknownS,
+    down: ({ upS, unknownS }) => upS + unknownS,
+    unknown: ({ upS, downS }) => upS + downS,
   };
-  return reader.firstOfLatest(meter, last, others[state]).atS;
+  return reader.book(meter).firstOfLatest(last, others[state]).atS;
 }
 
 function lastTwo(records: RecordRow[]): [RecordRow | null, RecordRow | null] {

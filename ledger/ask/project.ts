@@ -3,17 +3,17 @@
 // caller's transaction, so that log and projections never disagree on disk. Keeps no names and no
 // keys, and shows nothing before it is due: rebuilt from the log it comes out the same.
 
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { decodePayload, decodeSign1 } from '../../firmware/wire.ts';
 import type { BatchPayload } from '../../firmware/wire.ts';
 import type { Entry, EntryOf } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
 import { closesBucket, PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
-import { isLoose, placeRecords } from './place.ts';
+import { putGaps, putTail, readTail } from './days.ts';
+import { placeRecords } from './place.ts';
 import type { Unplaced } from './place.ts';
-import { RECORD_COLUMNS } from './schema.ts';
-import type { MeterRow, RecordRow } from './schema.ts';
+import type { MeterRow } from './schema.ts';
 
 export { createProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
 
@@ -71,11 +71,12 @@ function enrolKit(
   if (kit === undefined) throw contentError('the kit’s terms', 'none', index);
   db.prepare(
     `INSERT INTO meter (meter, enrolledIndex, enrolledMs, publish, assurance, intervalS,
-       supplyEfficiencyPermille, calibration) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       supplyEfficiencyPermille, calibration, lifeS) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (meter) DO NOTHING`,
   ).run(
     hexOf(entry.meterId), index, entry.receivedMs, kit.publish, kit.assurance, kit.intervalS,
     kit.supplyEfficiencyPermille, JSON.stringify(kit.calibration ?? null),
+    Math.floor(entry.receivedMs / 1000),
   );
 }
 
@@ -122,35 +123,10 @@ function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void
   const fresh = payload.records.map((record): Unplaced => (
     { ...record, receivedS, entryIndex: batch.index }
   ));
-  const loose = looseRecords(db, meter, fresh[0].bootId);
-  const before = recordBefore(db, meter, (loose[0] ?? fresh[0]).lastSeq);
-  putRecords(db, meter, placeRecords([...loose, ...fresh], before, meter.intervalS));
-  for (const gap of payload.gaps) {
-    db.prepare(
-      'INSERT OR IGNORE INTO gap (meterRow, lastSeq, firstSeq, entryIndex) VALUES (?, ?, ?, ?)',
-    ).run(meter.id, gap.lastSeq, gap.firstSeq, batch.index);
-  }
-}
-
-/** Records whose time the new ones, of the same boot, may tell; the latest of their meter. */
-function looseRecords(db: DatabaseSync, meter: MeterRow, bootId: number): RecordRow[] {
-  const recent = statementsOf(db).loose.all(meter.id, meter.id) as unknown as RecordRow[];
-  return recent.filter((record) => isLoose(record) && record.bootId === bootId).reverse();
-}
-
-/** Two full batches: the first acknowledgement sets the clock, so that more never wait. */
-const MOST_LOOSE = 194;
-
-function recordBefore(db: DatabaseSync, meter: MeterRow, seq: number): RecordRow | null {
-  const row = statementsOf(db).before.get(meter.id, seq);
-  return (row as unknown as RecordRow | undefined) ?? null;
-}
-
-function putRecords(db: DatabaseSync, meter: MeterRow, records: RecordRow[]): void {
-  const { put } = statementsOf(db);
-  for (const record of records) {
-    put.run(meter.id, ...RECORD_COLUMNS.map((name): SQLInputValue => record[name]));
-  }
+  const { before, loose } = readTail(db, meter, fresh[0].bootId);
+  const placed = placeRecords([...loose, ...fresh], before, meter.intervalS);
+  putTail(db, meter, before, placed);
+  putGaps(db, meter, { gaps: payload.gaps, before, placed });
 }
 
 function decodeBatch(blob: Uint8Array, index: number): BatchPayload<Uint8Array> {
@@ -183,9 +159,6 @@ interface Statements {
   arrive: StatementSync;
   held: StatementSync;
   hold: StatementSync;
-  loose: StatementSync;
-  before: StatementSync;
-  put: StatementSync;
 }
 
 const prepared = new WeakMap<DatabaseSync, Statements>();
@@ -194,7 +167,6 @@ const prepared = new WeakMap<DatabaseSync, Statements>();
 function statementsOf(db: DatabaseSync): Statements {
   const known = prepared.get(db);
   if (known !== undefined) return known;
-  const columns = RECORD_COLUMNS.join(', ');
   const statements = {
     next: db.prepare('SELECT nextIndex FROM projection'),
     advance: db.prepare('UPDATE projection SET nextIndex = ?'),
@@ -208,20 +180,6 @@ function statementsOf(db: DatabaseSync): Statements {
     ),
     hold: db.prepare(
       'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
-    ),
-    loose: db.prepare(
-      `SELECT ${columns} FROM record WHERE meterRow = ? AND lastSeq > coalesce(
-         (SELECT lastSeq FROM record WHERE meterRow = ? AND timeSource <> 'receipt'
-          ORDER BY lastSeq DESC LIMIT 1), -1)
-       ORDER BY lastSeq DESC LIMIT ${MOST_LOOSE}`,
-    ),
-    before: db.prepare(
-      `SELECT ${columns} FROM record WHERE meterRow = ? AND lastSeq < ?
-       ORDER BY lastSeq DESC LIMIT 1`,
-    ),
-    put: db.prepare(
-      `INSERT OR REPLACE INTO record (meterRow, ${columns})
-       VALUES (?${', ?'.repeat(RECORD_COLUMNS.length)})`,
     ),
   };
   prepared.set(db, statements);

@@ -111,7 +111,7 @@ function csvOf(
 ): string {
   const count = reader.countRecords(meter, fromS, toS);
   parameters.checkCount('records', count, parameters.MAX_RECORDS);
-  return recordsCsv(reader.records(meter, fromS, toS));
+  return recordsCsv(reader.book(meter).touching({ startS: fromS, endS: toS }));
 }
 
 /** A co-op of a thousand homes: 3 MB of text. */

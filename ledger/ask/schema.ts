@@ -5,9 +5,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { Publish } from '../publish.ts';
+import { COUNTERS } from './curve.ts';
+import type { Counters, Within } from './curve.ts';
 
 /** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
-export const PROJECTION_VERSION = 1;
+export const PROJECTION_VERSION = 2;
 
 /** A clock set anew moves by less; a meter without power stands still for longer. */
 export const PAUSE_TOLERANCE_S = 30;
@@ -40,6 +42,10 @@ export interface MeterRow {
   lastReceivedMs: number | null;
   lastIndex: number | null;
   lastSeq: number | null;
+  /** When the node's account begins: its enrolment, or its first record if that is older. */
+  lifeS: number;
+  /** The last two published records, packed (block.ts); none before the first. */
+  latest: Uint8Array | null;
 }
 
 /** One published interval record, placed in time: it covers `startS` (exclusive) to `atS`. */
@@ -53,20 +59,44 @@ export interface RecordRow extends IntervalRecord {
   entryIndex: number;
 }
 
-/** What the meter itself says that it lost. */
+/** What the meter itself says that it lost, between the records around it. */
 export interface GapRow {
   firstSeq: number;
   lastSeq: number;
-  entryIndex: number;
+  startS: number;
+  endS: number;
 }
 
-/** The columns of `record` after `meterRow`, in order; the names of {@link RecordRow}. */
-export const RECORD_COLUMNS = [
-  'lastSeq', 'firstSeq', 'entryIndex', 'receivedS', 'startS', 'atS', 'timeSource', 'stoodS',
-  'bootId', 'uptimeS', 'unixS', 'timeState', 'energyMicroWh', 'minMilliW', 'meanMilliW',
-  'maxMilliW', 'probesMade', 'probesAnswered', 'upS', 'downS', 'unknownS', 'wanInBytes',
-  'wanOutBytes', 'diskUsedBytes', 'flags', 'calibrationId',
-] as const satisfies readonly (keyof RecordRow)[];
+/** A meter's UTC day: its counters as the day ends, whole, and what its records say of it. */
+export interface DayRow extends Counters, Within {
+  day: number;
+  /** How many records end in it. */
+  records: number;
+}
+
+/** What all meters' counters rose by in a UTC day. */
+export interface TotalRow extends Counters {
+  day: number;
+  /** Meters that ran in it. */
+  meters: number;
+}
+
+export const DAY_S = 86_400;
+
+/** The UTC day that a record belongs to, by its end: one that ends at midnight, to the day before. */
+export function dayOf(atS: number): number {
+  return Math.floor((atS - 1) / DAY_S);
+}
+
+/**
+ * Where a meter's day lies in the blocks: days first, so that what arrives today is written side by
+ * side. A million meters have room.
+ */
+export function blockId(day: number, meterRow: number): number {
+  return day * 2 ** 20 + meterRow;
+}
+
+const COUNTER_COLUMNS = COUNTERS.map((name) => `${name} INTEGER NOT NULL`).join(', ');
 
 const TABLES = `
   CREATE TABLE projection (version INTEGER NOT NULL, nextIndex INTEGER NOT NULL) STRICT;
@@ -77,19 +107,24 @@ const TABLES = `
     supplyEfficiencyPermille INTEGER NOT NULL, calibration TEXT NOT NULL,
     revokedMs INTEGER, batches INTEGER NOT NULL DEFAULT 0,
     missingBatches INTEGER NOT NULL DEFAULT 0,
-    lastReceivedMs INTEGER, lastIndex INTEGER, lastSeq INTEGER
+    lastReceivedMs INTEGER, lastIndex INTEGER, lastSeq INTEGER,
+    lifeS INTEGER NOT NULL, latest BLOB
   ) STRICT;
-  CREATE TABLE record (
-    meterRow INTEGER NOT NULL REFERENCES meter,
-    ${RECORD_COLUMNS.map((name) => `${name} ${name === 'timeSource' ? 'TEXT' : 'INTEGER'} NOT NULL`)
-      .join(', ')},
-    PRIMARY KEY (meterRow, lastSeq)
+  CREATE TABLE block (id INTEGER PRIMARY KEY, records BLOB NOT NULL) STRICT;
+  CREATE TABLE day (
+    meterRow INTEGER NOT NULL REFERENCES meter, day INTEGER NOT NULL,
+    records INTEGER NOT NULL, ${COUNTER_COLUMNS}, coveredS INTEGER NOT NULL,
+    minMilliW INTEGER, maxMilliW INTEGER, diskUsedBytes INTEGER,
+    PRIMARY KEY (meterRow, day)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX recordByTime ON record (meterRow, atS, lastSeq);
-  CREATE INDEX recordAfterPause ON record (meterRow, lastSeq) WHERE stoodS > ${PAUSE_TOLERANCE_S};
+  CREATE TABLE total (day INTEGER PRIMARY KEY, meters INTEGER NOT NULL, ${COUNTER_COLUMNS}) STRICT;
+  CREATE TABLE pause (
+    meterRow INTEGER NOT NULL REFERENCES meter, lastSeq INTEGER NOT NULL,
+    startS INTEGER NOT NULL, endS INTEGER NOT NULL, PRIMARY KEY (meterRow, lastSeq)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE gap (
     meterRow INTEGER NOT NULL REFERENCES meter, lastSeq INTEGER NOT NULL,
-    firstSeq INTEGER NOT NULL, entryIndex INTEGER NOT NULL,
+    firstSeq INTEGER NOT NULL, startS INTEGER NOT NULL, endS INTEGER NOT NULL,
     PRIMARY KEY (meterRow, lastSeq)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE waiting (
@@ -101,7 +136,10 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-const NAMES = ['volunteer', 'waiting', 'gap', 'record', 'meter', 'projection'];
+/** Every table; those of earlier layouts too, to be dropped. */
+const NAMES = [
+  'volunteer', 'waiting', 'gap', 'pause', 'total', 'day', 'block', 'record', 'meter', 'projection',
+];
 
 /**
  * Makes the tables, or keeps those of the current version. Tables of another version are dropped:

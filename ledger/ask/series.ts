@@ -3,9 +3,9 @@
 import { edgesOf } from './steps.ts';
 import type { Step } from './steps.ts';
 import { pointsBetween } from './curve.ts';
-import type { Point, Span } from './curve.ts';
+import type { Point } from './curve.ts';
 import type { Reader } from './read.ts';
-import type { MeterRow } from './schema.ts';
+import type { MeterRow, RecordRow } from './schema.ts';
 
 export interface Window {
   fromS: number;
@@ -19,30 +19,25 @@ export interface Window {
 export function readSeries(
   reader: Reader, meter: MeterRow, options: Window & { step: Step | number; nowS: number },
 ): Point[] {
-  const fromS = Math.max(options.fromS, startOfLife(reader, meter));
+  const fromS = Math.max(options.fromS, meter.lifeS);
   const toS = Math.min(options.toS, options.nowS);
   if (fromS >= toS) return [];
+  const book = reader.book(meter);
   const edges = options.step === 'raw'
-    ? rawEdges(reader.intervals(meter, fromS, toS), fromS, toS)
+    ? rawEdges(book.touching({ startS: fromS, endS: toS }), fromS, toS)
     : edgesOf(fromS, toS, options.step);
-  const marks = reader.marksAround(meter, edges);
-  return pointsBetween(marks, edges, (span) => reader.within(meter, span));
+  return pointsBetween(edges, book.countersAt, book.within);
 }
 
-/** Sums alone, without extremes: reads two marks an edge, however long the window. */
+/** Sums alone, without extremes: reads a block or two an edge, however long the window. */
 export function readSums(reader: Reader, meter: MeterRow, edgesS: number[]): Point[] {
-  return pointsBetween(reader.marksAround(meter, edgesS), edgesS);
-}
-
-/** When the node's account begins: its enrolment, or its first record if that is older. */
-export function startOfLife(reader: Reader, meter: MeterRow): number {
-  return reader.marksAround(meter, [])[0].atS;
+  return pointsBetween(edgesS, reader.book(meter).countersAt);
 }
 
 /** Each record's own interval, and the spans between them that no record covers alone. */
-function rawEdges(intervals: Span[], fromS: number, toS: number): number[] {
+function rawEdges(records: RecordRow[], fromS: number, toS: number): number[] {
   const edges = new Set([fromS, toS]);
-  for (const { startS, endS } of intervals) {
+  for (const { startS, atS: endS } of records) {
     if (startS > fromS) edges.add(startS);
     if (endS < toS) edges.add(endS);
   }

@@ -2,14 +2,16 @@
 
 import { html } from 'hono/html';
 import type { Point } from '../ask/curve.ts';
+import { readCommonsDays, readCommonsNow, readCommonsSums } from '../ask/commons.ts';
+import type { CommonsNow, CommonsPoint } from '../ask/commons.ts';
 import { readStatus } from '../ask/node.ts';
-import type { NodeStatus } from '../ask/node.ts';
+import type { NodeState, NodeStatus } from '../ask/node.ts';
 import type { Reader } from '../ask/read.ts';
+import { DAY_S } from '../ask/schema.ts';
 import type { MeterRow } from '../ask/schema.ts';
-import { readSums, startOfLife } from '../ask/series.ts';
+import { readSums } from '../ask/series.ts';
 import { edgesOf, stepStart } from '../ask/steps.ts';
 import { energyFigure, strokeOf } from './figures.ts';
-import type { EnergyBar } from './figures.ts';
 import { bytes, countOf, duration, energy, percent, time, UNKNOWN, watts } from './format.ts';
 import type { Html } from './format.ts';
 import { sparkline } from './plot.ts';
@@ -21,7 +23,6 @@ import { statePill, unreportedS, upShare } from './state.ts';
 import { fact, tiles } from './tile.ts';
 import type { Tile } from './tile.ts';
 
-const DAY_S = 86_400;
 /** Cards on one page; the sums are always of all. */
 const MOST_CARDS = 60;
 
@@ -43,21 +44,25 @@ export interface CommonsOptions {
 }
 
 export function commonsPage(reader: Reader, options: CommonsOptions): Html {
+  const { nowS, after } = options;
   const meters = reader.meters('', reader.countMeters());
   if (meters.length === 0) return emptyCommons();
-  const glances = meters.map((meter) => glanceAt(reader, meter, options));
-  const shown = glances.filter(({ meter }) => meter.meter > options.after).slice(0, MOST_CARDS);
-  const last = shown.at(-1)?.meter.meter ?? '';
-  const more = glances.some(({ meter }) => meter.meter > last);
-  const window = commonsWindow(reader, meters, options.nowS);
+  const now = readCommonsNow(reader, meters, nowS);
+  const later = meters.filter(({ meter }) => meter > after);
+  const shown = later.slice(0, MOST_CARDS);
+  const window = commonsWindow(meters, nowS);
+  const points = window.name === 'day'
+    ? readCommonsSums(reader, meters, edgesOf(window.fromS, window.toS, window.coarse))
+    : readCommonsDays(reader, meters, { ...window, nowS, step: 'day' });
   return html`<h1>The commons</h1>
-<p class="lead">${leadText(glances)}</p>
-${sums(reader, glances, options)}
-${energyFigure(window, energyBars(reader, meters, window))}
+<p class="lead">${leadText(now)}</p>
+${sums(now, points, { window, cost: costTile(reader, meters, options) })}
+${energyFigure(window, points)}
 <section aria-labelledby="nodes"><h2 id="nodes">Nodes</h2>
 <p class="small">Figures and lines are of the last 24 hours.</p>
-<ul class="cards">${shown.map(card)}</ul>
-${more ? html`<p><a href="/?after=${last}#nodes">More nodes</a></p>` : ''}
+<ul class="cards">${shown.map((meter) => card(glanceAt(reader, meter, options)))}</ul>
+${later.length > shown.length
+    ? html`<p><a href="/?after=${shown.at(-1)!.meter}#nodes">More nodes</a></p>` : ''}
 </section>`;
 }
 
@@ -68,92 +73,86 @@ function emptyCommons(): Html {
 
 function glanceAt(reader: Reader, meter: MeterRow, options: CommonsOptions): Glance {
   const { nowS } = options;
-  const fromS = Math.max(nowS - DAY_S, Math.min(nowS - 1, startOfLife(reader, meter)));
+  const fromS = Math.max(nowS - DAY_S, Math.min(nowS - 1, meter.lifeS));
   const hours = readSums(reader, meter, edgesOf(fromS, nowS, nowS - fromS > 7200 ? 'hour' : 300));
   const [day] = readSums(reader, meter, [fromS, nowS]);
   const status = readStatus(reader, meter, nowS);
   return { meter, name: options.nameOf(meter), status, day, hours };
 }
 
-function leadText(glances: Glance[]): string {
-  if (glances.length === 1) return `One node, and it is ${glances[0].status.state}.`;
-  const up = countUp(glances);
-  const others = (['down', 'silent', 'unknown', 'reporting', 'new', 'revoked'] as const)
-    .map((state) => [state, glances.filter(({ status }) => status.state === state).length] as const)
-    .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${state}`);
+/** As a member wants to hear of them: what may be wrong before what is only not told. */
+const SAID: readonly NodeState[] = [
+  'up', 'down', 'silent', 'unknown', 'reporting', 'new', 'revoked',
+];
+
+function leadText({ nodes, states }: CommonsNow): string {
+  const present = SAID.filter((state) => states[state] > 0);
+  if (nodes === 1) return `One node, and it is ${present[0]}.`;
+  const others = present.filter((state) => state !== 'up')
+    .map((state) => `${states[state]} ${state}`);
   const rest = others.length === 0 ? '' : `; ${others.join(', ')}`;
-  return `${up} of ${countOf(glances.length, 'node')} ${up === 1 ? 'is' : 'are'} up${rest}.`;
+  return `${states.up} of ${countOf(nodes, 'node')} ${states.up === 1 ? 'is' : 'are'} up${rest}.`;
 }
 
-function countUp(glances: Glance[]): number {
-  return glances.filter(({ status }) => status.state === 'up').length;
-}
-
-function sums(reader: Reader, glances: Glance[], options: CommonsOptions): Html {
-  const powers = glances.map(({ status }) => status.powerMilliW).filter((power) => power !== null);
-  const totalOf = (value: (day: Point) => number | null): number | null => {
-    const known = glances.map(({ day }) => value(day)).filter((part) => part !== null);
+function sums(
+  now: CommonsNow, points: CommonsPoint[], { window, cost }: { window: PlotWindow; cost: Tile[] },
+): Html {
+  const totalOf = (value: (point: CommonsPoint) => number | null): number | null => {
+    const known = points.map(value).filter((part) => part !== null);
     return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
   };
-  const power = powers.length === 0 ? null : powers.reduce((sum, part) => sum + part, 0);
-  const dayEnergy = totalOf((day) => day.energyMicroWh);
+  const span = window.name === 'day' ? 'so far' : '30 days';
   return tiles([
     {
-      label: 'Nodes up', value: `${countUp(glances)} of ${glances.length}`, source: 'measured',
+      label: 'Nodes up', value: `${now.states.up} of ${now.nodes}`, source: 'measured',
       note: 'by their latest records',
     },
     {
-      label: 'Power now', value: watts(power), source: 'measured',
-      note: `${countOf(powers.length, 'node')} with a recent record`,
+      label: 'Power now', value: watts(now.powerMilliW), source: 'measured',
+      note: `${countOf(now.poweredNodes, 'node')} with a recent record`,
     },
     {
-      label: 'Energy, 24 h', value: energy(dayEnergy), source: 'measured',
-      note: 'at the nodes’ supply leads',
+      label: `Energy, ${span}`, value: energy(totalOf((point) => point.energyMicroWh)),
+      source: 'measured', note: 'at the nodes’ supply leads',
     },
     {
-      label: 'Traffic, 24 h', value: bytes(totalOf(trafficOf)), source: 'claimed',
+      label: `Traffic, ${span}`, value: bytes(totalOf(trafficOf)), source: 'claimed',
       note: 'in and out',
     },
-    ...(options.price === undefined ? [] : [cost(reader, glances, options.nowS, options.price)]),
+    ...cost,
   ]);
 }
 
-function trafficOf({ wanInBytes, wanOutBytes }: Point): number | null {
-  return wanInBytes === null || wanOutBytes === null ? null : wanInBytes + wanOutBytes;
-}
-
-function cost(reader: Reader, glances: Glance[], nowS: number, price: Price): Tile {
+function costTile(reader: Reader, meters: MeterRow[], { nowS, price }: CommonsOptions): Tile[] {
+  if (price === undefined) return [];
   const monthS = stepStart(nowS, 'month');
-  const parts = glances.map(({ meter }) => {
+  const parts = meters.map((meter) => {
     const [month] = readSums(reader, meter, [Math.min(monthS, nowS - 1), nowS]);
     const { supplyEfficiencyPermille: efficiencyPermille } = meter;
     return { energyMicroWh: month.energyMicroWh ?? 0, efficiencyPermille };
   });
   const each = moneyText(price.minorPerKWh, price);
-  return {
+  return [{
     label: 'Cost, this month', value: moneyText(costOf(parts, price), price), source: 'measured',
     note: `at ${each} per kWh, supplies’ losses included`,
-  };
+  }];
 }
 
-function commonsWindow(reader: Reader, meters: MeterRow[], nowS: number): PlotWindow {
-  const lifeS = Math.min(...meters.map((meter) => startOfLife(reader, meter)));
-  const intervalS = Math.max(...meters.map((meter) => meter.intervalS));
-  const name = nowS - lifeS <= 2 * DAY_S ? 'day' : 'month';
-  return plotWindow(name, { nowS, lifeS, intervalS, bars: FEWER_BARS });
+function trafficOf(
+  { wanInBytes, wanOutBytes }: Pick<Point, 'wanInBytes' | 'wanOutBytes'>,
+): number | null {
+  return wanInBytes === null || wanOutBytes === null ? null : wanInBytes + wanOutBytes;
 }
 
-function energyBars(
-  reader: Reader, meters: MeterRow[], { fromS, toS, coarse }: PlotWindow,
-): EnergyBar[] {
-  const edges = edgesOf(fromS, toS, coarse);
-  const series = meters.map((meter) => readSums(reader, meter, edges));
-  return series[0].map(({ startS, endS }, i) => {
-    const known = series.map((points) => points[i].energyMicroWh).filter((part) => part !== null);
-    const energyMicroWh = known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
-    return { startS, endS, energyMicroWh };
-  });
+/** A young commons by the hour, an older one by the UTC day. */
+function commonsWindow(meters: MeterRow[], nowS: number): PlotWindow {
+  const lifeS = Math.min(...meters.map((meter) => meter.lifeS));
+  if (nowS - lifeS <= 2 * DAY_S) {
+    const intervalS = Math.max(...meters.map((meter) => meter.intervalS));
+    return plotWindow('day', { nowS, lifeS, intervalS, bars: FEWER_BARS });
+  }
+  const fromS = stepStart(Math.max(nowS - 30 * DAY_S, lifeS), 'day');
+  return { name: 'month', fromS, toS: nowS, fine: DAY_S, coarse: DAY_S };
 }
 
 function card({ meter, name, status, day, hours }: Glance): Html {

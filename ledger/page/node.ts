@@ -6,7 +6,7 @@ import { readMissing, readStatus } from '../ask/node.ts';
 import type { Missing, NodeStatus } from '../ask/node.ts';
 import type { Reader } from '../ask/read.ts';
 import type { MeterRow } from '../ask/schema.ts';
-import { readSeries, startOfLife } from '../ask/series.ts';
+import { readSeries } from '../ask/series.ts';
 import { powerFigure, reachFigure, trafficFigure } from './figures.ts';
 import {
   bytes, countOf, duration, energy, percent, time, timeAgo, UNKNOWN, watts,
@@ -26,7 +26,7 @@ export interface NodeOptions {
 
 export function nodePage(reader: Reader, meter: MeterRow, options: NodeOptions): Html {
   const { nowS } = options;
-  const lifeS = startOfLife(reader, meter);
+  const lifeS = meter.lifeS;
   const intervalS = resolutionS(meter);
   const name = options.window ?? defaultWindow(nowS - lifeS, intervalS);
   const window = plotWindow(name, { nowS, lifeS, intervalS });

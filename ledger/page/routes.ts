@@ -12,7 +12,7 @@ import { createReader } from '../ask/read.ts';
 import { unknownNode } from '../ask/routes.ts';
 import type { AskDeps } from '../ask/routes.ts';
 import type { MeterRow } from '../ask/schema.ts';
-import { readSums, startOfLife } from '../ask/series.ts';
+import { readSums } from '../ask/series.ts';
 import { LedgerError } from '../errors.ts';
 import { auditPage } from './audit.ts';
 import { badge } from './badge.ts';
@@ -90,7 +90,7 @@ export function pageRoutes(deps: PageDeps): Hono {
     const id = checkNodeId(c.req.param('file').slice(0, -'.svg'.length));
     const meter = reader.meter(id) ?? unknownNode(id);
     const toS = nowS();
-    const fromS = Math.min(toS - 1, Math.max(toS - MONTH_S, startOfLife(reader, meter)));
+    const fromS = Math.min(toS - 1, Math.max(toS - MONTH_S, meter.lifeS));
     const [month] = readSums(reader, meter, [fromS, toS]);
     return c.body(String(badge(readStatus(reader, meter, toS), month)), 200, BADGE_HEADERS);
   });

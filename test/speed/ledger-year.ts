@@ -7,7 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { Hono } from 'hono';
 import { askRoutes } from '../../ledger/ask/routes.ts';
 import { createProjections } from '../../ledger/ask/project.ts';
-import { RECORD_COLUMNS } from '../../ledger/ask/schema.ts';
+import { COUNTERS } from '../../ledger/ask/curve.ts';
+import { blockId } from '../../ledger/ask/schema.ts';
 import { pageRoutes } from '../../ledger/page/routes.ts';
 import { applyAll, logOf } from '../ledger/ask/homes.ts';
 import type { Home } from '../ledger/ask/homes.ts';
@@ -97,26 +98,37 @@ function idOf(number: number): string {
   return number.toString(16).padStart(16, '0');
 }
 
-/** Nodes beyond the first ten have their rows, meter by meter as a log would not: same sizes. */
+/** Nodes beyond the first ten have their rows, day by day as a log would write them. */
 function multiply(db: DatabaseSync): void {
-  const columns = RECORD_COLUMNS.join(', ');
-  const meters = (db.prepare('PRAGMA table_info(meter)').all() as { name: string }[])
-    .map(({ name }) => name)
-    .filter((name) => name !== 'id' && name !== 'meter')
-    .join(', ');
+  const columnsOf = (table: string): string =>
+    (db.prepare(`PRAGMA table_info(${table})`).all() as { name: string }[])
+      .map(({ name }) => name)
+      .filter((name) => !['id', 'meter', 'meterRow', 'day'].includes(name))
+      .join(', ');
+  const [meters, days] = [columnsOf('meter'), columnsOf('day')];
+  db.exec('BEGIN');
   const addMeter = db.prepare(`INSERT INTO meter (id, meter, ${meters})
     SELECT ?, ?, ${meters} FROM meter WHERE id = ?`);
-  const addRecords = db.prepare(`INSERT INTO record (meterRow, ${columns})
-    SELECT ?, ${columns} FROM record WHERE meterRow = ?`);
-  for (let id = TOLD + 1; id <= NODES; id++) {
-    const like = 1 + (id % TOLD);
-    db.exec('BEGIN');
-    addMeter.run(id, idOf(id), like);
-    addRecords.run(id, like);
-    db.exec('COMMIT');
+  const like = (id: number): number => 1 + (id % TOLD);
+  for (let id = TOLD + 1; id <= NODES; id++) addMeter.run(id, idOf(id), like(id));
+  const addDay = db.prepare(`INSERT INTO day (meterRow, day, ${days})
+    SELECT ?, day, ${days} FROM day WHERE meterRow = ? AND day = ?`);
+  const addBlock = db.prepare(
+    'INSERT INTO block (id, records) SELECT ?, records FROM block WHERE id = ?',
+  );
+  const last = (db.prepare('SELECT max(day) AS day FROM day').get() as { day: number }).day;
+  for (let day = Math.floor(START_S / 86_400) - 2; day <= last; day++) {
+    for (let id = TOLD + 1; id <= NODES; id++) {
+      addDay.run(id, like(id), day);
+      addBlock.run(blockId(day, id), blockId(day, like(id)));
+    }
   }
+  for (const name of ['meters', ...COUNTERS]) {
+    db.exec(`UPDATE total SET ${name} = ${name} * ${NODES / TOLD}`);
+  }
+  db.exec('COMMIT');
 }
 
 function countRecords(db: DatabaseSync): number {
-  return (db.prepare('SELECT count(*) AS count FROM record').get() as { count: number }).count;
+  return (db.prepare('SELECT sum(records) AS count FROM day').get() as { count: number }).count;
 }

@@ -33,7 +33,7 @@ test('however a window is cut, its spans sum to what the counters rose by', (t) 
       const last = marks[marks.length - 1];
       const within = cuts.map((cut) => marks[0].atS + cut).filter((atS) => atS < last.atS);
       const edges = [...new Set([marks[0].atS, ...within, last.atS])].sort((a, b) => a - b);
-      const points = pointsBetween(marks, edges);
+      const points = pointsBetween(edges, (edgeS) => countersAt(marks, edgeS));
       const sum = (name: keyof Counters): number =>
         points.reduce((total, point) => total + (point[name] ?? 0), 0);
       t.is(sum('energyMicroWh'), last.energyMicroWh);
@@ -68,8 +68,8 @@ test('a pause lies after the time that the meter ran on, and before its new boot
 test('nothing seen is null, never zero, and never up', (t) => {
   const before = { ...zeroMark(1000), bootId: 3, uptimeS: 5000, upS: 5000, energyMicroWh: 10 };
   const after = { ...before, atS: 2900, bootId: 4, uptimeS: 600, upS: 5900, energyMicroWh: 1000 };
-  const [point] = pointsBetween([before, after], [1400, 2200]);
+  const [point] = pointsBetween([1400, 2200], (atS) => countersAt([before, after], atS));
   t.like(point, { upS: 0, downS: 0, unknownS: 800, energyMicroWh: null, meanMilliW: null });
-  const [beyond] = pointsBetween([before, after], [2900, 5000]);
+  const [beyond] = pointsBetween([2900, 5000], (atS) => countersAt([before, after], atS));
   t.like(beyond, { upS: 0, unknownS: 2100, energyMicroWh: null, wanInBytes: null });
 });

@@ -21,7 +21,10 @@ const bob: Home = { meter: 'b0b0000000000002', enrolledS: at(5), untilS: at(72),
 
 /** Every row of every table, to compare whole states. */
 function dump(db: DatabaseSync): unknown {
-  return ['meter', 'record', 'gap', 'waiting', 'volunteer', 'projection'].map((table) =>
+  const tables = [
+    'meter', 'block', 'day', 'total', 'pause', 'gap', 'waiting', 'volunteer', 'projection',
+  ];
+  return tables.map((table) =>
     db.prepare(`SELECT * FROM ${table}`).all().map((row) => ({ ...row })));
 }
 
@@ -58,7 +61,7 @@ test('a window that ends within a record still shows it, up to there', (t) => {
 test('records of a boot that did not yet know the time find their true place', (t) => {
   const db = settle([alice]);
   const reader = createReader(db);
-  const records = reader.records(reader.meter(alice.meter)!, 0, at(99));
+  const records = reader.book(reader.meter(alice.meter)!).touching({ startS: 0, endS: at(99) });
   t.is(records[0].timeState, 0);
   t.is(records[0].atS, START_S + 900);
   t.is(records[0].timeSource, 'boot');
@@ -100,7 +103,7 @@ test('with daily publication only each day’s last batch is shown, and the days
   const reader = createReader(settle([alice, home]));
   const meter = reader.meter(bob.meter)!;
   const told = tell(home, 2).records;
-  const shown = reader.records(meter, 0, at(99));
+  const shown = reader.book(meter).touching({ startS: 0, endS: at(99) });
   t.is(shown.length, 3 * 4);
   t.true(shown.every(({ atS }) => atS % DAY_S > DAY_S - 7200 || atS % DAY_S === 0));
   const { total, state } = readStatus(reader, meter, at(80) + 60);
@@ -118,7 +121,7 @@ test('with no publication nothing of a home is shown but that it reports', (t) =
   const reader = createReader(db);
   const meter = reader.meter(bob.meter)!;
   t.like(readStatus(reader, meter, at(72)), { state: 'reporting', powerMilliW: null });
-  t.is(db.prepare('SELECT count(*) AS n FROM record').get()!.n, 0);
+  t.is(db.prepare('SELECT count(*) AS n FROM block').get()!.n, 0);
   t.is(db.prepare('SELECT count(*) AS n FROM waiting').get()!.n, 0);
 });
 

@@ -1,12 +1,12 @@
 import test from 'ava';
 import { emptyRecord } from '../../../firmware/wire.ts';
-import { pointsBetween, zeroMark } from '../../../ledger/ask/curve.ts';
+import { countersAt, pointsBetween, zeroMark } from '../../../ledger/ask/curve.ts';
 import type { NodeStatus } from '../../../ledger/ask/node.ts';
 import { unreportedS, upShare } from '../../../ledger/page/state.ts';
 
 /** Up for 900 s, then an hour in which nothing was told. */
 const marks = [zeroMark(0), { ...emptyRecord(), atS: 900, uptimeS: 900, upS: 900 }];
-const [total] = pointsBetween(marks, [0, 4500]);
+const [total] = pointsBetween([0, 4500], (atS) => countersAt(marks, atS));
 const status = (parts: Partial<NodeStatus>): NodeStatus => ({
   state: 'up', sinceS: null, powerMilliW: null, total, diskUsedBytes: null, publishedUntilS: 900, ...parts,
 });
@@ -24,6 +24,6 @@ test('silence counts, and is not up', (t) => {
 });
 
 test('of a node that told nothing no share is said', (t) => {
-  const [nothing] = pointsBetween([zeroMark(0)], [0, 4500]);
+  const [nothing] = pointsBetween([0, 4500], (atS) => countersAt([zeroMark(0)], atS));
   t.is(upShare(nothing, status({ state: 'new', publishedUntilS: null })), null);
 });
