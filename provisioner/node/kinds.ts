@@ -7,6 +7,9 @@ import { KitError } from '../errors.ts';
 import { configureNode, type ConfigureOptions, type ConfigureOutcome } from './configure.ts';
 import type { NodeAddress } from './connection.ts';
 import type { Fact } from './fact.ts';
+import { freedomboxDesired } from './freedombox/desired.ts';
+import { freedomboxInspection } from './freedombox/inspection.ts';
+import { freedombox } from './freedombox/plan.ts';
 import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
 import { snacDesired } from './snac/desired.ts';
@@ -42,6 +45,11 @@ interface Kind {
 }
 
 const kinds: Record<string, Kind> = {
+  freedombox: {
+    configure: (kit, campaign, secrets) => (options) =>
+      configureNode(freedombox, freedomboxDesired(kit, campaign, secrets), options),
+    inspection: freedomboxInspection,
+  },
   snac: {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),

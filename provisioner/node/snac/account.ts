@@ -35,6 +35,8 @@ export interface SnacPeer {
 export interface SnacAccount {
   user: string;
   domain: string;
+  /** Where snac stands below the domain; at its root unless told otherwise. */
+  prefix?: string;
   /** snac's folder; Debian's unless told otherwise. */
   folder?: string;
   /** The system user that snac runs as; Debian's unless told otherwise. */
@@ -42,7 +44,7 @@ export interface SnacAccount {
 }
 
 export function snacPeer(
-  { user, domain, folder = snacData, runAs = 'debian-snac' }: SnacAccount,
+  { user, domain, prefix = '', folder = snacData, runAs = 'debian-snac' }: SnacAccount,
   shell: Shell,
 ): SnacPeer {
   const snac = (verb: string, ...words: string[]): Promise<string> =>
@@ -50,7 +52,7 @@ export function snacPeer(
   const home = `${folder}/user/${user}`;
   return {
     account: `@${user}@${domain}`,
-    actor: `https://${domain}/${user}`,
+    actor: `https://${domain}${prefix}/${user}`,
     follow: async (account) => void (await snac('follow', account)),
     unfollow: async (account) => void (await snac('unfollow', account)),
     post: async (text) => void (await snac('note', text)),

@@ -8,6 +8,8 @@ import { Secret } from '../secret.ts';
 export interface SnacDesired {
   hostname: string;
   domain: string;
+  /** Where snac stands below the domain; at its root unless told otherwise. */
+  prefix?: string;
   /** snac's user: lower-case letters, digits, underscores. */
   owner: string;
   /** What the owner types first; only set when the user is made. */

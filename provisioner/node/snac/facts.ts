@@ -10,7 +10,7 @@ import { resolvers } from '../part/relay.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
 import { upgradesTimer } from '../part/upgrades.ts';
-import { serverJson, snacUsers, type ServerJson } from './server.ts';
+import { serverJson, snacUnit, snacUsers, type ServerJson } from './server.ts';
 
 export interface SnacFacts {
   /** Programs of the image that are not there. */
@@ -34,7 +34,7 @@ export interface SnacFacts {
 
 export const units = {
   nginx: 'nginx.service',
-  snac: 'snac2.service',
+  snac: snacUnit,
   firewall: firewallUnit,
   counters: countersSocket,
   upgrades: upgradesTimer,

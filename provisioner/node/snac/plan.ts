@@ -15,8 +15,8 @@ import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
 import type { SnacDesired } from './desired.ts';
 import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
-import { ownerCommand, passwordHash, restartCommand } from './server.ts';
-import { serverFile, serverSettings, snacCounted } from './server.ts';
+import { snacCounted } from './server.ts';
+import { snacSteps } from './service.ts';
 
 export const snac: NodeKind<SnacDesired, SnacFacts> = {
   name: 'snac',
@@ -33,7 +33,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
       ...names(ours.names, desired, facts),
       ...trustSteps(caFile(desired.caCertificate), facts),
       ...firewallSteps(facts),
-      ...server(desired, facts),
+      ...snacSteps(desired, facts),
       ...web(ours, desired, facts),
       ...countersSteps(ours.counters, facts),
       ...upgradesSteps(facts),
@@ -72,43 +72,6 @@ function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[
   return [...written, { name: `Take the host name ${desired.hostname}`, because, command }];
 }
 
-function server(desired: SnacDesired, facts: SnacFacts): Step[] {
-  const { owner } = desired;
-  const made = facts.stamps[`owner-${owner}`] !== undefined;
-  if (made && facts.users[owner] === false) throw accountDamaged(desired);
-  const written = serverFile(desired, facts.server, Object.keys(facts.users));
-  const settings: Step[] = written
-    ? [{ name: 'Give snac its domain', because: 'server.json differs', files: [written] }]
-    : [];
-  return [
-    ...settings,
-    ...effect(
-      {
-        id: `owner-${owner}`,
-        name: `Make the owner’s account, ${owner}`,
-        // Once made, the password is the owner's to change: nothing that we know makes it due.
-        dependsOn: 'once',
-        command: ownerCommand(owner),
-        input: passwordHash(owner, desired.ownerPassphrase),
-        timeoutS: 300,
-        amiss: facts.users[owner] === true ? undefined : 'there is no such account',
-      },
-      facts.stamps,
-    ),
-    ...effect(
-      {
-        id: 'snac',
-        name: 'Start snac with its settings',
-        dependsOn: [JSON.stringify(serverSettings(desired))],
-        command: restartCommand(),
-        timeoutS: 200,
-        amiss: unitAmiss(units.snac, facts.units),
-      },
-      facts.stamps,
-    ),
-  ];
-}
-
 function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: SnacFacts): Step[] {
   const removed: Step[] = facts.welcomePage
     ? [
@@ -134,16 +97,6 @@ function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: Sna
       facts.stamps,
     ),
   ];
-}
-
-function accountDamaged({ hostname, owner }: SnacDesired): KitError {
-  return new KitError({
-    code: 'account-damaged',
-    message: `${owner}’s account on ${hostname} has lost its key or its settings`,
-    expected: `user.json and key.json in /var/lib/snac2/user/${owner}`,
-    got: 'one of them missing or empty',
-    hint: 'Restore it from a backup: making it anew would cut it off from all its followers.',
-  });
 }
 
 function hosts(hostname: string, domain: string): string {

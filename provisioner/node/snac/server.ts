@@ -11,6 +11,7 @@ import type { FileWrite } from '../step.ts';
 import type { SnacDesired } from './desired.ts';
 import { snacPort } from './nginx.ts';
 
+export const snacUnit = 'snac2.service';
 export const snacData = '/var/lib/snac2';
 const serverPath = `${snacData}/server.json`;
 
@@ -48,8 +49,8 @@ done`,
 };
 
 /** What server.json must say; all else in it is snac's and Debian's. */
-export function serverSettings({ domain }: SnacDesired): ServerJson {
-  return { host: domain, prefix: '', address: '127.0.0.1', port: snacPort, protocol: 'https' };
+export function serverSettings({ domain, prefix = '' }: SnacDesired): ServerJson {
+  return { host: domain, prefix, address: '127.0.0.1', port: snacPort, protocol: 'https' };
 }
 
 /**
@@ -119,7 +120,7 @@ export function snacHash(nonce: string, user: string, password: string): string 
 /** Restarts snac and waits until it listens: systemd calls it started before that (FACTS). */
 export function restartCommand(): string {
   const hexPort = snacPort.toString(16).toUpperCase().padStart(4, '0');
-  return `${enableCommand('snac2.service', 'restart')}
+  return `${enableCommand(snacUnit, 'restart')}
 tries=0
 until grep -q ' 0100007F:${hexPort} 00000000:0000 0A ' /proc/net/tcp; do
   tries=$((tries + 1))

@@ -1,0 +1,76 @@
+// All that is asked of a FreedomBox node before anything is done to it. Pure: commands and parsers.
+
+import type { FactsOf } from '../fact.ts';
+import { stamps, type Stamps } from '../operation/effect.ts';
+import { fileStates, type FileStates } from '../operation/files.ts';
+import { unitStates, type UnitStates } from '../operation/units.ts';
+import { countersSocket } from '../part/counters.ts';
+import { lineCounted, lineUnit } from '../part/line.ts';
+import { localtime } from '../part/timezone.ts';
+import { caTrusted } from '../part/trust.ts';
+import { upgradesTimer } from '../part/upgrades.ts';
+import { serverJson, snacUnit, snacUsers, type ServerJson } from '../snac/server.ts';
+import { apacheMissing, apacheUnit } from './apache.ts';
+import type { FreedomboxDesired } from './desired.ts';
+import { firewallOpen, firewallUnit } from './firewall.ts';
+import { freedomboxState, type FreedomboxState } from './state.ts';
+
+export interface FreedomboxFacts {
+  /** Programs of the image that are not there. */
+  missingPrograms: string[];
+  hostname: string;
+  localtime: string;
+  files: FileStates;
+  stamps: Stamps;
+  units: UnitStates;
+  caTrusted: boolean;
+  lineCounted: boolean;
+  firewallOpen: boolean;
+  apacheMissing: string[];
+  freedombox: FreedomboxState;
+  server: ServerJson;
+  users: Record<string, boolean>;
+}
+
+export const units = {
+  plinth: 'plinth.service',
+  apache: apacheUnit,
+  snac: snacUnit,
+  firewall: firewallUnit,
+  line: lineUnit,
+  counters: countersSocket,
+  upgrades: upgradesTimer,
+};
+
+/** `iptables`: FreedomBox's first setup never ends without it. */
+const programs = [
+  ...['plinth', 'snac', 'apache2ctl', 'firewall-cmd', 'iptables', 'nft', 'ldapsearch'],
+  ...['ldapdeleteuser', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade'],
+];
+
+/** @param paths of the files that the plan would write */
+export function freedomboxFacts(
+  paths: string[],
+  { owner, caCertificate }: FreedomboxDesired,
+): FactsOf<FreedomboxFacts> {
+  return {
+    missingPrograms: {
+      script: `for name in ${programs.join(' ')}; do
+  command -v $name >/dev/null || echo $name
+done`,
+      parse: (text) => text.split('\n').filter((name) => name !== ''),
+    },
+    hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
+    localtime,
+    files: fileStates(paths),
+    stamps,
+    units: unitStates(Object.values(units)),
+    caTrusted: caTrusted(caCertificate),
+    lineCounted,
+    firewallOpen,
+    apacheMissing,
+    freedombox: freedomboxState(owner),
+    server: serverJson,
+    users: snacUsers,
+  };
+}

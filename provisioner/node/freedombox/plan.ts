@@ -1,0 +1,68 @@
+// A FreedomBox node's plan: what follows from the desired state and the facts, in the order in which
+// it must be done. FreedomBox keeps what is its own (network, firewall, upgrades, its users); kit
+// adds. Pure.
+
+import { KitError } from '../../errors.ts';
+import type { NodeKind } from '../configure.ts';
+import { countersFiles, countersSteps } from '../part/counters.ts';
+import { lineFiles, lineSteps } from '../part/line.ts';
+import { timezoneSteps } from '../part/timezone.ts';
+import { caFile, trustSteps } from '../part/trust.ts';
+import { snacCounted } from '../snac/server.ts';
+import { snacSteps } from '../snac/service.ts';
+import type { Step } from '../step.ts';
+import { apacheFiles, apacheSteps } from './apache.ts';
+import type { FreedomboxDesired } from './desired.ts';
+import { freedomboxFacts, type FreedomboxFacts } from './facts.ts';
+import { firewallSteps } from './firewall.ts';
+import { domainSteps, wizardSteps } from './wizard.ts';
+
+export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
+  name: 'freedombox',
+  facts(desired) {
+    const { certificate, web } = apacheFiles(desired);
+    const trusted = caFile(desired.caCertificate);
+    const ours = [trusted, ...lineFiles, ...certificate, ...web];
+    const paths = [...ours, ...countersFiles(snacCounted)].map(({ path }) => path);
+    return freedomboxFacts(paths, desired);
+  },
+  plan(desired, facts) {
+    if (facts.missingPrograms.length > 0) throw programsMissing(desired, facts.missingPrograms);
+    const trusted = caFile(desired.caCertificate);
+    return [
+      ...timezoneSteps(desired.timezone, facts),
+      ...hostname(desired, facts),
+      ...trustSteps(trusted, facts),
+      // The kit's port to others is shut to strangers by the wizard's secret alone: first of all.
+      ...wizardSteps(desired, facts),
+      ...domainSteps(desired, facts),
+      ...lineSteps(facts),
+      ...firewallSteps(facts),
+      ...snacSteps(desired, facts),
+      ...apacheSteps(desired, trusted, facts),
+      ...countersSteps(countersFiles(snacCounted), facts),
+    ];
+  },
+};
+
+/** /etc/hosts is left alone: FreedomBox takes names at 127.0.1.1 there for domains of its own. */
+function hostname(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
+  if (facts.hostname === desired.hostname) return [];
+  return [
+    {
+      name: `Take the host name ${desired.hostname}`,
+      because: `it is ${facts.hostname}`,
+      command: `hostnamectl set-hostname ${desired.hostname}`,
+    },
+  ];
+}
+
+function programsMissing({ hostname: node }: FreedomboxDesired, missing: string[]): KitError {
+  return new KitError({
+    code: 'programs-missing',
+    message: `${node} lacks programs that the image should have brought`,
+    expected: 'the `freedombox` image',
+    got: `without ${missing.join(', ')}`,
+    hint: 'Build the image again and flash the drive, or install Debian’s packages by hand.',
+  });
+}

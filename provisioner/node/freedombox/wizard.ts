@@ -1,0 +1,185 @@
+// FreedomBox's first-boot wizard, gone through by HTTP on the node itself: its secret, the owner as
+// administrator, no backports. What it made is then looked for where FreedomBox keeps it. A wizard
+// that was cut off with the owner half made is set back and gone through again. Pure: the commands'
+// texts. Neither secret nor passphrase is in an argument: curl reads them from files that root alone
+// may read, in memory, removed at the end.
+
+import { effect } from '../operation/effect.ts';
+import type { Step, StepFailure } from '../step.ts';
+import type { FreedomboxDesired } from './desired.ts';
+import type { FreedomboxFacts } from './facts.ts';
+import { databasePath, ownerAmiss, stateScript } from './state.ts';
+
+/** Port of Debian's package; Apache is one of the things that it has yet to set up. */
+const base = 'http://127.0.0.1:8000/plinth';
+const exitCodes = { unready: 75, refused: 76, locked: 77 };
+
+/** Applications that it needs itself are set up first: minutes on a small or emulated node. */
+const firstSetupS = 1800;
+
+const failures: Record<number, StepFailure> = {
+  [exitCodes.unready]: {
+    code: 'freedombox-unready',
+    expected: `FreedomBox’s own first setup to end within ${firstSetupS / 60} minutes`,
+    hint: 'Look at `journalctl -u plinth` on the node: it says what it tries again and again.',
+  },
+  [exitCodes.refused]: {
+    code: 'wizard-refused',
+    expected: 'FreedomBox to take what its form was filled with',
+    hint: 'Its own words are above: an owner’s name may be taken or reserved. Mend the campaign.',
+  },
+  [exitCodes.locked]: {
+    code: 'owner-locked',
+    expected: 'the passphrase from the kit’s secrets to log in',
+    hint: 'The owner has changed it: let them add the domain under System, Name Services.',
+  },
+};
+
+/** Once made, the account is the owner's: nothing that is seen later makes this due again. */
+export function wizardSteps(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
+  const { owner, ownerPassphrase } = desired;
+  const id = `freedombox-${owner}`;
+  const made = facts.stamps[id] !== undefined;
+  return effect(
+    {
+      id,
+      name: `Go through FreedomBox’s wizard, with ${owner} as its owner`,
+      dependsOn: 'once',
+      command: wizardCommand(owner),
+      input: ownerPassphrase,
+      timeoutS: firstSetupS + 600,
+      failures,
+      amiss: made ? undefined : ownerAmiss(facts.freedombox),
+    },
+    facts.stamps,
+  );
+}
+
+/**
+ * Its first setup takes a domain from /etc/hosts, and cuts the host name off if the domain begins
+ * with it: of “alice.example.org” on the host alice it keeps “example.org”, which is not the kit's.
+ */
+export function domainSteps(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
+  const { domain, hostname, owner, ownerPassphrase } = desired;
+  const [first, ...rest] = domain.split('.');
+  const cut = first === hostname ? rest.join('.') : undefined;
+  const { completed, domains } = facts.freedombox;
+  const isKnown = domains.includes(domain);
+  const isCut = cut !== undefined && domains.includes(cut);
+  if (isKnown && !isCut) return [];
+  const wrong = isKnown ? `it believes to be ${cut} as well` : 'it does not know it';
+  const login = `fill accounts/login/ -d username=${owner} --data-urlencode password@$work/passphrase`;
+  const removal = `if ${knows(owner, cut ?? '')}; then
+  ${login} || locked
+  fill sys/names/domains/${cut}/delete/ || refuse "$(errors)"
+fi`;
+  return [
+    {
+      name: `Tell FreedomBox its domain, ${domain}`,
+      because: completed ? wrong : 'it is not set up',
+      command: `${session}
+locked() { echo 'its login refuses the passphrase'; exit ${exitCodes.locked}; }
+if ! ${knows(owner, domain)}; then
+  ${login} || locked
+  fill sys/names/domains/ -d domain-add-domain_name=${domain} || refuse "$(errors)"
+fi
+${cut === undefined ? '' : removal}
+${knows(owner, domain)} || refuse 'the domain was not kept'`,
+      input: ownerPassphrase,
+      failures,
+    },
+  ];
+}
+
+const knows = (owner: string, domain: string): string =>
+  `(\n${stateScript(owner)}\n) | head -n 1 | grep -qF '"${domain}"'`;
+
+/** A browser's part: cookies, the form's token, the page it came from. */
+const session = `umask 077
+work=$(mktemp -d /run/commons-plinth.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+tr -d '\\n' >$work/passphrase
+refuse() {
+  printf 'FreedomBox refuses: %s\\n' "$1"
+  exit ${exitCodes.refused}
+}
+ask() {
+  curl -sS -m 300 -b $work/jar -c $work/jar -e ${base}/ -o $work/page -w '%{http_code}' "$@"
+}
+# Django's forms: 302 is success, 200 the form again with what is wrong.
+fill() {
+  path=$1
+  shift
+  got=$(ask ${base}/$path)
+  [ "$got" = 302 ] && return 0
+  sed -n 's/.*name="csrfmiddlewaretoken" value="\\([^"]*\\)".*/\\1/p' $work/page |
+    head -n 1 | tr -d '\\n' >$work/token
+  [ "$(ask --data-urlencode csrfmiddlewaretoken@$work/token "$@" ${base}/$path)" = 302 ]
+}
+errors() {
+  sed -n '/errorlist\\|invalid-feedback\\|alert-danger/,/<\\/ul>\\|<\\/div>/p' $work/page |
+    sed 's/<[^>]*>//g' | tr -s ' \\n' ' ' | head -c 300
+}`;
+
+function wizardCommand(owner: string): string {
+  return `${session}
+look() {
+  (
+${stateScript(owner)}
+  ) >$work/state || true
+}
+is() { head -n 1 $work/state | grep -q "\\"$1\\": true"; }
+has() { grep -q "^$1: " $work/state; }
+whole() {
+  look
+  is completed && is account && is accountAdmin && has uid && has memberUid
+}
+# While its first setup runs, every address shows how far that is.
+waited=0
+ready() {
+  until got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
+    { [ "$got" = 302 ] || grep -q csrfmiddlewaretoken $work/page; }; do
+    waited=$((waited + 2))
+    [ $waited -lt ${firstSetupS} ] ||
+      { echo 'its first setup does not end'; exit ${exitCodes.unready}; }
+    sleep 2
+  done
+}
+# As if it had never been begun.
+set_back() {
+  systemctl stop plinth.service
+  python3 - ${owner} <<'PYTHON'
+${setBack}PYTHON
+  ldapdeleteuser ${owner} >/dev/null 2>&1 || true
+  systemctl start plinth.service
+  ready
+}
+go_through() {
+  tr -d '\\n' </var/lib/plinth/firstboot-wizard-secret >$work/secret
+  fill firstboot/welcome/ --data-urlencode secret@$work/secret || refuse "$(errors)"
+  fill users/firstboot/ -d username=${owner} -d email= \\
+    --data-urlencode password1@$work/passphrase --data-urlencode password2@$work/passphrase ||
+    refuse "$(errors)"
+  fill sys/upgrades/firstboot/backports/ || refuse "$(errors)"
+  ask ${base}/ >/dev/null
+  whole || refuse "its wizard ended, with this: $(tr '\\n' ' ' <$work/state)"
+}
+systemctl start plinth.service
+ready
+if ! whole; then
+  if is account || has uid; then set_back; fi
+  go_through
+fi`;
+}
+
+/** The database's part; the directory's is its own tool's. */
+const setBack = `import sqlite3, sys
+db = sqlite3.connect("${databasePath}", timeout=20)
+with db:
+    mine = "(SELECT id FROM auth_user WHERE username = ?)"
+    for table in ("auth_user_groups", "auth_user_user_permissions", "plinth_userprofile"):
+        db.execute("DELETE FROM " + table + " WHERE user_id IN " + mine, sys.argv[1:])
+    db.execute("DELETE FROM auth_user WHERE username = ?", sys.argv[1:])
+    db.execute("""DELETE FROM plinth_kvstore WHERE key IN
+        ('firstboot_completed', 'firstboot_welcome', 'users_firstboot', 'backports_wizard')""")
+`;
