@@ -177,6 +177,7 @@ export class Reporter {
         previous: this.parts.store.link.lastHash,
         firmwareHash: this.about.firmwareHash,
         gaps: gapsOf(records, firstSeq),
+        successor: null,
       })
       return true
     } catch (error) {

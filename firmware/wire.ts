@@ -113,14 +113,27 @@ export const FIELDS: FieldRule[] = [
   { name: 'calibrationId', predict: 'same' },
 ]
 
-/** Bits of `flags`. */
+/** Bits of `flags`: what happened within the interval. */
 export const FLAG = {
   sensorFault: 1,
   overRange: 2,
+  /** The node's counters began anew: it restarted. */
   counterReset: 4,
   clockStep: 8,
   powerLost: 16,
   merged: 32,
+  /** A counter of the node ran over its end; nothing was lost by it. */
+  counterWrap: 64,
+  /** Why the node did not answer: its port is closed, … */
+  refused: 128,
+  /** … nobody is there, or no such name, … */
+  noRoute: 256,
+  /** … no answer within the patience, … */
+  hung: 512,
+  /** … or an answer that is no node's. */
+  wrongAnswer: 1024,
+  /** The node was found at another address. */
+  nodeMoved: 2048,
 }
 
 // ---------------------------------------------------------------- sizes and names
@@ -147,13 +160,14 @@ export const ENROL_CONTEXT = 'commons-kit/enrol'
 
 // ---------------------------------------------------------------- batch payload
 //
-//   a5 or a6 or a4            map
+//   a4 … a7                   map
 //      01 48 <8>              meter id
 //      02 94 <20 uints>       base record, fields in order
 //      03 8n (4n <delta>)…    deltas, absent when there is one record
 //      04 58 20 <32> | f6     hash of the last accepted batch, null for the first
 //      05 58 20 <32>          firmware hash
 //      06 8n (82 first last)… sequence numbers that the meter knows are lost, absent if none
+//      07 58 34 <52>          the public key that signs from the next batch on, absent if the same
 //
 //   delta:  mask      LEB128, bit i set iff field i differs from its prediction
 //           change…   zigzag LEB128 of (value − prediction), one for each bit set, in field order
@@ -170,6 +184,8 @@ export interface BatchPayload<B extends Bytes> {
   previous: B | null
   firmwareHash: B
   gaps: Gap[]
+  /** The HSS public key that signs what follows this batch; null: the key that signs this one. */
+  successor: B | null
 }
 
 /** Writes a batch's payload. */
@@ -179,8 +195,11 @@ export function encodePayload<B extends Bytes>(out: Sink, payload: BatchPayload<
     throw new WireError('record-count', 'expected 1 to ' + MAX_RECORDS + ', got ' + records.length)
   if (payload.gaps.length > MAX_GAPS)
     throw new WireError('gap-count', 'expected at most ' + MAX_GAPS + ', got ' + payload.gaps.length)
-  const optional = (records.length > 1 ? 1 : 0) + (payload.gaps.length > 0 ? 1 : 0)
-  putHead(out, MAP, 4 + optional)
+  let members = 4
+  if (records.length > 1) members++
+  if (payload.gaps.length > 0) members++
+  if (payload.successor !== null) members++
+  putHead(out, MAP, members)
   putUint(out, 1)
   putBytes(out, sized(payload.meterId, METER_ID_BYTES, 'meter-id'))
   putUint(out, 2)
@@ -204,12 +223,16 @@ export function encodePayload<B extends Bytes>(out: Sink, payload: BatchPayload<
       putUint(out, gap.lastSeq)
     })
   }
+  if (payload.successor !== null) {
+    putUint(out, 7)
+    putBytes(out, sized(payload.successor, HSS_PUBLIC_KEY_BYTES, 'successor'))
+  }
 }
 
 /** Reads what {@link encodePayload} writes, the whole of `bytes`; order of sequence numbers included. */
 export function decodePayload<B extends SliceOf<B>>(bytes: B): BatchPayload<B> {
   const from = sourceOf(bytes)
-  const members = takeHead(from, MAP, 6)
+  const members = takeHead(from, MAP, 7)
   takeKey(from, 1)
   const meterId = takeSized(from, bytes, METER_ID_BYTES)
   takeKey(from, 2)
@@ -232,16 +255,22 @@ export function decodePayload<B extends SliceOf<B>>(bytes: B): BatchPayload<B> {
   takeKey(from, 5)
   const firmwareHash = takeSized(from, bytes, HASH_BYTES)
   const gaps: Gap[] = []
-  if (from.at < from.end) {
+  if (from.at < from.end && peek(from) === 6) {
     seen++
     takeKey(from, 6)
     const count = takeHead(from, ARRAY, MAX_GAPS)
     if (count === 0) throw new WireError('not-canonical', 'empty list of gaps')
     for (let i = 0; i < count; i++) gaps.push(takeGap(from, gaps))
   }
+  let successor: B | null = null
+  if (from.at < from.end) {
+    seen++
+    takeKey(from, 7)
+    successor = takeSized(from, bytes, HSS_PUBLIC_KEY_BYTES)
+  }
   if (seen !== members) throw new WireError('map-size', 'expected ' + seen + ', got ' + members)
   takeEnd(from)
-  return { meterId, records, previous, firmwareHash, gaps }
+  return { meterId, records, previous, firmwareHash, gaps, successor }
 }
 
 export function putDelta(out: Sink, records: IntervalRecord[], index: number): void {

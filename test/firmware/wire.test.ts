@@ -71,6 +71,7 @@ test('payload: is CBOR to an independent decoder', (t) => {
       t.deepEqual(map.get(1), payload.meterId);
       t.deepEqual(map.get(2), wire.FIELDS.map((rule) => payload.records[0][rule.name]));
       t.is((map.get(3) as unknown[] | undefined)?.length ?? 0, payload.records.length - 1);
+      t.deepEqual(map.get(7) ?? null, payload.successor);
     }),
     { numRuns: 100 },
   );
@@ -179,6 +180,7 @@ function payloadOf(json: any): BatchPayload<Uint8Array> {
     previous: json.previous === null ? null : fromHex(json.previous),
     firmwareHash: fromHex(json.firmwareHash),
     gaps: json.gaps,
+    successor: json.successor ? fromHex(json.successor) : null,
   };
 }
 
@@ -189,6 +191,7 @@ function emptyPayload(): BatchPayload<Uint8Array> {
     previous: null,
     firmwareHash: new Uint8Array(32),
     gaps: [],
+    successor: null,
   };
 }
 
@@ -229,6 +232,7 @@ function payloads(): fc.Arbitrary<BatchPayload<Uint8Array>> {
       previous: fc.option(bytes(32)),
       firmwareHash: bytes(32),
       gaps: fc.array(fc.tuple(fc.nat(1000), fc.nat(1000)), { maxLength: wire.MAX_GAPS }),
+      successor: fc.option(bytes(wire.HSS_PUBLIC_KEY_BYTES)),
     })
     .map((loose) => ({
       ...loose,

@@ -26,6 +26,8 @@ export interface BatchOptions {
   q?: number;
   /** The signature's randomizer; by default the one-time key's own. */
   C?: Uint8Array;
+  /** The key that signs from the next batch on; by default none is named. */
+  successor?: Uint8Array | null;
 }
 
 export interface TestMeter {
@@ -96,8 +98,8 @@ export function createMeter(name: string, options: MeterOptions = {}): TestMeter
       return gap;
     },
     batch(taken = records(4), options = {}) {
-      const { previous: link = previous, gaps = [], q = nextQ, C } = options;
-      const payload = { meterId: id, records: taken, previous: link, firmwareHash, gaps };
+      const { previous: link = previous, gaps = [], q = nextQ, C, successor = null } = options;
+      const payload = { meterId: id, records: taken, previous: link, firmwareHash, gaps, successor };
       const batch = sign1(written((out) => encodePayload(out, payload)), q, C);
       nextQ = Math.max(nextQ, q) + 1;
       previous = digest(batch);

@@ -22,16 +22,23 @@ const cases = [
     gaps: [{ firstSeq: 3, lastSeq: 6 }] },
   { name: 'largest counters, falling', records: [huge, { ...base, firstSeq: 8, lastSeq: 8 },
     { ...huge, firstSeq: 9, lastSeq: 9 }], previous: null, gaps: [] },
+  { name: 'names the key that signs next', records: [named], previous: 'ab'.repeat(32), gaps: [],
+    successor: '000000010000000b00000007' + '1a'.repeat(16) + '7c'.repeat(24) },
+  { name: 'a gap, and the key that signs next', records: [named, later, merged],
+    previous: 'cd'.repeat(32), gaps: [{ firstSeq: 3, lastSeq: 6 }],
+    successor: '000000010000000a00000007' + '2b'.repeat(16) + '8d'.repeat(24) },
 ];
 
-const payloads = cases.map(({ name, ...rest }) => {
-  const payload = { meterId: '0102030405060708', firmwareHash: 'ef'.repeat(32), ...rest };
+const payloads = cases.map(({ name, successor = null, ...rest }) => {
+  const own = { meterId: '0102030405060708', firmwareHash: 'ef'.repeat(32), successor };
+  const payload = { ...own, ...rest };
   const out = { bytes: new Uint8Array(4096), at: 0 };
   wire.encodePayload(out, {
     ...payload,
     meterId: bytes(payload.meterId),
     firmwareHash: bytes(payload.firmwareHash),
     previous: payload.previous === null ? null : bytes(payload.previous),
+    successor: successor === null ? null : bytes(successor),
   });
   return { name, payload, hex: Buffer.from(out.bytes.slice(0, out.at)).toString('hex') };
 });
@@ -50,6 +57,12 @@ const refused = [
   // The second record's delta says that its time state changes, by nothing.
   { name: 'a change of zero', hex: payloads[1].hex.replace('56d8a702', '57f8a702')
     .replace('880e880ea0cb', '880e880e00a0cb'), code: 'not-canonical' },
+  { name: 'a successor of 51 bytes', hex: payloads[4].hex.replace('075834', '075833').slice(0, -2),
+    code: 'size' },
+  { name: 'a successor where gaps belong', hex: payloads[4].hex.replace('075834', '065834'),
+    code: 'cbor-type' },
+  { name: 'a byte after the successor', hex: `${payloads[5].hex}00`, code: 'trailing' },
+  { name: 'the successor not counted', hex: `a4${payloads[4].hex.slice(2)}`, code: 'map-size' },
   { name: 'keys out of order', hex: one.replace('a401', 'a402'), code: 'map-key' },
 ];
 

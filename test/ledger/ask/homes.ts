@@ -85,6 +85,7 @@ export function signed(
 ): Uint8Array {
   const payload = written((out) => encodePayload(out, {
     meterId, records, gaps, previous: null, firmwareHash: new Uint8Array(32),
+    successor: null,
   }));
   const header = written((out) => encodeHeader(out, ALG.hssLms, meterId));
   return written((out) => encodeSign1(out, header, payload, new Uint8Array(1000)));
