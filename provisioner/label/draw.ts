@@ -9,7 +9,7 @@
 //   │ host key SHA256:…                            │
 //   └──────────────────────────────────────────────┘  100 mm
 
-import qrcode from 'qrcode';
+import { qrPath } from './qr.ts';
 
 export interface LabelFacts {
   /** The kit's. */
@@ -80,24 +80,14 @@ function drawRow(caption: string, value: string, y: number): string[] {
   ];
 }
 
-/** ISO/IEC 18004: modules as one path, with the quiet zone that is left around it by the layout. */
 function drawCode(content: string, place: { x: number; y: number; caption: string }): string {
-  const { modules } = qrcode.create(content, { errorCorrectionLevel: 'M' });
-  const runs: string[] = [];
-  for (let row = 0; row < modules.size; row++) {
-    for (let column = 0; column < modules.size; ) {
-      const start = column;
-      while (column < modules.size && modules.get(row, column)) column++;
-      if (column > start) runs.push(`M${start} ${row}h${column - start}v1h${start - column}z`);
-      else column++;
-    }
-  }
-  const scale = round(qrMm / modules.size);
+  const code = qrPath(content);
+  const scale = round(qrMm / code.size);
   const { x, y, caption } = place;
   const middle = x + qrMm / 2;
   return [
     `<path transform="translate(${x} ${y}) scale(${scale})" shape-rendering="crispEdges"`,
-    ` d="${runs.join('')}"/>`,
+    ` d="${code.path}"/>`,
     text(caption, { x: middle, y: y + qrMm + 4, size: 2.8, anchor: 'middle' }),
   ].join('\n');
 }
