@@ -54,6 +54,7 @@ const campaignSchema = v.strictObject({
   timezone: timeZone,
   ca_domains: v.optional(v.array(domainName), []),
   image_signers: v.optional(v.array(imageSigner), []),
+  contact: v.optional(title),
   kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
 });
 
@@ -105,6 +106,8 @@ export interface Campaign {
   caDomains: string[];
   /** `NAME ssh-ed25519 KEY` of those whose images are written; empty: anybody's. */
   imageSigners: string[];
+  /** Whom owners call: printed on their leaflets. */
+  contact?: string;
   kits: Kit[];
   /** The file, as an absolute path, and the folder where bench.db and secrets/ stand beside it. */
   file: string;
@@ -151,6 +154,7 @@ export function parseCampaign(text: string, file: string): Campaign {
     timezone: raw.timezone,
     caDomains: raw.ca_domains,
     imageSigners: raw.image_signers,
+    ...(raw.contact !== undefined && { contact: raw.contact }),
     kits,
     file: path,
     dir: dirname(path),

@@ -30,6 +30,27 @@ export async function createDurably(path: string, bytes: Uint8Array | string, mo
   return made;
 }
 
+/**
+ * Overwrites a file, flushes it, and removes its name; does nothing where there is none. What a
+ * drive or a file system keeps elsewhere (journals, snapshots, worn blocks) is out of its reach.
+ */
+export async function eraseDurably(path: string): Promise<void> {
+  const file = await open(path, 'r+').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (file === undefined) return;
+  try {
+    const { size } = await file.stat();
+    await file.write(Buffer.alloc(size), 0, size, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rm(path, { force: true });
+  await flushFolder(dirname(path));
+}
+
 async function throughTemporary(
   path: string,
   bytes: Uint8Array | string,

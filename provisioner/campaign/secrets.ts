@@ -1,7 +1,7 @@
 // The campaign's secrets, made once and kept age-encrypted to the volunteer: secrets/NAME.age for
 // each kit, secrets/_campaign.age for what the bench itself needs (no kit's name can begin with an
 // underscore). The authority's certificate stands in the open beside them, as ca.crt. This file
-// owns both formats (JSON within age). Secrets leave it as values only: never by a command line, a
+// owns both formats (JSON within age). NAME.erased says that a kit's were erased, and when. Secrets leave it as values only: never by a command line, a
 // log or an error's text.
 
 import { mkdir, readFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { KitError } from '../errors.ts';
 import type { Campaign, Kit } from './campaign.ts';
 import { covers, permittedSubtrees, readCertificate, readSubtrees } from './certificate.ts';
 import type { TlsCredential } from './certificate.ts';
-import { createDurably, replaceDurably } from './durable.ts';
+import { createDurably, eraseDurably, replaceDurably } from './durable.ts';
 import type { RandomSource, VolunteerIdentity } from './identity.ts';
 import { passphraseBytes, proquint } from './passphrase.ts';
 import { makeSshKey, type SshKey } from './ssh-key.ts';
@@ -32,6 +32,15 @@ export interface KitSecrets {
   enrolNonce: Uint8Array;
   /** Of the home's Wi-Fi, where somebody gave it: the one secret that is not made here. */
   wifi?: { ssid: string; passphrase: string };
+  /** Once the kit's leaflet was made. */
+  leaflet?: LeafletSecrets;
+}
+
+/** What is printed besides the passphrase for its owner alone, and nowhere else. */
+export interface LeafletSecrets {
+  recoveryCodes: string[];
+  /** Typed back at the bench: somebody has the paper in hand. */
+  printWord: string;
 }
 
 export interface CampaignSecrets {
@@ -48,10 +57,21 @@ export interface SecretsDeps {
 
 export interface Secrets {
   campaign(): Promise<CampaignSecrets>;
-  /** The same at every call; but a certificate near its end, or for an old domain, is renewed. */
+  /**
+   * The same at every call; but a certificate near its end, or for an old domain, is renewed.
+   * @throws KitError `kit-handed-over` when they were erased
+   */
   kit(kit: Kit): Promise<KitSecrets>;
   /** Keeps what opens the kit's Wi-Fi, instead of any before. */
   keepWifi(kit: Kit, wifi: { ssid: string; passphrase: string }): Promise<void>;
+  /** What `make` gave when it was first asked for this kit's. */
+  leaflet(kit: Kit, make: () => LeafletSecrets): Promise<LeafletSecrets>;
+  /**
+   * Overwrites and removes all that is kept of a kit, for ever: `kit` throws from then on. May be
+   * done again after having been cut off.
+   */
+  erase(kit: Kit): Promise<void>;
+  isErased(kit: Kit): Promise<boolean>;
   /** A key and certificate for a further domain; kept nowhere. @throws KitError `domain-outside` */
   issueCertificate(domain: string): Promise<TlsCredential>;
 }
@@ -75,6 +95,9 @@ const kitSchema = v.strictObject({
   pairingKey: bytesSchema,
   enrolNonce: bytesSchema,
   wifi: v.optional(v.strictObject({ ssid: textSchema, passphrase: textSchema })),
+  leaflet: v.optional(
+    v.strictObject({ recoveryCodes: v.array(textSchema), printWord: textSchema }),
+  ),
 });
 const campaignSchema = v.strictObject({
   format: v.literal(1),
@@ -117,7 +140,11 @@ export function openSecrets(
     return certify(domain, issuer, { ...deps, keyPem: makeKey(deps.random) });
   };
 
+  const erasedMark = (kit: Kit): string => join(folder, `${kit.name}.erased`);
+  const isErased = async (kit: Kit): Promise<boolean> => (await read(erasedMark(kit))) !== undefined;
+
   const kitSecrets = async (kit: Kit): Promise<KitSecrets> => {
+    if (await isErased(kit)) throw handedOver(kit, erasedMark(kit));
     const stored = await once(vault, kit.name, kitSchema, async () => ({
       format: 1 as const,
       sshHostKey: makeSshKey(`host key of ${kit.name}`, deps.random),
@@ -137,6 +164,16 @@ export function openSecrets(
     async campaign() {
       const { benchLogin } = await loadCampaign();
       return { benchLogin, caCertificatePem: (await authority()).certificatePem };
+    },
+    isErased,
+    async leaflet(kit, make) {
+      const known = await kitSecrets(kit);
+      return known.leaflet ?? (await keep(vault, kit, { ...known, leaflet: make() })).leaflet!;
+    },
+    async erase(kit) {
+      // The mark first: cut off in between, the secrets are as good as gone, and never made anew.
+      await createDurably(erasedMark(kit), `${new Date(deps.now()).toISOString()}\n`);
+      await eraseDurably(pathIn(vault, kit.name));
     },
     async keepWifi(kit, wifi) {
       await keep(vault, kit, { ...(await kitSecrets(kit)), wifi });
@@ -253,6 +290,16 @@ function outside(domain: string, campaign: Campaign): KitError {
     got: domain,
     hint: `Add it to ca_domains in ${campaign.file}.`,
     exitCode: 2,
+  });
+}
+
+function handedOver(kit: Kit, mark: string): KitError {
+  return new KitError({
+    code: 'kit-handed-over',
+    message: `${kit.name} belongs to its owner`,
+    expected: 'a kit whose secrets the bench still holds',
+    got: `erased: ${mark}`,
+    hint: 'Its owner has the only copy. To make the kit anew for somebody else, give it another name.',
   });
 }
 

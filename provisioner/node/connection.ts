@@ -19,6 +19,8 @@ export interface NodeAddress {
   hostKeyLine: string;
   /** OpenSSH PEM of the key that opens root's account: secret. */
   loginKeyPem: string;
+  /** Another account, opened by its passphrase instead: secret. */
+  account?: { user: string; passphrase: string };
 }
 
 export type Connect = (host: string, port: number) => Duplex;
@@ -111,8 +113,7 @@ function handshake(
     client.on('close', () => fail(unreachable(address, 'the connection closed')));
     client.connect({
       sock: socket,
-      username: 'root',
-      privateKey: address.loginKeyPem,
+      ...credentialOf(address),
       readyTimeout: openTimeoutMs,
       keepaliveInterval: 15_000,
       keepaliveCountMax: 8,
@@ -123,6 +124,11 @@ function handshake(
       },
     });
   });
+}
+
+function credentialOf({ account, loginKeyPem }: NodeAddress): ssh2.ConnectConfig {
+  if (account === undefined) return { username: 'root', privateKey: loginKeyPem };
+  return { username: account.user, password: account.passphrase };
 }
 
 type Failure = Error & { level?: string; code?: string | number };
@@ -146,14 +152,28 @@ function handshakeError(
   if (cause.level === 'client-authentication') {
     return new KitError({
       code: 'login-refused',
-      message: `${nameOf(address)} does not let the bench in`,
-      expected: 'root to be reachable with the campaign’s bench key',
+      ...refusalOf(address),
       got: cause.message,
-      hint: 'Was the kit handed over already, or flashed for another campaign?',
       cause,
     });
   }
   return unreachable(address, cause.message || String(cause.code ?? 'no reason given'), cause);
+}
+
+function refusalOf(address: NodeAddress): { message: string; expected: string; hint: string } {
+  if (address.account === undefined) {
+    return {
+      message: `${nameOf(address)} does not let the bench in`,
+      expected: 'root to be reachable with the campaign’s bench key',
+      hint: 'Was the kit handed over already, or flashed for another campaign?',
+    };
+  }
+  const { user } = address.account;
+  return {
+    message: `${nameOf(address)} does not let ${user} in`,
+    expected: `${user} to be let in by passphrase`,
+    hint: 'Has the owner changed the passphrase? Is the bench on the node’s own network?',
+  };
 }
 
 function openShell(

@@ -14,7 +14,9 @@ import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
 import { snacDesired } from './snac/desired.ts';
 import { snacInspection } from './snac/inspection.ts';
+import { snacPassphraseHook } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
+import type { FileWrite } from './step.ts';
 
 export interface NodeSecrets {
   campaign: CampaignSecrets;
@@ -42,6 +44,8 @@ export interface Inspection {
 interface Kind {
   configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
   inspection: Inspection;
+  /** Programs for `folder` that give the owner's accounts a new passphrase; for hand-over. */
+  passphraseHooks?(folder: string): FileWrite[];
 }
 
 const kinds: Record<string, Kind> = {
@@ -54,6 +58,7 @@ const kinds: Record<string, Kind> = {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),
     inspection: snacInspection,
+    passphraseHooks: (folder) => [snacPassphraseHook(folder)],
   },
 };
 
@@ -65,6 +70,20 @@ export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets)
 /** What to look at on a campaign's nodes. @throws KitError `kind-unknown` */
 export function inspectionOf(campaign: Campaign): Inspection {
   return kindOf(campaign).inspection;
+}
+
+/** @throws KitError `kind-unknown`; `handover-unknown` where nobody knows how to hand one over */
+export function passphraseHooksOf(campaign: Campaign, folder: string): FileWrite[] {
+  const { passphraseHooks } = kindOf(campaign);
+  if (passphraseHooks !== undefined) return passphraseHooks(folder);
+  throw new KitError({
+    code: 'handover-unknown',
+    message: `Nobody has taught kit to hand over nodes made from “${campaign.image}”`,
+    expected: 'a kind whose accounts kit can give a new passphrase',
+    got: campaign.image,
+    hint: 'Remove the bench’s key from /root/.ssh/authorized_keys by hand.',
+    exitCode: 2,
+  });
 }
 
 function kindOf(campaign: Campaign): Kind {

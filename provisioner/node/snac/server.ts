@@ -85,7 +85,12 @@ export function ownerCommand(owner: string): string {
   runuser -u debian-snac -- snac adduser ${snacData} ${owner} >/dev/null
 fi
 ${repairKey(user)}
-awk 'NR == FNR { hash = $0; next }
+${putPasswordHash(user)}`;
+}
+
+/** Shell that gives a user the password whose hash is on standard input. */
+export function putPasswordHash(user: string): string {
+  return `awk 'NR == FNR { hash = $0; next }
   /"passwd":/ { sub(/"passwd": *"[^"]*"/, "\\"passwd\\": \\"" hash "\\"") } { print }
 ' - ${user}/user.json >${user}/user.json.kit-new
 grep -q '"passwd": "[0-9a-f]*:[0-9a-f]*"' ${user}/user.json.kit-new
