@@ -11,6 +11,7 @@ const WAYS = {
   '--test-root': { purpose: 'root', script: '../test/run.ts', args: ['root'] },
   '--test-images': { purpose: 'images', script: '../test/images/main.ts', args: [] },
   '--test-boot': { purpose: 'boot', script: '../test/boot/main.ts', args: [] },
+  '--test-node': { purpose: 'node', script: '../test/node/main.ts', args: [] },
   '--test-usb': { purpose: 'usb', script: '../test/usb/main.ts', args: [] },
   '--speed': { purpose: 'speed', script: '../test/speed/main.ts', args: [] },
   try: { purpose: 'start', script: './kit.ts', args: ['try'] },

@@ -48,6 +48,8 @@ const secrets = {
   printWord: 'mumon',
 };
 
+type Picture = ReturnType<typeof PNG.sync.read>;
+
 interface Word {
   text: string;
   /** In millimetres. */
@@ -76,7 +78,7 @@ function withFile<T>(pdf: Uint8Array, work: (file: string, dir: string) => T): T
 }
 
 /** The pages as a printer would have them. */
-function picturesOf(pdf: Uint8Array): PNG[] {
+function picturesOf(pdf: Uint8Array): Picture[] {
   return withFile(pdf, (file, dir) => {
     execFileSync('pdftoppm', ['-r', '150', '-png', file, join(dir, 'page')]);
     return [1, 2].map((page) => PNG.sync.read(readFileSync(join(dir, `page-${page}.png`))));
@@ -98,7 +100,7 @@ function wordsIn(page: string): Word[] {
 }
 
 /** The code in a part of a page, given in millimetres. */
-function codeIn(picture: PNG, part: { left: number; top: number; right: number; bottom: number }) {
+function codeIn(picture: Picture, part: { left: number; top: number; right: number; bottom: number }) {
   const [left, top, right, bottom] = [part.left, part.top, part.right, part.bottom].map((mm) =>
     Math.round((mm / 25.4) * 150),
   );

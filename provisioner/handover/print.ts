@@ -1,0 +1,72 @@
+// The leaflet from what the bench knows to NAME.leaflet.pdf, and back: the word that somebody reads
+// off the paper. Until it was typed, nobody is known to hold the only copy of the owner's secrets.
+
+import { join } from 'node:path';
+
+import type { Workbench } from '../bench/workbench.ts';
+import type { Kit } from '../campaign/campaign.ts';
+import { replaceDurably } from '../campaign/durable.ts';
+import type { RandomSource } from '../campaign/identity.ts';
+import { proquint } from '../campaign/passphrase.ts';
+import type { LeafletSecrets } from '../campaign/secrets.ts';
+import { KitError } from '../errors.ts';
+import { renderLeaflet, type LeafletFacts } from './leaflet/leaflet.ts';
+import { makeRecoveryCodes } from './recovery-code.ts';
+import { ownerTexts } from './texts.ts';
+
+export interface PrintedLeaflet {
+  file: string;
+  /** Of the language that was asked for, where there is none of it. */
+  notice: string | undefined;
+  secrets: LeafletSecrets;
+}
+
+/** The same secrets at every call; only its owner's eyes may read the file. */
+export async function printLeaflet(
+  kit: Kit,
+  bench: Pick<Workbench, 'campaign' | 'secrets' | 'record'>,
+  { folder, random, now }: { folder: string; random: RandomSource; now: () => number },
+): Promise<PrintedLeaflet> {
+  const secrets = await bench.secrets.leaflet(kit, () => ({
+    recoveryCodes: makeRecoveryCodes(random),
+    printWord: proquint(random(2)),
+  }));
+  const { ownerPassphrase: passphrase } = await bench.secrets.kit(kit);
+  const { texts, language, notice } = await ownerTexts(kit.language);
+  const facts = factsOf(kit, bench);
+  const pdf = await renderLeaflet(
+    { facts, secrets: { ...secrets, passphrase }, texts },
+    { madeAtMs: now(), language },
+  );
+  const file = leafletPath(kit, folder);
+  await replaceDurably(file, pdf, 0o600);
+  return { file, notice, secrets };
+}
+
+export function leafletPath(kit: Kit, folder: string): string {
+  return join(folder, `${kit.name}.leaflet.pdf`);
+}
+
+/** @throws KitError `leaflet-unread` when it is not the word on the paper */
+export function refuseOtherWord(typed: string, { printWord }: LeafletSecrets, file: string): void {
+  if (typed.trim().toLowerCase() === printWord) return;
+  throw new KitError({
+    code: 'leaflet-unread',
+    message: 'Nothing was changed on the node or at the bench',
+    expected: 'the word on the leaflet’s second page',
+    got: typed.trim() === '' ? 'no word' : 'another word',
+    hint: `Print ${file}, look at both pages, then say it again with the word that stands there.`,
+  });
+}
+
+function factsOf(kit: Kit, { campaign, record }: Pick<Workbench, 'campaign' | 'record'>): LeafletFacts {
+  const meter = record.lastDone(kit.name, 'pair')?.detail['meter'];
+  const address = `${kit.domain}/${kit.owner}/admin`;
+  return {
+    ...{ kit: kit.name, domain: kit.domain, community: campaign.name, user: kit.owner, address },
+    loginAddress: `https://${address}`,
+    handle: `@${kit.owner}@${kit.domain}`,
+    contact: campaign.contact,
+    ledgerPage: typeof meter === 'string' ? `${campaign.ledger}/node/${meter}` : undefined,
+  };
+}

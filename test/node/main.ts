@@ -1,0 +1,218 @@
+// Configures a node of a real image's tree and hands it over, as a person would: by `kit`, which is
+// killed, or whose node loses power, at random moments. Each run completes what the last one left.
+// Needs root, systemd-nspawn and a tree that the journey leaves, so it is no part of `npm test`:
+//
+//   npm run test:node [-- --tree FILE.root.tar] [--cuts 20] [--seed N]
+//
+// Prints a line a step, and `N passed, N failed` at the end.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { atWorkbench } from '../../provisioner/bench/workbench.ts';
+import { SMALL_HEAP } from '../../provisioner/hand-over.js';
+import { seededRandom } from '../helpers/bench.ts';
+import { makeNode } from '../helpers/nspawn-node.ts';
+import { useRecoveryCode } from './recovery.ts';
+
+const { values } = parseArgs({
+  options: {
+    tree: { type: 'string', default: 'trial/images/snac-amd64.root.tar' },
+    cuts: { type: 'string', default: '20' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  },
+});
+if (process.getuid?.() !== 0) refuse('not-root', 'this test boots a machine; run it as root.');
+if (!existsSync(values.tree)) {
+  refuse('no-tree', `there is no ${values.tree}: \`npm start -- --once\` leaves one, or name another.`);
+}
+console.log(`seed ${values.seed}`);
+
+const kitScript = fileURLToPath(new URL('../../provisioner/kit.ts', import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), 'kit-node-'));
+const campaign = join(dir, 'campaign.toml');
+const identity = join(dir, 'volunteer.key');
+const bench = { campaign, identity };
+const bytes = seededRandom(values.seed);
+const random = () => Buffer.from(bytes(4)).readUInt32LE() / 2 ** 32;
+const cuts = Number(values.cuts);
+/** How long a whole run takes is learnt from the runs themselves: cuts fall all over it. */
+let wholeMs = 12_000;
+let paper: { recoveryCodes: string[]; printWord: string };
+let passed = 0;
+let failed = 0;
+
+writeFileSync(campaign, `name = "Riverside"
+ledger = "http://ledger.test"
+ledger_origin = "ledger.test/commons"
+image = "snac"
+arch = "amd64"
+timezone = "Europe/Vienna"
+
+[[kit]]
+name = "alice"
+domain = "alice.test"
+owner = "alice"
+address = "10.77.0.2"
+`);
+const secrets = await atWorkbench({ ...bench, kits: ['alice'] }, async ({ secrets }, [kit]) => ({
+  campaign: await secrets.campaign(),
+  kit: await secrets.kit(kit),
+  leaflet: () => atWorkbench({ ...bench, kits: ['alice'] }, (now, [same]) =>
+    now.secrets.leaflet(same, () => {
+      throw new Error('the leaflet was not made');
+    })),
+}));
+mkdirSync(join(dir, 'node'));
+const node = makeNode(join(dir, 'node'), values.tree, {
+  hostname: 'alice',
+  hostKeyPem: secrets.kit.sshHostKey.privatePem,
+  benchLine: secrets.campaign.benchLogin.publicLine,
+});
+try {
+  await step('boots', () => node.boot());
+  await step(`is configured, cut off ${cuts} times`, () => cutOften(['configure', 'alice'], cuts));
+  await step('is configured again without a change', unchanged);
+  await step('is not handed over unproven, nor without a word', refusals);
+  await step(`is handed over, cut off ${cuts} times`, handOver);
+  await step('shuts the bench out; its files are gone', shutOut);
+  await step('takes a recovery code once, and the passphrase that it gives', recover);
+  await step('no secret is in its logs or in the record', noSecretTold);
+} finally {
+  await node.remove();
+  rmSync(dir, { recursive: true, force: true });
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
+
+async function step(about: string, work: () => Promise<string | void>): Promise<void> {
+  if (failed > 0) return; // What follows would only fail for the same reason.
+  const startMs = performance.now();
+  try {
+    const told = await work();
+    passed++;
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
+    console.log(`ok      ${about}${told ? `: ${told}` : ''} (${seconds} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${about}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+interface Ran {
+  status: number | null;
+  out: string;
+  told: string;
+}
+
+function start(words: string[]): { child: ChildProcess; ran: Promise<Ran> } {
+  const flags = ['--json', '--campaign', campaign, '--identity', identity];
+  const child = spawn(process.execPath, [...SMALL_HEAP, kitScript, ...flags, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, told] = ['', ''];
+  child.stdout!.on('data', (bytes: Buffer) => (out += bytes));
+  child.stderr!.on('data', (bytes: Buffer) => (told += bytes));
+  const ran = once(child, 'close').then(([status]) => ({ status, out, told }));
+  return { child, ran };
+}
+
+async function kit(...words: string[]): Promise<any> {
+  const { status, out, told } = await start(words).ran;
+  if (status !== 0) throw new Error(`kit ${words[0]}: status ${status}: ${out}${told}`);
+  return JSON.parse(out);
+}
+
+/** Every second cut is the node's plug, the others are the bench's process. */
+async function cutOften(words: string[], times: number): Promise<string> {
+  let within = 0;
+  for (let i = 0; i < times; i++) {
+    const { child, ran } = start(words);
+    const startMs = performance.now();
+    const done = await Promise.race([ran, sleep(random() * wholeMs)]);
+    if (done !== undefined && done.status === 0) wholeMs = performance.now() - startMs;
+    else within++;
+    if (i % 2 === 0) child.kill('SIGKILL');
+    else await node.cut().then(() => child.kill('SIGKILL'));
+    await ran;
+    if (i % 2 === 1) await node.boot();
+  }
+  const { status, out, told } = await start(words).ran;
+  if (status !== 0) throw new Error(`left unfinished: status ${status}: ${out}${told}`);
+  if (within === 0) throw new Error('no cut fell within a run');
+  return `${within} within a run`;
+}
+
+async function unchanged(): Promise<void> {
+  const [{ steps, round_trips: roundTrips }] = await kit('configure', 'alice');
+  if (steps.length > 0) throw new Error(JSON.stringify(steps));
+  if (roundTrips > 2) throw new Error(`${roundTrips} round trips`);
+}
+
+async function refusals(): Promise<void> {
+  const tries: [words: string[], code: string][] = [
+    [['handover', 'alice'], 'kit-unproven'],
+    [['handover', 'alice', '--unproven', 'a test'], 'leaflet-unread'],
+    [['handover', 'alice', '--unproven', 'a test', '--printed', 'wrong'], 'leaflet-unread'],
+  ];
+  for (const [words, code] of tries) {
+    const { out } = await start(words).ran;
+    const got = JSON.parse(out).error?.code;
+    if (got !== code) throw new Error(`${words.join(' ')}: ${got}, expected ${code}`);
+  }
+}
+
+async function handOver(): Promise<string> {
+  paper = await secrets.leaflet();
+  wholeMs = 5000;
+  return cutOften(['handover', 'alice', '--unproven', 'a test', '--printed', paper.printWord], cuts);
+}
+
+async function shutOut(): Promise<void> {
+  const { out } = await start(['configure', 'alice']).ran;
+  const code = JSON.parse(out).error?.code ?? JSON.parse(out)[0]?.error?.code;
+  if (code !== 'kit-handed-over') throw new Error(`configure: ${code}`);
+  const left = readdirSync(join(dir, 'secrets'));
+  if (left.some((name) => name === 'alice.age')) throw new Error(`left: ${left.join(', ')}`);
+  if (existsSync(join(dir, 'alice.leaflet.pdf'))) throw new Error('the leaflet is still there');
+  const line = secrets.campaign.benchLogin.publicLine.split(' ')[1];
+  if (readFileSync(join(node.tree, 'root/.ssh/authorized_keys'), 'utf8').includes(line)) {
+    throw new Error('the bench’s key is still on the node');
+  }
+}
+
+async function recover(): Promise<string> {
+  const hostKey = secrets.kit.sshHostKey.publicLine;
+  const [code, other] = paper.recoveryCodes;
+  const old = secrets.kit.ownerPassphrase;
+  return useRecoveryCode({ host: node.address, hostKey, owner: 'alice', code, other, old });
+}
+
+/** Those that the bench knew; the node's own copies are hashes. */
+async function noSecretTold(): Promise<void> {
+  const known = [secrets.kit.ownerPassphrase, ...paper.recoveryCodes, secrets.kit.tls.keyPem.split('\n')[1]];
+  const files = filesBelow(join(node.tree, 'var/log')).concat([join(dir, 'bench.db'), join(dir, 'node/console.log')]);
+  for (const file of files) {
+    const bytes = readFileSync(file);
+    const found = known.find((secret) => bytes.includes(secret));
+    if (found !== undefined) throw new Error(`${file} holds a secret`);
+  }
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+}
+
+function refuse(code: string, words: string): never {
+  console.error(`error[${code}]: ${words}`);
+  process.exit(2);
+}

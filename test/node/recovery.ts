@@ -1,0 +1,82 @@
+// An owner who has lost the passphrase, at a terminal: `ssh recover@node`, a slip of the hand, a
+// code, the new passphrase. Then what opens, and what does not any more.
+
+import ssh2 from 'ssh2';
+
+export interface Lost {
+  host: string;
+  /** The node's, as in known_hosts. */
+  hostKey: string;
+  owner: string;
+  code: string;
+  other: string;
+  /** The passphrase that was lost. */
+  old: string;
+}
+
+/** @throws Error saying what was not as it should be */
+export async function useRecoveryCode(lost: Lost): Promise<string> {
+  const { owner, code, old } = lost;
+  const slip = `${code.slice(0, -1)}${code.endsWith('2') ? '3' : '2'}`;
+  const first = await talk(lost, [slip, code.toUpperCase().replaceAll('-', ' '), lastPassphrase]);
+  const fresh = lastPassphrase(first);
+  if (!/codes left: 7/.test(first)) throw new Error(`not done: ${first.slice(-300)}`);
+  const second = await talk(lost, [code, '']);
+  if (!/was used before/.test(second)) throw new Error(`a spent code: ${second.slice(-300)}`);
+  const opens = async (user: string, passphrase: string) => login(lost, user, passphrase);
+  if (!(await opens(owner, fresh))) throw new Error('the new passphrase does not open the node');
+  if (await opens(owner, old)) throw new Error('the lost passphrase still opens the node');
+  if (await opens('root', fresh)) throw new Error('root is let in by passphrase over the network');
+  return '7 codes are left';
+}
+
+/** The word alone on its line. */
+function lastPassphrase(said: string): string {
+  const found = [...said.matchAll(/^\s+((?:[a-z]{5}-){4}[a-z]{5})\r?$/gm)].at(-1);
+  if (found === undefined) throw new Error(`no passphrase was offered: ${said.slice(-300)}`);
+  return found[1];
+}
+
+type Line = string | ((said: string) => string);
+
+/** Types a line at each prompt; everything that was said. */
+function talk({ host, hostKey }: Lost, lines: Line[]): Promise<string> {
+  const client = new ssh2.Client();
+  return new Promise<string>((resolve, reject) => {
+    let said = '';
+    let answered = 0;
+    const end = (): void => void (client.end(), resolve(said));
+    client.on('error', reject);
+    client.on('ready', () => {
+      client.shell({ term: 'dumb' }, (error, terminal) => {
+        if (error) return reject(error);
+        terminal.on('close', end);
+        terminal.on('data', (bytes: Buffer) => {
+          said += bytes;
+          if (!/: $/.test(said.slice(-3)) && !/: $/.test(said)) return;
+          const line = lines[answered++];
+          if (line === undefined) return end();
+          terminal.write(`${typeof line === 'string' ? line : line(said)}\r`);
+        });
+      });
+    });
+    client.connect({ host, username: 'recover', hostVerifier: sameAs(hostKey) });
+  });
+}
+
+function login({ host, hostKey }: Lost, username: string, password: string): Promise<boolean> {
+  const client = new ssh2.Client();
+  return new Promise<boolean>((resolve, reject) => {
+    client.on('ready', () => void (client.end(), resolve(true)));
+    client.on('error', (error: Error & { level?: string }) => {
+      if (error.level === 'client-authentication') resolve(false);
+      else reject(error);
+    });
+    client.connect({ host, username, password, hostVerifier: sameAs(hostKey) });
+  });
+}
+
+function sameAs(line: string): (key: Buffer) => boolean {
+  const wanted = Buffer.from(line.split(' ')[1], 'base64');
+  return (key) => key.equals(wanted);
+}

@@ -1,0 +1,61 @@
+// The leaflet's file and the word on it: the same secrets each time, for its owner's eyes alone.
+
+import test from 'ava';
+import { existsSync, statSync } from 'node:fs';
+
+import { KitError } from '../../../provisioner/errors.ts';
+import { leafletPath, printLeaflet, refuseOtherWord } from '../../../provisioner/handover/print.ts';
+import { readRecoveryCode } from '../../../provisioner/handover/recovery-code.ts';
+import { makeBench, seededRandom } from '../../helpers/bench.ts';
+
+test('printed again, it has the same secrets; nobody else may read the file', async (t) => {
+  const bench = await makeBench();
+  t.teardown(bench.remove);
+  const [alice] = bench.campaign.kits;
+  const means = (seed: string) => ({
+    ...{ folder: bench.dir, random: seededRandom(seed), now: () => bench.clock.nowMs },
+  });
+  const first = await printLeaflet(alice, bench, means('first'));
+  const again = await printLeaflet(alice, bench, means('again'));
+  t.deepEqual(again, first);
+  t.is(first.secrets.recoveryCodes.length, 8);
+  t.true(first.secrets.recoveryCodes.every((code) => readRecoveryCode(code) === code));
+  t.is(statSync(first.file).mode & 0o777, 0o600);
+  t.is(first.notice, undefined);
+});
+
+test('a language that nobody has written is said, and it is English', async (t) => {
+  const bench = await makeBench();
+  t.teardown(bench.remove);
+  const means = { folder: bench.dir, random: seededRandom('x'), now: () => 0 };
+  const printed = await printLeaflet({ ...bench.campaign.kits[0], language: 'eo' }, bench, means);
+  t.regex(printed.notice!, /“eo”.*English/);
+});
+
+test('the word may be typed as people type; another is refused', (t) => {
+  const secrets = { recoveryCodes: [], printWord: 'mumon' };
+  t.notThrows(() => refuseOtherWord(' Mumon\n', secrets, 'x.pdf'));
+  for (const typed of ['', 'mumom', 'mumon mumon']) {
+    const error = t.throws(() => refuseOtherWord(typed, secrets, 'x.pdf'), { instanceOf: KitError });
+    t.is(error.code, 'leaflet-unread');
+    t.false(error.message.includes('mumon') || String(error.got).includes('mumom'));
+  }
+});
+
+test('what was erased is gone, is never made anew, and may be erased again', async (t) => {
+  const bench = await makeBench();
+  t.teardown(bench.remove);
+  const [alice, bob] = bench.campaign.kits;
+  await bench.secrets.kit(alice);
+  await bench.secrets.kit(bob);
+  t.false(await bench.secrets.isErased(alice));
+  await bench.secrets.erase(alice);
+  await bench.secrets.erase(alice);
+  t.true(await bench.secrets.isErased(alice));
+  t.false(existsSync(`${bench.dir}/secrets/alice.age`));
+  const error = await t.throwsAsync(bench.secrets.kit(alice), { instanceOf: KitError });
+  t.is(error.code, 'kit-handed-over');
+  t.regex(error.hint!, /another name/);
+  await t.notThrowsAsync(bench.secrets.kit(bob));
+  t.is(leafletPath(alice, '/x'), '/x/alice.leaflet.pdf');
+});
