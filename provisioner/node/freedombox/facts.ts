@@ -45,7 +45,7 @@ export const units = {
 /** `iptables`: FreedomBox's first setup never ends without it. */
 const programs = [
   ...['plinth', 'snac', 'apache2ctl', 'firewall-cmd', 'iptables', 'nft', 'ldapsearch'],
-  ...['ldapdeleteuser', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade'],
+  ...['ldapdelete', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade'],
 ];
 
 /** @param paths of the files that the plan would write */

@@ -47,12 +47,17 @@ print(json.dumps(told))
 
 /** Prints the state's parts; for a step's command as well. @param owner a plain word */
 export function stateScript(owner: string): string {
-  const ask = 'ldapsearch -Y EXTERNAL -H ldapi:/// -Q -LLL -b dc=thisbox';
+  const ask = `${asRoot('ldapsearch')} -LLL -b dc=thisbox`;
   return `python3 - ${quote(owner)} <<'PYTHON'
 ${readDatabase}PYTHON
 ${ask} '(&(objectClass=posixAccount)(uid=${owner}))' uid 2>/dev/null | grep '^uid:'
 ${ask} '(&(objectClass=posixGroup)(cn=admin))' memberUid 2>/dev/null | grep '^memberUid: ${owner}$'
 true`;
+}
+
+/** One of OpenLDAP's tools, known to the directory by being root (RFC 4422, EXTERNAL). */
+export function asRoot(tool: string): string {
+  return `${tool} -Y EXTERNAL -H ldapi:/// -Q`;
 }
 
 export function freedomboxState(owner: string): Fact<FreedomboxState> {

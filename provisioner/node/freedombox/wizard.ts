@@ -8,7 +8,7 @@ import { effect } from '../operation/effect.ts';
 import type { Step, StepFailure } from '../step.ts';
 import type { FreedomboxDesired } from './desired.ts';
 import type { FreedomboxFacts } from './facts.ts';
-import { databasePath, ownerAmiss, stateScript } from './state.ts';
+import { asRoot, databasePath, ownerAmiss, stateScript } from './state.ts';
 
 /** Port of Debian's package; Apache is one of the things that it has yet to set up. */
 const base = 'http://127.0.0.1:8000/plinth';
@@ -150,7 +150,12 @@ set_back() {
   systemctl stop plinth.service
   python3 - ${owner} <<'PYTHON'
 ${setBack}PYTHON
-  ldapdeleteuser ${owner} >/dev/null 2>&1 || true
+  for group in $(${asRoot('ldapsearch')} -LLL -b dc=thisbox '(memberUid=${owner})' dn |
+    sed -n 's/^dn: //p'); do
+    printf 'dn: %s\\nchangetype: modify\\ndelete: memberUid\\nmemberUid: ${owner}\\n' "$group" |
+      ${asRoot('ldapmodify')} >/dev/null
+  done
+  if has uid; then ${asRoot('ldapdelete')} 'uid=${owner},ou=users,dc=thisbox'; fi
   systemctl start plinth.service
   ready
 }
@@ -172,7 +177,7 @@ if ! whole; then
 fi`;
 }
 
-/** The database's part; the directory's is its own tool's. */
+/** The database's part. */
 const setBack = `import sqlite3, sys
 db = sqlite3.connect("${databasePath}", timeout=20)
 with db:
