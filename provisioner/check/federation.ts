@@ -53,11 +53,16 @@ async function fetchEachOther(owner: Side, peer: string, peerSide?: Side): Promi
   const actor = await owner.account.findActor(peer);
   if (actor === undefined) return failed(name, `WebFinger knows no ${peer}`, trust);
   const status = await owner.account.fetchActor(actor);
-  if (status !== 200) return failed(name, `${actor} answers with status ${status}`, trust);
+  if (!wasHad(status)) return failed(name, `${actor} answers with status ${status}`, trust);
   if (peerSide === undefined) return ok(name, `${actor} was had`);
   const back = await peerSide.account.fetchActor(owner.account.actor);
-  if (back === 200) return ok(name, `${actor} was had, and ${owner.account.actor} from there`);
+  if (wasHad(back)) return ok(name, `${actor} was had, and ${owner.account.actor} from there`);
   return failed(name, `${owner.account.actor} answers ${peer}’s server with status ${back}`, trust);
+}
+
+/** snac says 201 of an actor that it fetched and keeps, 200 of one that it had kept before. */
+function wasHad(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 async function meet(owner: SnacPeer, peer: string): Promise<Check> {

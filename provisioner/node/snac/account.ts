@@ -18,7 +18,10 @@ export interface SnacPeer {
   post(text: string): Promise<void>;
   /** A post that only those whom it mentions see. */
   mention(text: string): Promise<void>;
-  /** Asks another server for an actor, signing the request; the HTTP status of its answer. */
+  /**
+   * Asks another server for an actor, signing the request. The HTTP status of its answer, but 201
+   * where snac has kept it, and 200 without asking where it had before.
+   */
   fetchActor(actor: string): Promise<number>;
   /** The actor that WebFinger names for `@user@domain`; undefined when it names none. */
   findActor(account: string): Promise<string | undefined>;

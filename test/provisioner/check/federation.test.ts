@@ -37,7 +37,7 @@ function sideOf(account: string, net: Net, faults: Faults): Side {
       const [other] = text.split(' ', 1);
       net.notes.set(text, new Set([account, other]));
     },
-    fetchActor: async (actor) => faults.status?.[actor] ?? 200,
+    fetchActor: async (actor) => faults.status?.[actor] ?? 201,
     findActor: async (other) => (faults.unknown === other ? undefined : actorOf(other)),
     async findNote(text) {
       const found = [...net.notes].find(([said, seenBy]) =>
@@ -76,6 +76,11 @@ test('two servers that hear each other pass, and nothing is left', async (t) => 
   t.is(net.withdrawn.length, 2);
   t.is(net.notes.size, 0);
   t.is(net.follows.size, 0);
+});
+
+test('an actor that was had before is as good as one that was fetched now', async (t) => {
+  const { named } = await check({ status: { [actorOf(alice)]: 200, [actorOf(bob)]: 200 } });
+  t.is(named['signed-fetch'].state, 'ok');
 });
 
 test('with an account alone, what arrives there is unknown', async (t) => {
