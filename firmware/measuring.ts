@@ -1,0 +1,113 @@
+// The meter's first two fibers: power once a second, kept each time; and the node, asked whether it is
+// there and what it counts. An interval closes when its time is over, or when somebody wants to know.
+//
+// Owns when a turn is taken, when an interval closes, and the order in which both are kept.
+import { Ina226 } from './ina226.js'
+import { REACH, addProbe, addSecond, close } from './interval.js'
+import type { Meter } from './meter.js'
+import { probe } from './probe.js'
+import type { Pairing } from './settings.js'
+
+/** The sensor's first window is there a second after its setup. */
+const MAX_SETUP_MS = 4000
+/** Closed records that wait in memory while the FRAM fails; older ones are lost, totals are not. */
+const MAX_UNSAVED = 8
+
+export async function measure(meter: Meter, pairing: Pairing): Promise<void> {
+  const sensor = new Ina226(meter.bus, pairing.calibration)
+  const { running } = meter
+  let startS = running.record.uptimeS
+  let nextMs = meter.edge.millis()
+  for (;;) {
+    await measureOnce(meter, sensor)
+    const lengthS = running.record.uptimeS - startS
+    if (lengthS >= pairing.intervalS || (meter.reportWanted && lengthS > 0)) {
+      meter.unsaved.push(close(running, meter.journal.link.nextSeq))
+      if (meter.unsaved.length > MAX_UNSAVED) meter.unsaved.shift()
+      startS = running.record.uptimeS
+    }
+    await saveCounters(meter)
+    nextMs = Math.max(nextMs + 1000, meter.edge.millis())
+    await meter.edge.sleep(Math.max(1, nextMs - meter.edge.millis()))
+  }
+}
+
+/** Counts the time and, if the sensor gives a reading, the energy since the turn before. */
+async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
+  let microW = -1
+  let overRange = false
+  try {
+    const reading = await sensor.read()
+    if (reading === null) {
+      if (meter.setupAtMs < 0) meter.setupAtMs = meter.edge.millis()
+      // The next reading will speak for this time as well.
+      if (meter.edge.millis() - meter.setupAtMs < MAX_SETUP_MS) return
+    } else {
+      meter.setupAtMs = -1
+      microW = reading.microW
+      overRange = reading.overRange
+    }
+  } catch (error) {
+    // No reading is no energy: the record carries the flag, and the screen says so.
+    microW = -1
+  }
+  const nowMs = meter.edge.millis()
+  addSecond(meter.running, {
+    elapsedMs: nowMs - meter.measuredAtMs,
+    microW: microW,
+    overRange: overRange,
+    reach: meter.reach,
+    unixS: meter.clock.unixS(),
+    timeState: meter.clock.state(),
+  })
+  meter.measuredAtMs = nowMs
+  meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
+}
+
+/** Records first: a cut between the two leaves a record whose counters are the newer ones. */
+async function saveCounters(meter: Meter): Promise<void> {
+  const { journal, ring } = meter
+  while (meter.unsaved.length > 0) {
+    const outstanding = journal.outstanding
+    const batchLastSeq = outstanding === null ? 0 : outstanding.lastSeq
+    const throughSeq = journal.link.nextSeq - 1
+    await ring.append(meter.unsaved[0], { throughSeq: throughSeq, batchLastSeq: batchLastSeq })
+    meter.unsaved.shift()
+    if (meter.reportWanted) {
+      meter.reportWanted = false
+      meter.reportNow = true
+    }
+  }
+  await journal.saveRunning(meter.running)
+}
+
+export async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
+  const get = async (url: string) => {
+    const response = await meter.http.request({
+      method: 'GET',
+      url: url,
+      headers: [],
+      body: null,
+      timeoutMs: pairing.patienceS * 1000,
+      maxBodyBytes: 1024,
+    })
+    return response.status === 200 ? response.body : null
+  }
+  // One change in a batch period is told at once: a node that comes and goes with every probe must
+  // not use up the key's signatures.
+  const quietMs = pairing.batchS * 1000
+  let toldMs = -quietMs
+  for (;;) {
+    const startMs = meter.edge.millis()
+    const found = await probe({ get: get }, pairing.node)
+    addProbe(meter.running, found.answered, found.counters)
+    const reach = found.answered ? REACH.up : REACH.down
+    const changed = meter.reach !== REACH.unknown && reach !== meter.reach
+    if (changed && startMs - toldMs >= quietMs) {
+      toldMs = startMs
+      meter.reportWanted = true
+    }
+    meter.reach = reach
+    await meter.edge.sleep(Math.max(100, pairing.probeS * 1000 - (meter.edge.millis() - startMs)))
+  }
+}
