@@ -12,7 +12,7 @@ export const areas = [
   { names: ['meter'], load: () => import('./meter/command.ts') },
   { names: ['check'], load: () => import('./check/command.ts') },
   { names: ['label'], load: () => import('./label/command.ts') },
-  { names: ['handover'], load: () => import('./handover/command.ts') },
+  { names: ['handover', 'retire'], load: () => import('./handover/command.ts') },
   { names: ['make'], load: () => import('./make/command.ts') },
   { names: ['try', 'clean'], load: () => import('./try/command.ts') },
 ];

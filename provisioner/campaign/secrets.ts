@@ -4,7 +4,7 @@
 // owns both formats (JSON within age). NAME.erased says that a kit's were erased, and when. Secrets leave it as values only: never by a command line, a
 // log or an error's text.
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Decrypter, Encrypter } from 'age-encryption';
@@ -171,8 +171,12 @@ export function openSecrets(
       return known.leaflet ?? (await keep(vault, kit, { ...known, leaflet: make() })).leaflet!;
     },
     async erase(kit) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
       // The mark first: cut off in between, the secrets are as good as gone, and never made anew.
       await createDurably(erasedMark(kit), `${new Date(deps.now()).toISOString()}\n`);
+      // What a writer that was killed left under another name goes too (durable.ts).
+      const left = (await readdir(folder)).filter((name) => name.startsWith(`.${kit.name}.age.`));
+      for (const name of left) await eraseDurably(join(folder, name));
       await eraseDurably(pathIn(vault, kit.name));
     },
     async keepWifi(kit, wifi) {
@@ -296,10 +300,10 @@ function outside(domain: string, campaign: Campaign): KitError {
 function handedOver(kit: Kit, mark: string): KitError {
   return new KitError({
     code: 'kit-handed-over',
-    message: `${kit.name} belongs to its owner`,
+    message: `${kit.name} was handed over, or retired`,
     expected: 'a kit whose secrets the bench still holds',
     got: `erased: ${mark}`,
-    hint: 'Its owner has the only copy. To make the kit anew for somebody else, give it another name.',
+    hint: 'Only its owner may have a copy. To make a kit anew, give it another name.',
   });
 }
 

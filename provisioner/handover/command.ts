@@ -6,12 +6,13 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 
 import { atWorkbench, type Workbench } from '../bench/workbench.ts';
-import { eraseDurably } from '../campaign/durable.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { createOutput, printable, type Output } from '../terminal.ts';
-import { handOverKit, refuseUnready } from './handover.ts';
-import { leafletPath, printLeaflet, refuseOtherWord, type PrintedLeaflet } from './print.ts';
+import { beyondReach } from './erase.ts';
+import { finishErasing, handOverKit, refuseUnready } from './handover.ts';
+import { printLeaflet, refuseOtherWord, type PrintedLeaflet } from './print.ts';
+import { retireKit, retirementOf, retirementText } from './retire.ts';
 
 interface Options {
   json?: boolean;
@@ -23,7 +24,7 @@ interface Options {
 }
 
 export function commands(): Command[] {
-  return [handoverCommand()];
+  return [handoverCommand(), retireCommand()];
 }
 
 export function handoverCommand(): Command {
@@ -43,6 +44,43 @@ export function handoverCommand(): Command {
     });
 }
 
+export function retireCommand(): Command {
+  return new Command('retire')
+    .description('end a kit: erase what the bench keeps secret of it, say what is left to do')
+    .argument('<kit>', 'name of a kit in the campaign')
+    .option('--reason <text>', 'why; recorded')
+    .option('--yes', 'without asking')
+    .action(async function (this: Command, name: string) {
+      const options = this.optsWithGlobals<Options & { reason?: string; yes?: boolean }>();
+      const output = createOutput(options);
+      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
+        const text = retirementText(kit, retirementOf(kit, bench));
+        if (!options.yes) await refuseUnlessYes(kit, text, options);
+        const { meter, drives, handedOver } = await retireKit(kit, bench, options.reason);
+        const document = { kit: kit.name, retired: true, handed_over: handedOver, meter, drives };
+        output.result(document, `${options.yes ? `${text}\n` : ''}${kit.name} is retired. ${beyondReach}`);
+      });
+    });
+}
+
+async function refuseUnlessYes(kit: Kit, text: string, options: Options): Promise<void> {
+  if (isPerson(options)) process.stderr.write(`${printable(text)}\n`);
+  const answer = isPerson(options) ? await ask(`Type ${kit.name} to retire it: `) : undefined;
+  if (answer?.trim() === kit.name) return;
+  throw new KitError({
+    code: answer === undefined ? 'confirmation-needed' : 'not-confirmed',
+    message: 'Nothing was erased',
+    expected: answer === undefined ? 'a terminal, or --yes' : kit.name,
+    got: answer === undefined ? text.replace(/\n */g, ' ') : answer.trim() || 'no answer',
+    hint: 'What is erased cannot be had back: say it again when you are sure.',
+    exitCode: answer === undefined ? 2 : 1,
+  });
+}
+
+function isPerson({ json, jsonEvents }: Options): boolean {
+  return process.stdin.isTTY && !json && !jsonEvents;
+}
+
 async function handOverAtBench(
   kit: Kit,
   bench: Workbench,
@@ -50,10 +88,9 @@ async function handOverAtBench(
 ): Promise<void> {
   const folder = options.out ?? bench.campaign.dir;
   if (await bench.secrets.isErased(kit)) {
-    // Cut off within the erasing itself: the rest of it needs nothing of what is gone.
-    await eraseDurably(leafletPath(kit, folder));
-    await bench.secrets.erase(kit);
-    output.result({ kit: kit.name, handed_over: true }, `${kit.name} is its owner’s already`);
+    const handedOver = await finishErasing(kit, bench);
+    const words = handedOver ? 'is its owner’s already' : 'is retired';
+    output.result({ kit: kit.name, handed_over: handedOver }, `${kit.name} ${words}`);
     return;
   }
   refuseUnready(kit, bench, options.unproven);
@@ -69,10 +106,6 @@ async function handOverAtBench(
   output.result({ kit: kit.name, handed_over: true }, `${left}.\n${beyondReach}`);
 }
 
-/** What no program can take back, said once. */
-const beyondReach =
-  'Backups of the campaign’s folder, and what this machine’s drive keeps of overwritten blocks, are beyond its reach.';
-
 /** What will be done, before it is: the word on the paper is the consent. */
 async function readWord(
   kit: Kit,
@@ -85,15 +118,19 @@ async function readWord(
   2. Fold and seal the second page as it says: it is the only copy of the owner’s secrets.
 Then ${kit.name} gets a login for ${kit.owner}; the bench’s key is removed from it; ${file} and
 everything that the bench keeps secret of ${kit.name} is erased. This cannot be taken back.`;
-  const isPerson = process.stdin.isTTY && !options.json && !options.jsonEvents;
-  if (!isPerson) throw unprinted(file);
+  if (!isPerson(options)) throw unprinted(file);
   process.stderr.write(`${printable(text)}\n`);
+  return ask('The word on the second page: ');
+}
+
+/** The answer; empty where nobody gives one (Ctrl-D, Ctrl-C). */
+async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const hungUp = new AbortController();
   lines.once('close', () => hungUp.abort());
   try {
     const { signal } = hungUp;
-    return await lines.question('The word on the second page: ', { signal }).catch(() => '');
+    return await lines.question(question, { signal }).catch(() => '');
   } finally {
     lines.close();
   }

@@ -4,7 +4,6 @@
 
 import type { Detail } from '../bench/record.ts';
 import type { Workbench } from '../bench/workbench.ts';
-import { eraseDurably } from '../campaign/durable.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { configureNode, type NodeEvent } from '../node/configure.ts';
@@ -14,6 +13,7 @@ import { grant } from './access/grant.ts';
 import { proveLetIn, proveShutOut } from './access/prove.ts';
 import { hookFolder } from './access/recovery-programs.ts';
 import { withdrawal } from './access/withdraw.ts';
+import { eraseKit } from './erase.ts';
 import type { PrintedLeaflet } from './print.ts';
 import { ownerTexts } from './texts.ts';
 
@@ -38,8 +38,8 @@ export function refuseUnready(
   passphraseHooksOf(campaign, hookFolder);
   if (reason !== undefined) return;
   const check = record.latest(kit.name, 'check');
-  const changed = record.lastDone(kit.name, 'configure');
-  if (check?.status === 'done' && check.id > (changed?.id ?? 0)) return;
+  const changes = ['flash', 'configure', 'pair'].map((step) => record.latest(kit.name, step)?.id ?? 0);
+  if (check?.status === 'done' && check.id > Math.max(...changes)) return;
   const states = { done: 'changed since its last check', failed: 'not fit', started: 'unfinished' };
   throw new KitError({
     code: 'kit-unproven',
@@ -69,14 +69,31 @@ export async function handOverKit(
   try {
     await changeHands(kit, leaflet, deps);
     deps.report(`${kit.name}: erasing the bench’s copy of the owner’s secrets`);
-    await eraseDurably(leaflet.file);
-    await secrets.erase(kit);
+    await eraseKit(kit, deps);
     record.done(kit.name, 'handover', detail);
     return detail;
   } catch (error) {
     record.fail(kit.name, 'handover', error);
     throw error;
   }
+}
+
+/**
+ * The rest of a hand-over that was cut off within the erasing: it needs nothing of what is gone.
+ * @returns whether this kit was handed over, and not retired before
+ */
+export async function finishErasing(
+  kit: Kit,
+  { record, secrets }: Pick<Workbench, 'record' | 'secrets'>,
+): Promise<boolean> {
+  await eraseKit(kit, { record, secrets });
+  if (record.lastDone(kit.name, 'handover') !== undefined) return true;
+  const begun = record
+    .history(kit.name)
+    .findLast(({ step, status }) => step === 'handover' && status === 'started');
+  if (begun === undefined || record.latest(kit.name, 'retire') !== undefined) return false;
+  record.done(kit.name, 'handover', begun.detail);
+  return true;
 }
 
 async function changeHands(kit: Kit, leaflet: PrintedLeaflet, deps: HandoverDeps): Promise<void> {

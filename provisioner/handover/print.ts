@@ -1,7 +1,7 @@
 // The leaflet from what the bench knows to NAME.leaflet.pdf, and back: the word that somebody reads
 // off the paper. Until it was typed, nobody is known to hold the only copy of the owner's secrets.
 
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 
 import type { Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
@@ -39,12 +39,15 @@ export async function printLeaflet(
     { madeAtMs: now(), language },
   );
   const file = leafletPath(kit, folder);
+  // Before it is there: whatever happens then, what is to be erased is known.
+  bench.record.start(kit.name, 'leaflet', { pdf: file });
   await replaceDurably(file, pdf, 0o600);
+  bench.record.done(kit.name, 'leaflet', { pdf: file, language });
   return { file, notice, secrets };
 }
 
 export function leafletPath(kit: Kit, folder: string): string {
-  return join(folder, `${kit.name}.leaflet.pdf`);
+  return resolve(folder, `${kit.name}.leaflet.pdf`);
 }
 
 /** @throws KitError `leaflet-unread` when it is not the word on the paper */
