@@ -11,7 +11,7 @@ import { addressOf, inspectionOf, type Inspection, type NodeSecrets } from '../n
 import { shellOver } from '../node/shell.ts';
 import { checkCounters, type Counters } from './counters.ts';
 import { checkFederation, type Side } from './federation.ts';
-import { unknown, type Check, type CheckState } from './finding.ts';
+import type { Check, CheckState } from './finding.ts';
 import { checkLedger } from './ledger.ts';
 import { checkNode, type NodeChecks } from './node.ts';
 import type { NodeAccount } from './plausible.ts';
@@ -72,7 +72,7 @@ export async function checkKit(kit: Kit, deps: CheckDeps): Promise<Check[]> {
     const ledger = await checkLedger(kit, { ...deps, connect, account });
     const federation = await meetPeer(kit, { ...deps, connect, connection, inspection });
     const outside = [...web.checks, ports, publicName, ...counted, ...ledger, ...federation];
-    return [...restarted, ...node.checks, ...outside, backupUnseen];
+    return [...restarted, ...node.checks, ...outside];
   } finally {
     login.connection?.close();
   }
@@ -127,9 +127,3 @@ async function meetPeer(
     there.close();
   }
 }
-
-const backupUnseen = unknown(
-  'backup',
-  'not seen: the node keeps no account of a backup that was restored',
-  'Tell the owner that their posts are on this one drive.',
-);

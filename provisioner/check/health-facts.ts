@@ -3,6 +3,7 @@
 // way to know how fast it takes them.
 
 import { FactError, type Fact, type FactsOf } from '../node/fact.ts';
+import { backupAccount, type BackupAccount } from '../node/part/backup.ts';
 
 export interface HealthFacts {
   /** A time server has been heard. */
@@ -20,6 +21,8 @@ export interface HealthFacts {
   machine: Machine;
   /** TCP ports that something listens on, for others than the node itself. */
   listening: number[];
+  /** Undefined: the node keeps none. */
+  backup: BackupAccount | undefined;
 }
 
 export interface RootState {
@@ -87,6 +90,7 @@ done`,
       script: 'cat /proc/net/tcp /proc/net/tcp6 2>/dev/null',
       parse: (text) => listeningPorts(text),
     },
+    backup: backupAccount,
   };
 }
 

@@ -7,6 +7,7 @@ import { gatherFacts } from '../node/configure.ts';
 import type { NodeConnection } from '../node/connection.ts';
 import type { Inspection, NodeSecrets } from '../node/kinds.ts';
 import { unitAmiss } from '../node/operation/units.ts';
+import { judgeBackup } from './backup.ts';
 import { failed, ok, reasonOf, unknown, type Check } from './finding.ts';
 import { judgeHealth } from './health.ts';
 import { healthFacts, type HealthFacts } from './health-facts.ts';
@@ -29,7 +30,7 @@ export interface NodeChecks {
 
 const names = [
   ...['clock', 'disk', 'root-grown', 'first-boot', 'secrets-gone', 'firewall', 'services'],
-  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health'],
+  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health', 'backup'],
 ];
 
 /** Two questions: the clock is compared with the bench's, and must not wait for what takes long. */
@@ -50,7 +51,11 @@ export async function checkNode(
     const facts = await gatherFacts(connection, nodeFacts(secretTraces(secrets.kit), inspection));
     const asked = { askedMs, answeredMs: now() };
     const health = await gatherFacts(connection, healthFacts());
-    const checks = [...judgeNode(facts, asked, inspection.units), ...judgeHealth(health)];
+    const checks = [
+      ...judgeNode(facts, asked, inspection.units),
+      ...judgeHealth(health),
+      judgeBackup(health.backup, facts.clockMs),
+    ];
     return { checks: [login, ...checks], facts, health };
   } catch (error) {
     return { checks: [login, ...unseen(reasonOf(error))], facts: undefined, health: undefined };

@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
+import { openConnection } from '../../provisioner/node/connection.ts';
 import { SMALL_HEAP } from '../../provisioner/hand-over.js';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
@@ -80,6 +81,7 @@ try {
   await step('boots', () => node.boot());
   await step(`is configured, cut off ${cuts} times`, () => cutOften(['configure', 'alice'], cuts));
   await step('is configured again without a change', unchanged);
+  await step('restores its backup, made while snac ran', restore);
   await step('is not handed over unproven, nor without a word', refusals);
   await step(`is handed over, cut off ${cuts} times`, handOver);
   await step('shuts the bench out; its files are gone', shutOut);
@@ -154,6 +156,33 @@ async function unchanged(): Promise<void> {
   const [{ steps, round_trips: roundTrips }] = await kit('configure', 'alice');
   if (steps.length > 0) throw new Error(JSON.stringify(steps));
   if (roundTrips > 2) throw new Error(`${roundTrips} round trips`);
+}
+
+/** By the bench's own login, as a volunteer would. */
+async function restore(): Promise<void> {
+  const connection = await openConnection({
+    ...{ host: node.address, port: 22, hostKeyLine: secrets.kit.sshHostKey.publicLine },
+    loginKeyPem: secrets.campaign.benchLogin.privatePem,
+  });
+  const run = async (script: string): Promise<string> => {
+    const { exitCode, stdout, stderr } = await connection.run(script, { timeoutMs: 120_000 });
+    if (exitCode !== 0) throw new Error(`${script}: ${stderr}`);
+    return stdout.trim();
+  };
+  try {
+    const post = (text: string) =>
+      run(`runuser -u debian-snac -- snac note /var/lib/snac2 alice ${text} >/dev/null`);
+    await post('kept-by-the-backup');
+    await run('commons-backup make');
+    await post('made-after-it');
+    await run('grep -rqF made-after-it /var/lib/snac2/object');
+    await run('commons-backup restore');
+    await run('grep -rqF kept-by-the-backup /var/lib/snac2/object');
+    await run('! grep -rqF made-after-it /var/lib/snac2/object');
+    await run('systemctl is-active --quiet snac2.service && commons-backup prove');
+  } finally {
+    connection.close();
+  }
 }
 
 async function refusals(): Promise<void> {

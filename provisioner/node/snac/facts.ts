@@ -4,6 +4,7 @@ import type { FactsOf } from '../fact.ts';
 import { stamps, type Stamps } from '../operation/effect.ts';
 import { fileStates, type FileStates } from '../operation/files.ts';
 import { unitStates, type UnitStates } from '../operation/units.ts';
+import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { firewallLoaded, firewallUnit } from '../part/firewall.ts';
 import { resolvers } from '../part/relay.ts';
@@ -38,11 +39,12 @@ export const units = {
   firewall: firewallUnit,
   counters: countersSocket,
   upgrades: upgradesTimer,
+  backup: backupTimer,
 };
 
 export const welcomePagePath = '/etc/nginx/sites-enabled/default';
 
-const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk'];
+const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk', 'zstd'];
 
 /** @param paths of the files that the plan would write @param caCertificate PEM */
 export function snacFacts(paths: string[], caCertificate: string): FactsOf<SnacFacts> {

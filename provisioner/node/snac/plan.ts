@@ -7,6 +7,7 @@ import { effect } from '../operation/effect.ts';
 import { writeFiles } from '../operation/files.ts';
 import { enableCommand, unitAmiss } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
+import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { firewallFile, firewallSteps } from '../part/firewall.ts';
 import { timezoneSteps } from '../part/timezone.ts';
@@ -15,7 +16,7 @@ import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
 import type { SnacDesired } from './desired.ts';
 import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
-import { snacCounted } from './server.ts';
+import { snacBackedUp, snacCounted } from './server.ts';
 import { snacSteps } from './service.ts';
 
 export const snac: NodeKind<SnacDesired, SnacFacts> = {
@@ -37,6 +38,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
       ...web(ours, desired, facts),
       ...countersSteps(ours.counters, facts),
       ...upgradesSteps(facts),
+      ...backupSteps(ours.backup, facts),
     ];
   },
 };
@@ -61,6 +63,7 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
     site: [file('/etc/nginx/conf.d/commons-kit.conf', nginxSite({ ...desired, resolvers }))],
     counters: countersFiles(snacCounted),
     upgrades: [upgradesFile],
+    backup: backupFiles(snacBackedUp),
   };
 }
 

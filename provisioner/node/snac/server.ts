@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { KitError } from '../../errors.ts';
 import { type Fact, FactError } from '../fact.ts';
 import { enableCommand } from '../operation/units.ts';
+import type { BackedUp } from '../part/backup.ts';
 import type { CountersSource } from '../part/counters.ts';
 import { Secret } from '../secret.ts';
 import type { FileWrite } from '../step.ts';
@@ -157,3 +158,6 @@ for size in $(/usr/bin/stat -c %s /var/lib/snac2/user/*/public.idx 2>/dev/null);
 done`,
   runAs: 'User=debian-snac',
 };
+
+/** Posts, followers, keys, media: what nobody could make anew. */
+export const snacBackedUp: BackedUp = { paths: [snacData.slice(1)], service: snacUnit };

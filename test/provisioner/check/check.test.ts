@@ -12,10 +12,9 @@ import { campaignText, makeBench } from '../../helpers/bench.ts';
 
 const names = [
   ...['login', 'clock', 'disk', 'root-grown', 'first-boot', 'secrets-gone', 'firewall', 'services'],
-  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health'],
+  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health', 'backup'],
   ...['tls', 'webfinger', 'actor', 'nodeinfo', 'ports', 'public-name', 'counters', 'relay'],
   ...['meter', 'meter-plausible', 'ledger-entry', 'signed-fetch', 'federation', 'delivery'],
-  'backup',
 ];
 
 async function deaf(): Promise<Connect> {

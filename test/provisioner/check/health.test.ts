@@ -20,6 +20,7 @@ const well: HealthFacts = {
   speed: { readBytesPerS: 40e6, writeBytesPerS: 12e6 },
   machine: { arch: 'x86_64', model: '' },
   listening: [22, 80, 443, 8010],
+  backup: undefined,
 };
 
 test('a node in good health passes every check', (t) => {

@@ -33,6 +33,7 @@ export function freshFacts(): SnacFacts {
       [units.firewall]: { enabled: false, active: 'inactive' },
       [units.counters]: { enabled: false, active: 'inactive' },
       [units.upgrades]: { enabled: true, active: 'active' },
+      [units.backup]: { enabled: false, active: 'inactive' },
     },
     caTrusted: false,
     firewallLoaded: false,

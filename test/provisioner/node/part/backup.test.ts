@@ -1,0 +1,189 @@
+// The backup program, run by the real shell with the real tar, zstd and sha256sum, in a folder that
+// stands for the node's root: made, changed, proven, restored; and cut off, spoiled, without room.
+
+import test, { type ExecutionContext } from 'ava';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { judgeBackup } from '../../../../provisioner/check/backup.ts';
+import { backupAccount, backupFiles } from '../../../../provisioner/node/part/backup.ts';
+import { textOf } from '../../../../provisioner/node/step.ts';
+
+function node(t: ExecutionContext) {
+  const root = mkdtempSync(join(tmpdir(), 'backup-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const at = (path: string): string => join(root, path);
+  for (const folder of ['data/user/alice', 'bin', 'lock', 'state']) mkdirSync(at(folder), { recursive: true });
+  // What systemctl is told, in order.
+  writeFileSync(at('bin/systemctl'), `#!/bin/sh\necho "$*" >>${root}/told\n`);
+  chmodSync(at('bin/systemctl'), 0o755);
+  const [program] = backupFiles({ paths: ['data'], service: 'x.service' });
+  const text = textOf(program.content)
+    .replaceAll('/var/backups/commons-kit', at('store'))
+    .replaceAll('/var/lib/commons-kit', at('state'))
+    .replaceAll('/run/lock', at('lock'))
+    .replaceAll('cd /', `cd ${root}`)
+    .replaceAll('-C / ', `-C ${root} `)
+    .replaceAll('"/$path', `"${root}/$path`)
+    .replace('PATH=/usr/sbin', `PATH=${at('bin')}:/usr/sbin`);
+  writeFileSync(at('commons-backup'), text);
+  const put = (path: string, content: string): void => writeFileSync(at(`data/${path}`), content);
+  const read = (path: string): string => readFileSync(at(`data/${path}`), 'utf8');
+  put('server.json', '{}');
+  put('user/alice/user.json', 'one');
+  return {
+    ...{ root, at, put, read },
+    run(...words: string[]) {
+      const env = { ...process.env };
+      return spawnSync('/bin/sh', [at('commons-backup'), ...words], { encoding: 'utf8', env });
+    },
+    account: () => backupAccount.parse(readFileSync(at('state/backup.json'), 'utf8'), 0)!,
+    told: () => readFileSync(at('told'), 'utf8').trim().split('\n'),
+    generations: () => readdirSync(at('store')).sort(),
+  };
+}
+
+test('made, proven, and told', (t) => {
+  const n = node(t);
+  const made = n.run('make');
+  t.is(made.stderr, '');
+  t.is(made.status, 0);
+  t.deepEqual(n.told(), ['stop x.service', 'start x.service']);
+  const [name] = n.generations();
+  t.deepEqual(readdirSync(n.at(`store/${name}`)).sort(),
+    ['0.tar.zst', '1.tar.zst', 'manifest', 'proven', 'snapshot']);
+  const account = n.account();
+  t.like(account, { error: null, secondDrive: false });
+  t.is(judgeBackup(account, Date.now()).state, 'ok');
+  t.regex(n.run('list').stdout, /archives .* proven: yes/);
+});
+
+test('each night adds what changed; restored, all is as it was, what went away too', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  n.put('user/alice/user.json', 'two');
+  n.put('user/alice/note', 'a post');
+  rmSync(n.at('data/server.json'));
+  t.is(n.run('make').status, 0);
+  t.is(n.generations().length, 1);
+  n.put('user/alice/user.json', 'spoiled');
+  n.put('user/alice/stray', 'x');
+  const restored = n.run('restore');
+  t.is(restored.stderr, '');
+  t.is(restored.status, 0);
+  t.is(n.read('user/alice/user.json'), 'two');
+  t.is(n.read('user/alice/note'), 'a post');
+  t.deepEqual(readdirSync(n.at('data/user/alice')).sort(), ['note', 'user.json']);
+  t.false(existsSync(n.at('data/server.json')));
+  const [aside] = readdirSync(n.root).filter((entry) => entry.startsWith('data.before-restore-'));
+  t.is(readFileSync(n.at(`${aside}/user/alice/user.json`), 'utf8'), 'spoiled');
+});
+
+test('after a week a whole one; two are kept', (t) => {
+  const n = node(t);
+  for (let night = 0; night < 18; night++) {
+    n.put('user/alice/user.json', `night ${night}`);
+    const made = n.run('make');
+    t.is(made.status, 0, made.stderr);
+    setBack(n, night);
+  }
+  t.is(n.generations().length, 2);
+  t.is(n.run('restore').status, 0);
+  t.is(n.read('user/alice/user.json'), 'night 17');
+});
+
+/** Names are seconds of UTC: the latest becomes one of a year of its own, long ago. */
+function setBack({ at, generations }: ReturnType<typeof node>, night: number): void {
+  const last = generations().at(-1)!;
+  if (last.startsWith('1')) return;
+  renameSync(at(`store/${last}`), at(`store/1${String(night).padStart(3, '0')}${last.slice(4)}`));
+}
+
+test('a spoiled archive is found, told, and its service runs', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  const [name] = n.generations();
+  const bytes = readFileSync(n.at(`store/${name}/0.tar.zst`));
+  bytes[bytes.length >> 1] ^= 0xff;
+  writeFileSync(n.at(`store/${name}/0.tar.zst`), bytes);
+  t.not(n.run('prove').status, 0);
+  const check = judgeBackup(n.account(), Date.now());
+  t.is(check.state, 'failed');
+  t.not(check.advice, '');
+});
+
+test('a file that the archives do not give back is found', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  const [name] = n.generations();
+  const manifest = n.at(`store/${name}/manifest`);
+  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(/^[0-9a-f]{4}/, '0000'));
+  t.not(n.run('prove').status, 0);
+  t.regex(n.account().error!, /does not give back/);
+});
+
+test('cut off by SIGKILL at any command, the next run is whole', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  n.put('user/alice/user.json', 'two');
+  const text = readFileSync(n.at('commons-backup'), 'utf8');
+  // One cut before each line of what makes a backup.
+  const body = text.split('\n');
+  const from = body.indexOf('make() {');
+  const to = body.indexOf('# A whole one and the proof of it take each at most what is there.');
+  let cuts = 0;
+  for (let line = from + 1; line < to; line++) {
+    if (!/^ {2,6}[a-z]/.test(body[line]) || /^\s*(else|fi|done|esac)/.test(body[line])) continue;
+    const cut = [...body];
+    cut.splice(line, 0, 'kill -9 $$');
+    writeFileSync(n.at('cut'), cut.join('\n'));
+    if (spawnSync('/bin/sh', [n.at('cut'), 'make']).signal === 'SIGKILL') cuts++;
+    const after = n.run('make');
+    t.is(after.status, 0, `${body[line]}: ${after.stderr}`);
+    t.is(n.account().error, null);
+  }
+  t.true(cuts > 15, `${cuts} cuts`);
+  t.is(n.run('restore').status, 0);
+  t.is(n.read('user/alice/user.json'), 'two');
+});
+
+test('without room nothing is begun, and what there is stays', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  const names = n.generations();
+  const text = readFileSync(n.at('commons-backup'), 'utf8');
+  writeFileSync(n.at('commons-backup'), text
+    .replace('most_changes=6', 'most_changes=0')
+    .replace("free=$(df -k --output=avail \"$store\" | tail -n 1)", 'free=5'));
+  t.not(n.run('make').status, 0);
+  t.deepEqual(n.generations(), names);
+  const check = judgeBackup(n.account(), Date.now());
+  t.like(check, { state: 'failed' });
+  t.regex(check.measured, /no room: \d+ KB needed, 5 KB free/);
+  t.regex(check.advice, /larger drive/);
+});
+
+test('nothing to restore, and another word, are said', (t) => {
+  const n = node(t);
+  t.regex(n.run('restore').stderr, /there is no backup yet/);
+  t.regex(n.run('restore', '2026').stderr, /there is no backup 2026/);
+  t.is(n.run('frobnicate').status, 2);
+  t.is(n.read('user/alice/user.json'), 'one');
+});
+
+const nowMs = Date.UTC(2026, 10, 26);
+const well = { madeAtS: nowMs / 1000 - 3600, bytes: 2e6, provenAtS: nowMs / 1000 - 86_400, secondDrive: true, error: null };
+
+test('an account is judged by its ages', (t) => {
+  t.is(judgeBackup(well, nowMs).measured, 'made 1 h ago, 2.0 MB on a second drive as well; restored and compared');
+  t.is(judgeBackup({ ...well, madeAtS: nowMs / 1000 - 200_000 }, nowMs).state, 'failed');
+  t.is(judgeBackup({ ...well, provenAtS: null }, nowMs).state, 'failed');
+  t.is(judgeBackup({ ...well, provenAtS: 0 }, nowMs).state, 'failed');
+  t.is(judgeBackup({ ...well, madeAtS: null }, nowMs).state, 'failed');
+  t.is(judgeBackup(undefined, nowMs).state, 'unknown');
+});
