@@ -1,0 +1,128 @@
+// Nodes as containers: an image's packages and tree without its kernel, booted by systemd-nspawn on
+// a bridge with a router of its own (dnsmasq: addresses by host name, and the kits' domains). For
+// root, in a network namespace that ends with the process. A container has the bench's kernel, disk
+// and clock: what a check says of those is the bench's.
+
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { cacheFolder } from '../../provisioner/cache-folder.js';
+import type { Kit } from '../../provisioner/campaign/campaign.ts';
+import { readImageFolder, type ImageFolder } from '../../provisioner/image/folder.ts';
+import type { NodeSecrets } from '../../provisioner/node/kinds.ts';
+
+const bridge = 'commons0';
+export const benchAddress = '10.78.0.1';
+
+const run = (command: string, words: string[]): string =>
+  execFileSync(command, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** The image's packages as Debian installs them, once for each list of them. */
+export async function packagesOf(image: string): Promise<string> {
+  const folder = await readImageFolder(image, 'amd64');
+  // A container starts without a kernel and its machine's firmware.
+  const packages = folder.packages.filter((name) => !/^(linux-image|firmware|initramfs)/.test(name));
+  const digest = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 16);
+  const tar = join(cacheFolder(), 'containers', `${image}-${digest}.tar`);
+  if (existsSync(tar)) return tar;
+  mkdirSync(dirname(tar), { recursive: true });
+  const { release, mirror } = folder.settings;
+  run('mmdebstrap', [
+    ...['--quiet', '--variant=important', '--aptopt=APT::Install-Recommends "false"'],
+    ...[`--include=${packages.join(',')}`, '--format=tar', release, `${tar}.part`, mirror],
+  ]);
+  renameSync(`${tar}.part`, tar);
+  return tar;
+}
+
+/** A tree as it stands after the first boot of this kit's drive. */
+export async function plantTree(
+  image: string,
+  { dir, kit, secrets }: { dir: string; kit: Kit; secrets: NodeSecrets },
+): Promise<void> {
+  const folder = await readImageFolder(image, 'amd64');
+  mkdirSync(dir, { recursive: true });
+  run('tar', ['-xf', await packagesOf(image), '-C', dir]);
+  layOver(folder, dir);
+  const write = (path: string, text: string, mode = 0o644): void => {
+    mkdirSync(dirname(join(dir, path)), { recursive: true });
+    writeFileSync(join(dir, path), text, { mode });
+  };
+  run('sh', ['-c', 'rm -f "$1"/etc/ssh/ssh_host_*', 'sh', dir]);
+  write('etc/ssh/ssh_host_ed25519_key', secrets.kit.sshHostKey.privatePem, 0o600);
+  write('root/.ssh/authorized_keys', `${secrets.campaign.benchLogin.publicLine}\n`, 0o600);
+  write('etc/hostname', `${kit.name}\n`);
+  write('etc/hosts', `127.0.0.1 localhost\n::1 localhost\n127.0.1.1 ${kit.domain} ${kit.name}\n`);
+  const report = { version: '2', appliedAt: new Date(), applied: ['hostname'], failed: [] };
+  write('var/lib/commons-kit/first-boot.json', JSON.stringify(report));
+  // systemd-nspawn's name for the wire; the image knows those of real ones.
+  write('etc/systemd/network/70-container.network', '[Match]\nName=host0\n[Network]\nDHCP=yes\n');
+  write('etc/machine-id', '');
+  // Compressed memory is the kernel's, of which a container has no say; nor has this one a console.
+  const set = 'systemctl -q preset-all; systemctl -q mask zramswap.service console-getty.service';
+  execFileSync('chroot', [dir, 'sh', '-c', set], { stdio: 'ignore' });
+}
+
+function layOver({ rootDirs, settings }: ImageFolder, dir: string): void {
+  for (const path of settings.remove_paths) {
+    run('sh', ['-c', `cd "$1" && rm -rf .${path}`, 'sh', dir]);
+  }
+  for (const root of rootDirs) {
+    run('cp', ['-r', '--preserve=mode,links', '--no-preserve=ownership', `${root}/.`, dir]);
+  }
+}
+
+export interface Container {
+  /** As a power cut would. */
+  kill(): Promise<void>;
+}
+
+export function boot(dir: string, name: string): Container {
+  const machine: ChildProcess = spawn(
+    'systemd-nspawn',
+    [
+      ...['-q', '-D', dir, '--boot', `--machine=${name}`, `--network-bridge=${bridge}`],
+      ...['--register=no', '--keep-unit', '--resolv-conf=off', '--timezone=off'],
+    ],
+    { stdio: 'ignore' },
+  );
+  const gone = once(machine, 'exit');
+  return {
+    async kill() {
+      machine.kill('SIGKILL');
+      await gone;
+    },
+  };
+}
+
+export interface Home {
+  /** Of the host. */
+  name: string;
+  domain: string;
+  address: string;
+}
+
+/** The bench's end of the wire, and the router of all homes. */
+export function layNetwork(homes: Home[]): { end(): void } {
+  run('ip', ['link', 'set', 'lo', 'up']);
+  run('ip', ['link', 'add', bridge, 'type', 'bridge']);
+  run('ip', ['address', 'add', `${benchAddress}/24`, 'dev', bridge]);
+  run('ip', ['link', 'set', bridge, 'up']);
+  const known = homes.flatMap(({ name, domain, address }) => [
+    `--dhcp-host=${name},${address}`,
+    `--address=/${domain}/${address}`,
+  ]);
+  const router = spawn(
+    'dnsmasq',
+    [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts'],
+      ...[`--interface=${bridge}`, '--bind-interfaces', '--user=root', '--pid-file='],
+      ...['--dhcp-range=10.78.0.100,10.78.0.200,1h', '--dhcp-leasefile=/dev/null', ...known],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  return { end: () => void router.kill('SIGTERM') };
+}
