@@ -1,7 +1,7 @@
-// `npm run test:freedombox` (root; ten minutes, and five more the first time): a FreedomBox and a
+// `npm run test:freedombox` (root; ten minutes, and ten more the first time): a FreedomBox and a
 // snac node of this repository's images, booted as containers. FreedomBox is configured from its
-// first boot on, again without a change, after its plug was pulled, and after its wizard was cut off
-// half way; then `kit check` tries it against the snac node. Exits 1 unless all of it holds.
+// first boot on, again without a change, after its plug was pulled, and after its wizard was cut
+// off half way; then `kit check` tries it against the snac node. Exits 1 unless all of it holds.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -55,6 +55,16 @@ address = "${address}"
 
 if (process.getuid?.() !== 0) {
   console.error('It boots containers: run it as root.');
+  process.exit(2);
+}
+const needed = {
+  ...{ 'systemd-nspawn': 'systemd-container', mmdebstrap: 'mmdebstrap', dnsmasq: 'dnsmasq-base' },
+};
+const missing = Object.entries(needed).filter(
+  ([program]) => spawnSync('which', [program]).status !== 0,
+);
+if (missing.length > 0) {
+  console.error(`It needs: apt-get install ${missing.map(([, name]) => name).join(' ')}`);
   process.exit(2);
 }
 if (process.argv[2] === 'inside') await inside();
@@ -158,7 +168,8 @@ import sqlite3
 db = sqlite3.connect("/var/lib/plinth/plinth.sqlite3", timeout=20)
 with db:
     db.execute("DELETE FROM auth_user_groups")
-    db.execute("DELETE FROM plinth_kvstore WHERE key IN ('firstboot_completed', 'backports_wizard')")
+    for key in ("firstboot_completed", "backports_wizard"):
+        db.execute("DELETE FROM plinth_kvstore WHERE key = ?", (key,))
 PYTHON`);
   connection.close();
 }

@@ -23,7 +23,10 @@ function judgeTimeServer(synchronised: boolean): Check {
 }
 
 /** Whether its last start, after whatever ended the one before, left a sound file system. */
-function judgeRecovery({ root, kernelTrouble }: Pick<HealthFacts, 'root' | 'kernelTrouble'>): Check {
+function judgeRecovery({
+  root,
+  kernelTrouble,
+}: Pick<HealthFacts, 'root' | 'kernelTrouble'>): Check {
   const name = 'power-cut';
   const newDrive = 'Back its data up, and put it on a new drive: this one loses what it was told.';
   const io = kernelTrouble.find((line) => line.includes('I/O error'));
@@ -38,7 +41,8 @@ function judgeRecovery({ root, kernelTrouble }: Pick<HealthFacts, 'root' | 'kern
     return failed(name, `the root file system: ${recorded}`, advice);
   }
   if (root.errors === undefined) {
-    return unknown(name, 'writable; it keeps no count of errors', 'Pull its plug, and check again.');
+    const advice = 'Pull its plug, and check again.';
+    return unknown(name, 'writable; it keeps no count of errors', advice);
   }
   return ok(name, 'writable, no error recorded since it was made or mended');
 }

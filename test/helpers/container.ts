@@ -24,7 +24,8 @@ const run = (command: string, words: string[]): string =>
 export async function packagesOf(image: string): Promise<string> {
   const folder = await readImageFolder(image, 'amd64');
   // A container starts without a kernel and its machine's firmware.
-  const packages = folder.packages.filter((name) => !/^(linux-image|firmware|initramfs)/.test(name));
+  const machine = /^(linux-image|firmware|initramfs)/;
+  const packages = folder.packages.filter((name) => !machine.test(name));
   const digest = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 16);
   const tar = join(cacheFolder(), 'containers', `${image}-${digest}.tar`);
   if (existsSync(tar)) return tar;
@@ -61,8 +62,10 @@ export async function plantTree(
   // systemd-nspawn's name for the wire; the image knows those of real ones.
   write('etc/systemd/network/70-container.network', '[Match]\nName=host0\n[Network]\nDHCP=yes\n');
   write('etc/machine-id', '');
-  // Compressed memory is the kernel's, of which a container has no say; nor has this one a console.
-  const set = 'systemctl -q preset-all; systemctl -q mask zramswap.service console-getty.service';
+  // Compressed memory is the kernel's, a console is not there, and a node's logs stay in memory:
+  // their units fail, or may, in a container alone.
+  const absent = 'zramswap.service console-getty.service systemd-journal-flush.service';
+  const set = `systemctl -q preset-all; systemctl -q mask ${absent}`;
   execFileSync('chroot', [dir, 'sh', '-c', set], { stdio: 'ignore' });
 }
 

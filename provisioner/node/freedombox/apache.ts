@@ -19,7 +19,9 @@ export const apacheUnit = 'apache2.service';
 const site = 'zzz-commons-kit';
 const config = 'commons-kit';
 
-export function apacheFiles(desired: FreedomboxDesired): Record<'certificate' | 'web', FileWrite[]> {
+export function apacheFiles(
+  desired: FreedomboxDesired,
+): Record<'certificate' | 'web', FileWrite[]> {
   const file = (path: string, content: FileWrite['content'], mode = '0644'): FileWrite => ({
     ...{ path, mode, owner: 'root:root', content },
   });

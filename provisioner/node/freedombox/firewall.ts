@@ -1,6 +1,6 @@
-// FreedomBox's firewall is firewalld, and FreedomBox opens ports in it for its applications. All that
-// is added is the meter's way to the counters: from the home's own addresses, in whichever of its two
-// zones the home's line is. Pure.
+// FreedomBox's firewall is firewalld, and FreedomBox opens ports in it for its applications. All
+// that is added is the meter's way to the counters: from the home's own addresses, in whichever of
+// its two zones the home's line is. Pure.
 
 import type { Fact } from '../fact.ts';
 import { effect, type Stamps } from '../operation/effect.ts';

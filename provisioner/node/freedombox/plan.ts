@@ -1,6 +1,6 @@
-// A FreedomBox node's plan: what follows from the desired state and the facts, in the order in which
-// it must be done. FreedomBox keeps what is its own (network, firewall, upgrades, its users); kit
-// adds. Pure.
+// A FreedomBox node's plan: what follows from the desired state and the facts, in the order in
+// which it must be done. FreedomBox keeps what is its own (network, firewall, upgrades, its users);
+// kit adds. Pure.
 
 import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';

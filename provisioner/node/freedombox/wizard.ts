@@ -1,7 +1,7 @@
 // FreedomBox's first-boot wizard, gone through by HTTP on the node itself: its secret, the owner as
 // administrator, no backports. What it made is then looked for where FreedomBox keeps it. A wizard
 // that was cut off with the owner half made is set back and gone through again. Pure: the commands'
-// texts. Neither secret nor passphrase is in an argument: curl reads them from files that root alone
+// texts. Neither secret nor passphrase is in an argument: curl reads them from files that only root
 // may read, in memory, removed at the end.
 
 import { effect } from '../operation/effect.ts';
@@ -68,7 +68,8 @@ export function domainSteps(desired: FreedomboxDesired, facts: FreedomboxFacts):
   const isCut = cut !== undefined && domains.includes(cut);
   if (isKnown && !isCut) return [];
   const wrong = isKnown ? `it believes to be ${cut} as well` : 'it does not know it';
-  const login = `fill accounts/login/ -d username=${owner} --data-urlencode password@$work/passphrase`;
+  const login = `fill accounts/login/ -d username=${owner} \\
+    --data-urlencode password@$work/passphrase`;
   const removal = `if ${knows(owner, cut ?? '')}; then
   ${login} || locked
   fill sys/names/domains/${cut}/delete/ || refuse "$(errors)"

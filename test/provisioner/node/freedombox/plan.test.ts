@@ -1,4 +1,5 @@
-// Golden cases: a fresh or a settled FreedomBox, what is different about it, and the plan that follows.
+// Golden cases: a fresh or a settled FreedomBox, what is different about it, and the plan that
+// follows.
 
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -20,7 +21,8 @@ interface Case {
 }
 
 const folder = new URL('../cases/freedombox-plan/', import.meta.url);
-const settled = (): FreedomboxFacts => afterSteps(freshFacts(), freedombox.plan(desired, freshFacts()));
+const settled = (): FreedomboxFacts =>
+  afterSteps(freshFacts(), freedombox.plan(desired, freshFacts()));
 
 for (const file of readdirSync(folder)) {
   const golden = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Case;
@@ -51,7 +53,8 @@ test('no secret is in any command, name or open file', (t) => {
 
 /** Objects are merged, null removes, all else replaces. */
 function merge(base: unknown, changes: unknown): unknown {
-  const plain = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const plain = (value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!plain(base) || !plain(changes)) return changes;
   const merged = { ...(base as Record<string, unknown>) };
   for (const [key, value] of Object.entries(changes as Record<string, unknown>)) {
