@@ -19,6 +19,8 @@ export interface CountersSource {
   accounts: string;
   /** Lines of the unit that say whom it runs as. */
   runAs: string;
+  /** The program that answers `GET /`: the owner's page (status.ts). */
+  page?: string;
 }
 
 export function countersFiles(source: CountersSource): FileWrite[] {
@@ -59,7 +61,7 @@ export function countersSteps(
  * Few commands are started; all else is the shell's own, because starting one is what takes time on
  * a small or emulated machine.
  */
-const script = ({ accounts }: CountersSource): string => `#!/bin/sh
+const script = ({ accounts, page }: CountersSource): string => `#!/bin/sh
 # Answers one request on standard input and output. Written by kit configure.
 export LC_ALL=C
 
@@ -78,7 +80,7 @@ while IFS= read -r line && [ \${#line} -gt 1 ]; do
   [ $lines -lt 40 ] || answer '431 Request Header Fields Too Large' '{"error":"too many lines"}'
 done
 case $request in
-  'GET /counters HTTP/1.'*) ;;
+  'GET /counters HTTP/1.'*) ;;${page === undefined ? '' : `\n  'GET / HTTP/1.'*) exec ${page} ;;`}
   *) answer '404 Not Found' '{"error":"only GET /counters"}' ;;
 esac
 

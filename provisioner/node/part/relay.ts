@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 
 import { FactError, type Fact } from '../fact.ts';
 import { privateRanges } from './ranges.ts';
+import { relayTag } from './status.ts';
 
 export interface Relay {
   /** Base URL of the ledger, without a slash at the end. */
@@ -16,9 +17,18 @@ export interface Relay {
 /** The ledger takes batches and enrolments of at most this (docs/wire.md). */
 const maxBatchSize = '16k';
 
-/** For the http level. One meter reports hourly, and tries again in seconds when cut off. */
-export const relayZone =
-  'limit_req_zone $binary_remote_addr zone=commons_relay:1m rate=5r/s;';
+/**
+ * For the http level. One meter reports hourly, and tries again in seconds when cut off. That the
+ * ledger took a batch is told to the journal, which bounds itself: no address, nothing else.
+ */
+export const relayZone = `limit_req_zone $binary_remote_addr zone=commons_relay:1m rate=5r/s;
+log_format commons_relay $status;
+map "$request_method $uri $status" $commons_acked {
+    default 0;
+    "POST /commons/v1/batches 200" 1;
+}`;
+
+const journal = `syslog:server=unix:/dev/log,nohostname,tag=${relayTag}`;
 
 /**
  * For a server's level. The address is a variable, so that nginx looks it up when it is asked and
@@ -53,6 +63,7 @@ ${lan.map((range) => `        allow ${range};`).join('\n')}
         proxy_next_upstream off;
         chunked_transfer_encoding off;
         gzip off;
+        access_log ${journal} commons_relay if=$commons_acked;
     }
 `;
 }

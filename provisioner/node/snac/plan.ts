@@ -10,6 +10,7 @@ import type { FileWrite, Step } from '../step.ts';
 import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { firewallFile, firewallSteps } from '../part/firewall.ts';
+import { statusFile } from '../part/status.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
 import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
@@ -43,6 +44,8 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
   },
 };
 
+const webServices = [units.snac, units.nginx];
+
 /** Every file that is wholly ours, by what it is for. */
 function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWrite[]> {
   const { hostname, domain } = desired;
@@ -61,7 +64,7 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
       file(certificateKeyPath, desired.certificateKey, '0600'),
     ],
     site: [file('/etc/nginx/conf.d/commons-kit.conf', nginxSite({ ...desired, resolvers }))],
-    counters: countersFiles(snacCounted),
+    counters: [...countersFiles(snacCounted), statusFile({ domain, services: webServices })],
     upgrades: [upgradesFile],
     backup: backupFiles(snacBackedUp),
   };

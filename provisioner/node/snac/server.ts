@@ -7,6 +7,7 @@ import { type Fact, FactError } from '../fact.ts';
 import { enableCommand } from '../operation/units.ts';
 import type { BackedUp } from '../part/backup.ts';
 import type { CountersSource } from '../part/counters.ts';
+import { statusProgram } from '../part/status.ts';
 import { Secret } from '../secret.ts';
 import type { FileWrite } from '../step.ts';
 import type { SnacDesired } from './desired.ts';
@@ -156,7 +157,9 @@ done
 for size in $(/usr/bin/stat -c %s /var/lib/snac2/user/*/public.idx 2>/dev/null); do
   posts=$((posts + size / 33))
 done`,
-  runAs: 'User=debian-snac',
+  // The group reads in the journal when the meter last reported.
+  runAs: 'User=debian-snac\nSupplementaryGroups=systemd-journal',
+  page: statusProgram,
 };
 
 /** Posts, followers, keys, media: what nobody could make anew. */
