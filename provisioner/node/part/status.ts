@@ -67,8 +67,8 @@ server() {
   if [ -z "$down" ]; then
     row good 'Your server' '<a href="https://${domain}/">${domain}</a> is running.'
   else
-    row bad 'Your server' "Not running:$down." 'Pull its plug, wait ten seconds, plug it in again, \\
-and look here after five minutes. If this stays, call whoever made your kit.'
+    row bad 'Your server' "Not running:$down." 'Pull its plug, wait ten seconds, plug it in \\
+again, and look here after five minutes. If this stays, call whoever made your kit.'
   fi
 }
 
@@ -230,10 +230,10 @@ answer() {
 <main><header class=$all><h1>$head</h1><p>${domain}</p></header>
 <ul>
 $rows</ul>
-<footer>As of $(date '+%H:%M, %-d %B %Y'). Seen from your home’s network only.</footer></main></html>
+<footer>As of $(date '+%H:%M, %-d %B %Y'). Seen from your home’s network only.</footer></main>
 "
-  printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/html; charset=utf-8\\r\\nContent-Length: %d\\r\\n' \\
-    "\${#body}"
+  printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/html; charset=utf-8\\r\\n'
+  printf 'Content-Length: %d\\r\\n' "\${#body}"
   printf 'Cache-Control: no-store\\r\\nX-Content-Type-Options: nosniff\\r\\n'
   printf "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\\r\\n"
   printf 'Connection: close\\r\\n\\r\\n%s' "$body"
