@@ -61,7 +61,7 @@ test('answers as the meter expects', async (t) => {
 
 test('says so when there is nothing to count, when asked otherwise, and when asked at length', async (t) => {
   t.true((await ask(t, request, '')).head.startsWith('HTTP/1.1 503 '));
-  t.true((await ask(t, 'GET / HTTP/1.1\r\n\r\n')).head.startsWith('HTTP/1.1 404 '));
+  t.true((await ask(t, 'GET /x HTTP/1.1\r\n\r\n')).head.startsWith('HTTP/1.1 404 '));
   t.true((await ask(t, 'POST /counters HTTP/1.1\r\n\r\n')).head.startsWith('HTTP/1.1 404 '));
   const lines = `GET /counters HTTP/1.1\r\n${'A: b\r\n'.repeat(100)}\r\n`;
   t.true((await ask(t, lines)).head.startsWith('HTTP/1.1 431 '));
