@@ -6,7 +6,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { cacheFolder } from '../../provisioner/cache-folder.js';
@@ -95,7 +95,9 @@ export function boot(dir: string, name: string): Container {
   const gone = once(machine, 'exit');
   return {
     async kill() {
-      machine.kill('SIGKILL');
+      // Its first process takes all others with it; of nspawn's own death they would know nothing.
+      const children = readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8');
+      for (const pid of children.trim().split(' ')) process.kill(Number(pid), 'SIGKILL');
       await gone;
     },
   };
