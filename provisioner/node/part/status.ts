@@ -67,7 +67,7 @@ server() {
   if [ -z "$down" ]; then
     row good 'Your server' '<a href="https://${domain}/">${domain}</a> is running.'
   else
-    row bad 'Your server' "Not running:$down." 'Pull its plug, wait ten seconds, plug it in \\
+    row bad 'Your server' "Not running:$down." 'Pull its plug, wait ten seconds, plug it in
 again, and look here after five minutes. If this stays, call whoever made your kit.'
   fi
 }
@@ -128,7 +128,7 @@ number() {
 meter() {
   acked=$(journalctl -q --no-pager -o short-unix -t ${relayTag} -n 1 2>/dev/null)
   acked=\${acked%%.*}
-  advice='Is its screen on, and your internet connection? It keeps its readings for weeks, and \\
+  advice='Is its screen on, and your internet connection? It keeps its readings for weeks, and
 sends them once it can.'
   case $acked in
     '' | *[!0-9]*) row warn 'Meter' 'It has not reported through this server yet.' "$advice" ;;
@@ -166,7 +166,7 @@ drive_wear() {
   elif [ "\${end:-0x01}" = 0x02 ] || [ $((\${life:-0})) -ge 9 ]; then
     row warn "Drive $name" "It is nearly worn out, as it says itself. $words" "$replace"
   elif [ "\${years:-99}" -lt ${leastYears} ]; then
-    row warn "Drive $name" "$words" 'More is written to it than a card stands. Ask whoever made \\
+    row warn "Drive $name" "$words" 'More is written to it than a card stands. Ask whoever made
 your kit to look for the reason, and keep your backups.'
   elif [ -n "$life" ]; then
     row good "Drive $name" "At most $((life * 10)) % worn, as it says itself. $words"

@@ -104,6 +104,7 @@ function pageOf(t: ExecutionContext, answer: Buffer): Page {
   const html = body.toString();
   const rows = [...html.matchAll(/<li class=(\w+)><h2>(.*?)<\/h2><p>(.*?)<\/p>(?:<p class=do>([^]*?)<\/p>)?<\/li>/g)];
   t.is(rows.length, html.split('<li').length - 1);
+  t.false(html.includes('\\'), 'a line of the shell’s that was continued within quotes');
   return {
     head: /<h1>(.*?)<\/h1>/.exec(html)![1],
     rows: Object.fromEntries(rows.map(([, state, title, ...words]) => [title, [state, ...words.filter(Boolean)]])),
