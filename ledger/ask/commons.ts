@@ -1,7 +1,7 @@
 // Answers "what do all nodes do together": whole UTC days from the totals that are kept as entries
 // arrive, shorter steps from the nodes' own records.
 
-import { COUNTERS, meterTimeS, zeros } from './curve.ts';
+import { COUNTERS, countersOf, meterTimeS, reachIn, zeros } from './curve.ts';
 import type { Counters, Point } from './curve.ts';
 import { readState, STATES } from './node.ts';
 import type { NodeState } from './node.ts';
@@ -72,7 +72,10 @@ export function readCommonsSums(
     for (const [i, point] of readSums(reader, meter, edgesS).entries()) {
       if (point.energyMicroWh === null) continue;
       sums[i].meters++;
-      for (const name of COUNTERS) sums[i][name] += point[name]!;
+      const rose = countersOf(point as Counters);
+      // A span may begin before the node did: it was up for no longer than it has lived.
+      const own = { ...rose, ...reachIn(rose, overlap(point.startS, point.endS, meter.lifeS)) };
+      for (const name of COUNTERS) sums[i][name] += own[name];
     }
   }
   return sums.map((sum, i) => pointOf({ startS: edgesS[i], endS: edgesS[i + 1] }, [sum], meters));

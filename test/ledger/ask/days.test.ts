@@ -27,9 +27,10 @@ function someHomes(random: () => number): Home[] {
   });
 }
 
-const seed = Date.now() % 2 ** 31;
+/** The first found a node that seemed to have been up for longer than it had lived. */
+const seeds = [403_073_337, Date.now() % 2 ** 31];
 
-test(`a day’s sums, its records and all records tell the same, seed ${seed}`, (t) => {
+for (const seed of seeds) test(`a day’s sums, its records and all records tell the same, seed ${seed}`, (t) => {
   const random = chance(seed);
   for (let round = 0; round < 6; round++) {
     const reader = createReader(settle(someHomes(random), seed + round));
