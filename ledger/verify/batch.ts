@@ -68,6 +68,8 @@ export function parseBatch(bytes: Uint8Array): SignedBatch {
     const again = written(MAX_BATCH_BYTES, (out) => encodePayload(out, payload));
     if (!equal(again, inner)) throw malformed('the canonical encoding', 'another');
     if (!equal(payload.meterId, meterId)) throw malformed('the key id’s meter', 'another meter id');
+    // Taken without being followed, its meter's next batch could never be taken.
+    if (payload.successor !== null) throw malformed('no next key, which nobody follows yet', 'one');
     const q = signatureIndex(signature);
     if (q === undefined) throw malformed('an HSS signature of one level', 'another');
     return { hash: sha256(bytes), payload, message, signature, q };

@@ -3,6 +3,7 @@
 import { espSearch } from '../../check/esp-search.ts';
 import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../../node/configure.ts';
+import { FactError } from '../../node/fact.ts';
 import { quote } from '../../node/script.ts';
 
 export interface Withdrawal {
@@ -33,7 +34,10 @@ export const withdrawal: NodeKind<Withdrawal, WithdrawalFacts> = {
     },
     otherWays: {
       script: effective,
-      parse: (text) => text.match(/^(authorizedkeyscommand|trustedusercakeys) (?!none$).+$/gm) ?? [],
+      parse(text, exitCode) {
+        if (exitCode !== 0) throw new FactError('sshd -T to tell its settings', `exit ${exitCode}`);
+        return text.match(/^(authorizedkeyscommand|trustedusercakeys) (?!none$).+$/gm) ?? [];
+      },
     },
     onEsp: espSearch([{ name: 'the bench’s key', lines: [keyOf(publicLine)] }]),
   }),

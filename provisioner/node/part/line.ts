@@ -7,7 +7,7 @@ import { effect, type Stamps } from '../operation/effect.ts';
 import { writeFiles, type FileStates } from '../operation/files.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
-import { linkOnlyRanges, privateRanges } from './ranges.ts';
+import { lineChains, lineCounters } from './line-chains.ts';
 
 export const lineUnit = 'commons-line.service';
 
@@ -21,30 +21,9 @@ table inet commons
 flush table inet commons
 
 table inet commons {
-    counter wan_in { }
-    counter wan_out { }
+${lineCounters}
 
-    set near4 {
-        type ipv4_addr
-        flags interval
-        elements = { ${[...privateRanges.v4, ...linkOnlyRanges.v4].join(', ')} }
-    }
-    set near6 {
-        type ipv6_addr
-        flags interval
-        elements = { ${[...privateRanges.v6, ...linkOnlyRanges.v6].join(', ')} }
-    }
-
-    chain count_in {
-        type filter hook input priority raw; policy accept;
-        ip saddr != @near4 counter name wan_in
-        ip6 saddr != @near6 counter name wan_in
-    }
-    chain count_out {
-        type filter hook output priority raw; policy accept;
-        ip daddr != @near4 counter name wan_out
-        ip6 daddr != @near6 counter name wan_out
-    }
+${lineChains}
 }
 `;
 

@@ -46,6 +46,12 @@ test('a batch reads, with the hash of its bytes', (t) => {
   t.is(payload.records.length, 4);
 });
 
+test('a next key is refused as long as no ledger follows it', (t) => {
+  const successor = createMeter('alice', { height: 5 }).publicKey;
+  const naming = createMeter('alice').batch(undefined, { successor });
+  t.is(refusalOf(() => parseBatch(naming)), 'malformed-batch');
+});
+
 test('a payload that names another meter than its key id is no batch', (t) => {
   const bytes = Buffer.from(batch);
   const inHeader = bytes.indexOf(meter.id);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { KitError } from '../../../../provisioner/errors.ts';
+import { FactError } from '../../../../provisioner/node/fact.ts';
 import { withdrawal, type WithdrawalFacts } from '../../../../provisioner/handover/access/withdraw.ts';
 
 const publicLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBench+Key/0123456789abcdefghijkl bench of Riverside';
@@ -65,6 +66,12 @@ test('where the SSH server was told to look, it is found: by name, by home, anyw
   const env = { ...process.env, PATH: `${dir}:${process.env['PATH']}` };
   const found = spawnSync('/bin/sh', ['-c', keyIn.script], { env, encoding: 'utf8' });
   t.deepEqual(keyIn.parse(found.stdout, found.status!).sort(), holding.map((path) => join(dir, path)).sort());
+});
+
+test('settings that could not be asked for are no settings that let nobody in', (t) => {
+  const { otherWays } = withdrawal.facts({ publicLine });
+  t.deepEqual(otherWays.parse('authorizedkeyscommand none\ntrustedusercakeys none', 0), []);
+  t.throws(() => otherWays.parse('', 255), { instanceOf: FactError });
 });
 
 test('the file that the bench comes in by goes last', (t) => {
