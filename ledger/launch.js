@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // The way in for `npx ledger`: hands over to the Node that the project brings. Plain JavaScript.
 
-import { handOver } from '../provisioner/hand-over.js';
+import { runPinnedNode } from '../provisioner/pinned-node.js';
 import { setUp } from '../provisioner/setup.js';
 
 const status = await setUp(undefined);
 if (status !== 0) process.exit(status);
-process.exit(await handOver(new URL('main.ts', import.meta.url), process.argv.slice(2)));
+process.exit(await runPinnedNode(new URL('main.ts', import.meta.url), process.argv.slice(2)));

@@ -2,7 +2,7 @@
 // The way in for `npm start`, `npm test` and `npx kit`: sets up what is missing, then hands over to
 // the Node that the project brings. Plain JavaScript for any Node from 18 on.
 
-import { handOver, SMALL_HEAP } from './hand-over.js';
+import { runPinnedNode, SMALL_HEAP } from './pinned-node.js';
 import { setUp } from './setup.js';
 
 /** What some first words need installed, and what they run; every other word is kit's own. */
@@ -24,4 +24,4 @@ const status = await setUp(onlyAsking ? undefined : way.purpose);
 if (status !== 0) process.exit(status);
 const flags = way.script === './kit.ts' ? SMALL_HEAP : [];
 const script = new URL(way.script, import.meta.url);
-process.exit(await handOver(script, [...way.args, ...rest], flags));
+process.exit(await runPinnedNode(script, [...way.args, ...rest], flags));

@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util';
 
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
 import { openConnection } from '../../provisioner/node/connection.ts';
-import { SMALL_HEAP } from '../../provisioner/hand-over.js';
+import { SMALL_HEAP } from '../../provisioner/pinned-node.js';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
 import { useRecoveryCode } from './recovery.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { SMALL_HEAP } from '../../provisioner/hand-over.js';
+import { SMALL_HEAP } from '../../provisioner/pinned-node.js';
 import { makeBench } from '../helpers/bench.ts';
 import { attachDrives, canThrottle, cardBytesPerSecond, throttle } from './drives-on-loop.ts';
 import type { FlashReport } from './flash-drives.ts';

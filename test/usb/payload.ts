@@ -11,7 +11,7 @@ import { build } from 'esbuild';
 
 const top = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The launcher's pool of threads: see provisioner/hand-over.js. */
+/** The launcher's pool of threads: see provisioner/pinned-node.js. */
 const kitScript = `#!/bin/sh
 UV_THREADPOOL_SIZE=80 exec node /run/payload/kit/kit.mjs "$@"
 `;

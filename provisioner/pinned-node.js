@@ -34,7 +34,7 @@ export const SMALL_HEAP = ['--max-semi-space-size=4'];
  * @param {string[]} flags Node's own
  * @returns {Promise<number>}
  */
-export async function handOver(url, args, flags = []) {
+export async function runPinnedNode(url, args, flags = []) {
   const words = ['--pdeathsig', 'TERM', NODE, ...flags, fileURLToPath(url), ...args];
   const env = { UV_THREADPOOL_SIZE: THREADS, NODE_COMPILE_CACHE: COMPILED, ...process.env };
   const child = spawn('setpriv', words, { stdio: 'inherit', env });
