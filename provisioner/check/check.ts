@@ -10,8 +10,8 @@ import { tcp, type Connect, type NodeConnection } from '../node/connection.ts';
 import { addressOf, inspectionOf, type Inspection, type NodeSecrets } from '../node/kinds.ts';
 import { shellOver } from '../node/shell.ts';
 import { checkCounters, type Counters } from './counters.ts';
-import { checkFederation, type Side } from './federation.ts';
-import type { Check, CheckState } from './finding.ts';
+import { checkFederation, notTried, type Side } from './federation.ts';
+import { reasonOf, type Check, type CheckState } from './finding.ts';
 import { checkLedger } from './ledger.ts';
 import { checkNode, type NodeChecks } from './node.ts';
 import type { NodeAccount } from './plausible.ts';
@@ -117,7 +117,12 @@ async function meetPeer(
     return checkFederation({ peer: account, owner, peerSide: undefined });
   }
   deps.report?.(`${kit.name}: talking with ${peer.kit.name}`);
-  const there = await reach(addressOf(peer.kit, peer.secrets), { connect, kit: peer.kit.name });
+  let there: NodeConnection;
+  try {
+    there = await reach(addressOf(peer.kit, peer.secrets), { connect, kit: peer.kit.name });
+  } catch (error) {
+    return notTried(`${peer.kit.name}: ${reasonOf(error)}`, 'Is the peer on, and on this network?');
+  }
   try {
     const account = `@${peer.kit.owner}@${peer.kit.domain}`;
     return await checkFederation({

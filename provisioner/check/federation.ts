@@ -31,13 +31,16 @@ const withinMs = 60_000;
 const everyMs = 1000;
 const trust = 'Do both servers trust the same authority, and find each other by name?';
 
+/** All of these checks, when none could be made. */
+export function notTried(why: string, advice: string): Check[] {
+  return names.map((name) => unknown(name, `not tried: ${why}`, advice));
+}
+
 export async function checkFederation({ peer, owner, peerSide }: FederationDeps): Promise<Check[]> {
-  const all = (measured: string, advice: string): Check[] =>
-    names.map((name) => unknown(name, measured, advice));
   if (peer === undefined) {
-    return all('not tried: no peer named', 'Name one: --peer @user@domain, or another kit.');
+    return notTried('no peer named', 'Name one: --peer @user@domain, or another kit.');
   }
-  if (owner === undefined) return all('not tried: no login', 'Mend `login` first.');
+  if (owner === undefined) return notTried('no login', 'Mend `login` first.');
   const fetched = await attempt('signed-fetch', trust, () => fetchEachOther(owner, peer, peerSide));
   const followed = await attempt('federation', trust, () => meet(owner.account, peer));
   if (peerSide === undefined) {

@@ -25,17 +25,21 @@ async function deaf(): Promise<Connect> {
   return () => connect(port, '127.0.0.1');
 }
 
-for (const image of ['snac', 'freedombox']) {
-  test(`a ${image} node that does not answer is unfit, and every check says why`, async (t) => {
+const cases = ['snac', 'freedombox'].flatMap((image) => (
+  ['an account', 'another kit'].map((peer) => ({ image, peer }))
+));
+for (const { image, peer } of cases) {
+  test(`a ${image} node that does not answer, tried with ${peer}, is unfit, and every check says why`, async (t) => {
     const bench = await makeBench(campaignText.replace('"tiny"', `"${image}"`));
     t.teardown(() => bench.remove());
     const { campaign, record, secrets } = bench;
-    const [alice] = campaign.kits;
+    const [alice, bob] = campaign.kits;
+    const bobs = { campaign: await secrets.campaign(), kit: await secrets.kit(bob) };
     const said: string[] = [];
     const checks = await checkKit(alice, {
       ...{ campaign, record, connect: await deaf(), now: () => bench.clock.nowMs },
       secrets: { campaign: await secrets.campaign(), kit: await secrets.kit(alice) },
-      peer: { account: '@bob@bob.test' },
+      peer: peer === 'an account' ? { account: '@bob@bob.test' } : { kit: bob, secrets: bobs },
       report: (text) => said.push(text),
     });
     t.deepEqual(checks.map(({ name }) => name), names);
