@@ -20,6 +20,12 @@ export interface Calibration {
   nanoVoltPerStep: number
 }
 
+/** Of one window: signed shunt steps of 2.5 µV, bus steps of 1.25 mV. */
+export interface Registers {
+  shunt: number
+  bus: number
+}
+
 export interface Reading {
   microW: number
   /** Clipped: shunt beyond ±81.92 mV, or bus beyond 36 V. */
@@ -64,6 +70,12 @@ export class Ina226 {
    * Throws if the chip is absent or not an INA226. A chip that lost its setup is set up again.
    */
   async read(): Promise<Reading | null> {
+    const found = await this.readRegisters()
+    return found === null ? null : toReading(found.shunt, found.bus, this.calibration)
+  }
+
+  /** What {@link read} reckons with. */
+  async readRegisters(): Promise<Registers | null> {
     if ((await this.get(CONFIG)) !== SETUP) {
       if ((await this.get(MAKER)) !== MAKER_TI) throw new Error('ina226: another chip answers')
       await this.set(CONFIG, SETUP)
@@ -74,7 +86,8 @@ export class Ina226 {
       if (Math.floor((await this.get(MASK)) / CONVERSION_READY) % 2 === 0) return null
       this.ready = true
     }
-    return toReading(signed(await this.get(SHUNT)), await this.get(BUS), this.calibration)
+    const shunt = signed(await this.get(SHUNT))
+    return { shunt: shunt, bus: await this.get(BUS) }
   }
 
   private async get(register: number): Promise<number> {

@@ -16,12 +16,14 @@ import {
   random,
   sha256,
 } from './edge'
-import { measure, probeNode } from './measuring'
+import { Ina226 } from './ina226'
+import { measure, probeNode, tellRegisters } from './measuring'
 import { keepRunning, openMeter, resumeCounters, waitForPairing } from './meter'
 import type { Edge, Meter } from './meter'
 import { report } from './reporting'
 import { PAGES, Ssd1306, draw } from './screen'
 import type { Face } from './screen'
+import { NOMINAL } from './settings'
 
 const FRAM_ADDRESS = 0x50
 const LONG_PRESS_MS = 1000
@@ -32,7 +34,8 @@ async function main(): Promise<void> {
   console.log('boot ' + meter.journal.bootId)
   runScreen.start(meter)
   runButton.start(meter)
-  const pairing = await waitForPairing(meter)
+  const sensor = new Ina226(bus, NOMINAL)
+  const pairing = await waitForPairing(meter, async () => await tellRegisters(meter, sensor))
   await resumeCounters(meter, pairing)
   keepRunning.start(meter, 'measure', async () => await measure(meter, pairing))
   keepRunning.start(meter, 'probe', async () => await probeNode(meter, pairing))

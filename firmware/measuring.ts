@@ -1,4 +1,4 @@
-// The meter's first two fibers: power once a second, kept each time; and the node, asked whether it is
+// What an unpaired meter tells the bench. And the meter's first two fibers: power once a second, kept each time; and the node, asked whether it is
 // there and what it counts. An interval closes when its time is over, or when somebody wants to know.
 //
 // Owns when a turn is taken, when an interval closes, and the order in which both are kept.
@@ -12,6 +12,24 @@ import type { Pairing } from './settings.js'
 const MAX_SETUP_MS = 4000
 /** Closed records that wait in memory while the FRAM fails; older ones are lost, totals are not. */
 const MAX_UNSAVED = 8
+
+const TOLD_BETWEEN_LOOKS = 5
+
+/**
+ * For the bench, which calibrates a meter before it pairs it: the sensor's registers, once a second,
+ * five times; `none` while the chip does not answer.
+ */
+export async function tellRegisters(meter: Meter, sensor: Ina226): Promise<void> {
+  for (let told = 0; told < TOLD_BETWEEN_LOOKS; told++) {
+    try {
+      const found = await sensor.readRegisters()
+      if (found !== null) meter.edge.print('sensor ' + found.shunt + ' ' + found.bus)
+    } catch (error) {
+      meter.edge.print('sensor none')
+    }
+    await meter.edge.sleep(1000)
+  }
+}
 
 export async function measure(meter: Meter, pairing: Pairing): Promise<void> {
   const sensor = new Ina226(meter.bus, pairing.calibration)

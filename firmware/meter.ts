@@ -125,7 +125,11 @@ export async function keepRunning(meter: Meter, name: string, work: () => Promis
   }
 }
 
-export async function waitForPairing(meter: Meter): Promise<Pairing> {
+/** @param meanwhile what is done between two looks; takes some seconds */
+export async function waitForPairing(
+  meter: Meter,
+  meanwhile: () => Promise<void>,
+): Promise<Pairing> {
   for (;;) {
     try {
       const pairing = await readPairing(meter.edge.setting)
@@ -140,7 +144,7 @@ export async function waitForPairing(meter: Meter): Promise<Pairing> {
       meter.fault = true
       meter.edge.print('fault settings: ' + meter.notice)
     }
-    await meter.edge.sleep(5000)
+    await meanwhile()
   }
 }
 

@@ -12,6 +12,7 @@ import { createOutput, type Output, type OutputOptions } from '../terminal.ts';
 import { createVirtualMeter } from '../virtual/meter.ts';
 import type { Board } from './board.ts';
 import { buildFirmware, type Firmware } from './build.ts';
+import { calibrateMeter, calibrationOf, type Calibrated } from './calibrate.ts';
 import { flashMeters, type FlashedMeter, type FlashMeterDeps, type FlashMeterOptions } from './flash.ts';
 import { pairMeter, type Paired, type PairOptions } from './pair.ts';
 import { virtualPort, type MeterPort } from './port.ts';
@@ -28,6 +29,7 @@ export function commands(): Command[] {
       .addCommand(buildCommand())
       .addCommand(runtimeCommand())
       .addCommand(flashCommand())
+      .addCommand(calibrateCommand())
       .addCommand(pairCommand())
       .addCommand(selftestCommand()),
   ];
@@ -109,6 +111,45 @@ function progressText({ kit, part, doneBytes, totalBytes }: Parameters<FlashMete
 function flashedText({ kit, port, mac, writtenBytes }: FlashedMeter): string {
   const work = writtenBytes === 0 ? 'held it all already' : `${writtenBytes} bytes written`;
   return `${kit}: board ${mac} on ${port}: ${work}, verified by MD5`;
+}
+
+interface CalibrateWords extends OutputOptions, WorkbenchOptions {
+  volts: number;
+  amperes: number;
+  port?: string;
+  anew: boolean;
+}
+
+function calibrateCommand(): Command {
+  return new Command('calibrate')
+    .description('take a known load as a point; two loads make the calibration that pairing states')
+    .argument('<kit>', 'name of a kit in the campaign')
+    .requiredOption('--volts <volts>', 'what the voltmeter at the load says', reading({ most: 36 }))
+    .requiredOption('--amperes <amperes>', 'what the ammeter says', reading({ most: 8 }))
+    .option('--port <path>', 'serial port of the board, if not where it was flashed')
+    .option('--anew', 'forget the points that were taken', false)
+    .action(async function (this: Command, name: string) {
+      const { volts, amperes, ...options } = this.optsWithGlobals<CalibrateWords>();
+      const output = createOutput(options);
+      await atWorkbench({ ...options, kits: [name] }, async ({ record }, [kit]) => {
+        const { port: flashedAt, mac } = flashedMeter(record, kit);
+        const load = { milliVolt: volts * 1e3, microAmp: amperes * 1e6 };
+        const job = { kit: name, mac, load, anew: options.anew, limitMs: BOOT_LIMIT_MS };
+        const calibrated = await onMeter(options.port ?? flashedAt, (port) =>
+          calibrateMeter(port, record, job),
+        );
+        output.result({ kit: name, ...calibrated }, calibratedText(name, calibrated));
+      });
+    });
+}
+
+function calibratedText(kit: string, { points, calibration, worstPpm }: Calibrated): string {
+  if (calibration === undefined) {
+    return `${kit}: point ${points} taken; now a load of at least five times as much, or as little`;
+  }
+  const { id, nanoAmpPerStep, offsetNanoAmp } = calibration;
+  const line = `${nanoAmpPerStep} nA a step, offset ${(offsetNanoAmp / 1e6).toFixed(2)} mA`;
+  return `${kit}: calibration ${id} of ${points} points: ${line}; no point is off by more than ${(worstPpm! / 1e4).toFixed(2)} %`;
 }
 
 interface PairWords extends OutputOptions, WorkbenchOptions, PairWishes {
@@ -193,14 +234,15 @@ async function onMeter<T>(path: string, work: (port: UsbPort) => Promise<T>): Pr
 }
 
 /** What the record knows of the kit's board. @throws KitError `meter-not-flashed` */
-function flashedMeter(record: BenchRecord, kit: Kit): { port: string; firmware: string } {
+function flashedMeter(record: BenchRecord, kit: Kit): Pick<FlashedMeter, 'port' | 'firmware' | 'mac'> {
   const flashed = record.lastDone(kit.name, 'meter-flash')?.detail;
   if (flashed === undefined) throw notFlashed(kit);
-  return { port: String(flashed['port']), firmware: String(flashed['firmware']) };
+  const text = (name: string): string => String(flashed[name]);
+  return { port: text('port'), firmware: text('firmware'), mac: text('mac') };
 }
 
 /** What pairing is told on the command line, or by `kit make`. */
-export type PairWishes = Omit<PairOptions, 'firmwareHash' | 'wifi'>;
+export type PairWishes = Omit<PairOptions, 'firmwareHash' | 'wifi' | 'calibration'>;
 
 /**
  * Pairs the meter that `kit meter flash` wrote for the kit, on its serial port or the one named.
@@ -215,7 +257,12 @@ export async function pairAtBench(
   const { ssid } = wifiOf(kit, bench.campaign);
   const passphrase = wifiPassphrase(kit, await bench.secrets.kit(kit))!;
   const firmwareHash = new Uint8Array(Buffer.from(flashed.firmware, 'hex'));
-  const options = { ...parts.options, firmwareHash, wifi: { ssid, passphrase } };
+  const calibration = calibrationOf(bench.record, kit.name, flashed.mac);
+  if (calibration === undefined) {
+    const text = `${kit.name}: not calibrated; it may err by 1 % and more (kit meter calibrate)`;
+    parts.output.event({ type: 'pair', text, kit: kit.name });
+  }
+  const options = { ...parts.options, firmwareHash, calibration, wifi: { ssid, passphrase } };
   return onMeter(parts.port ?? flashed.port, (port) =>
     pairThrough(bench, kit, { port, options, output: parts.output }),
   );
@@ -277,6 +324,13 @@ function virtualMeter(dir: string, { bytecode }: Firmware, fail: (error: KitErro
 function seconds(text: string): number {
   if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 86_400) return Number(text);
   throw new InvalidArgumentError('expected whole seconds, from 1 to 86400');
+}
+
+function reading({ most }: { most: number }): (text: string) => number {
+  return (text) => {
+    if (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0 && Number(text) <= most) return Number(text);
+    throw new InvalidArgumentError(`expected a number, above 0, at most ${most}`);
+  };
 }
 
 function baud(text: string): number {

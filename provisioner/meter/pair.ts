@@ -6,7 +6,8 @@ import type { Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import type { RandomSource } from '../campaign/identity.ts';
 import { KitError } from '../errors.ts';
-import { makeEnrolment, readStatement, type MeterStatement } from './enrolment.ts';
+import { encodeCalibration, UNCALIBRATED, type Calibration } from './calibration.ts';
+import { makeEnrolment, readStatement, type MeterStatement, type Terms } from './enrolment.ts';
 import { describeLedger, enrolKit, type Enrolled, type Fetch } from './ledger-client.ts';
 import type { MeterPort } from './port.ts';
 
@@ -24,6 +25,8 @@ export interface PairOptions {
   /** Of the key's tree: 5 gives 32 signatures at once; 10 gives 1,024, in minutes on a board. */
   keyHeight?: 5 | 10;
   supplyEfficiencyPermille?: number;
+  /** What the bench found for this very board; without it, its parts' nominal values. */
+  calibration?: Calibration;
   /** The home's, where the meter reaches it by radio. */
   wifi?: { ssid: string; passphrase: string };
   /** Real time for the meter to make its key and state it. */
@@ -51,8 +54,6 @@ const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, patienceS: 5, keyHe
 const STATEMENT_LIMIT_MS = 240_000;
 /** External supplies of 2020 by EU 2019/1782 at 10–49 W. */
 const SUPPLY_EFFICIENCY_PERMILLE = 850;
-/** Until the bench can calibrate at two points, the meter reckons by its parts' nominal values. */
-const NOMINAL_CALIBRATION = { id: 0 };
 
 /** @throws KitError `ledger-…`, `setting-…`, `meter-silent`, `statement-invalid` */
 export async function pairMeter(
@@ -93,7 +94,8 @@ async function enrolMeter(
   const bytes = await hearStatement(port, options.limitMs ?? STATEMENT_LIMIT_MS);
   const statement = readStatement(bytes, { origin, nonce, firmwareHash });
   deps.say(`enrolling meter ${hex(statement.meterId)}`);
-  const body = await enrolmentOnce(bench, kit, statement, async () =>
+  const calibrationId = (options.calibration ?? UNCALIBRATED).id;
+  const body = await enrolmentOnce(bench, kit, { statement, calibrationId }, async () =>
     makeEnrolment(statement, bench.identity, {
       origin,
       terms: termsOf(kit, options, port),
@@ -116,7 +118,7 @@ function settingsOf(
   },
 ): [key: string, value: Uint8Array][] {
   const { intervalS, batchS, probeS, patienceS, keyHeight } = { ...DEFAULTS, ...options };
-  const { wifi } = options;
+  const { wifi, calibration = UNCALIBRATED } = options;
   // The runtime's own keys: it joins that network at boot (devicescript, network/wifi.c).
   const joining: [string, Uint8Array][] = wifi
     ? [['wifi_ssid', Buffer.from(wifi.ssid)], ['wifi_psk', Buffer.from(wifi.passphrase)]]
@@ -132,6 +134,7 @@ function settingsOf(
     ['times', new Uint8Array(new Uint32Array([intervalS, batchS, probeS]).buffer)],
     ['patience', Uint8Array.of(patienceS)],
     ['height', Uint8Array.of(keyHeight)],
+    ['calib', encodeCalibration(calibration)],
     // The last: a meter that finds it takes the others for whole.
     ['ledger', Buffer.from(parts.ledger)],
   ];
@@ -165,28 +168,42 @@ async function hearStatement(port: MeterPort, limitMs: number): Promise<Uint8Arr
 
 function termsOf(kit: Kit, options: PairOptions, { assurance }: MeterPort) {
   return {
-    ...{ publish: kit.publish, assurance, calibration: NOMINAL_CALIBRATION },
+    ...{ publish: kit.publish, assurance, calibration: statedCalibration(options) },
     intervalS: options.intervalS ?? DEFAULTS.intervalS,
     supplyEfficiencyPermille: options.supplyEfficiencyPermille ?? SUPPLY_EFFICIENCY_PERMILLE,
+  };
+}
+
+/** As an enrolment's terms have it: names with their units, as the ledger's documents do. */
+function statedCalibration({ calibration = UNCALIBRATED }: PairOptions): Terms['calibration'] {
+  return {
+    id: calibration.id,
+    nano_amp_per_step: calibration.nanoAmpPerStep,
+    offset_nano_amp: calibration.offsetNanoAmp,
+    nano_volt_per_step: calibration.nanoVoltPerStep,
   };
 }
 
 /**
  * The seal is random, so a second enrolment of the same meter would be another one, which ledgers
  * refuse. What was made for this statement before is sent again instead.
+ * @throws KitError `enrolled-otherwise` that one names another calibration
  */
 async function enrolmentOnce(
   { record }: Workbench,
   kit: Kit,
-  statement: MeterStatement,
+  { statement, calibrationId }: { statement: MeterStatement; calibrationId: number },
   make: () => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const made = record.history(kit.name).findLast(({ step }) => step === 'enrolment')?.detail;
-  if (made?.['statement'] === hex(statement.bytes)) {
-    return new Uint8Array(Buffer.from(String(made['body']), 'hex'));
+  const sent = record.history(kit.name).findLast(({ step }) => step === 'enrolment')?.detail;
+  if (sent?.['statement'] === hex(statement.bytes)) {
+    const before = Number(sent['calibration'] ?? 0);
+    if (before !== calibrationId) throw enrolledOtherwise(before, calibrationId);
+    return new Uint8Array(Buffer.from(String(sent['body']), 'hex'));
   }
   const body = await make();
-  record.done(kit.name, 'enrolment', { statement: hex(statement.bytes), body: hex(body) });
+  const made = { statement: hex(statement.bytes), body: hex(body), calibration: calibrationId };
+  record.done(kit.name, 'enrolment', made);
   return body;
 }
 
@@ -218,6 +235,16 @@ function otherLedger(url: string, expected: string, got: string): KitError {
     message: `The ledger at ${url} is not the campaign's`,
     ...{ expected, got },
     hint: 'Set `ledger_origin` in campaign.toml to the ledger that the community chose.',
+  });
+}
+
+function enrolledOtherwise(before: number, now: number): KitError {
+  return new KitError({
+    code: 'enrolled-otherwise',
+    message: 'This meter’s key was enrolled with another calibration',
+    expected: `calibration ${before}`,
+    got: `calibration ${now}`,
+    hint: 'A key has one calibration: erase the meter’s FRAM for a new key, or put another board in.',
   });
 }
 

@@ -69,7 +69,8 @@ test('a meter is paired, and pairing it again sends the same enrolment', async (
   const { made, pair } = await bench(t);
   const { ageIdentity, asked, fetch: fetchFrom } = await ledger();
   meter.powerOn();
-  const paired = await pair(virtualPort(meter), fetchFrom);
+  const calibration = { id: 3, nanoAmpPerStep: 249_000, offsetNanoAmp: -9, nanoVoltPerStep: 1_250_000 };
+  const paired = await pair(virtualPort(meter), fetchFrom, { calibration });
   t.is(paired.entry, 7);
   t.is(paired.assurance, 'virtual');
   t.deepEqual(asked.map(({ url }) => url), [
@@ -83,13 +84,18 @@ test('a meter is paired, and pairing it again sends the same enrolment', async (
   t.deepEqual(Buffer.from(enrolment.firmwareHash), Buffer.from(hash));
   t.deepEqual(Buffer.from(enrolment.volunteerKey), Buffer.from(made.identity.publicKey));
   t.deepEqual([enrolment.publish, enrolment.intervalS], [3, 60]);
+  t.deepEqual(enrolment.calibration, {
+    ...{ id: 3, nano_amp_per_step: 249_000, offset_nano_amp: -9, nano_volt_per_step: 1_250_000 },
+  });
   const { pairingKey } = await made.secrets.kit(findKit(made.campaign, 'alice'));
   const secrets = await unseal(sealed, enrolment.sealedHash, ageIdentity);
   t.deepEqual(secrets, { pairingKey, privateName: 'alice' });
 
   t.deepEqual(made.record.lastDone('alice', 'pair')?.detail, { ...paired });
-  t.deepEqual(await pair(virtualPort(meter), fetchFrom), paired);
+  t.deepEqual(await pair(virtualPort(meter), fetchFrom, { calibration }), paired);
   t.deepEqual(asked[3].body, asked[1].body);
+  await t.throwsAsync(pair(virtualPort(meter), fetchFrom), { code: 'enrolled-otherwise' });
+  t.is(asked.filter(({ body }) => body !== undefined).length, 2);
 });
 
 /** A meter that keeps settings and says given lines when it starts. */
