@@ -9,6 +9,8 @@ const hourS = 3600;
 const maxAgeS = 48 * hourS;
 /** A whole one a week is restored and compared; a week may have its troubles. */
 const maxProofAgeS = 16 * 24 * hourS;
+/** A clock that is set right may go back by as much. */
+const maxAheadS = 300;
 
 /** @param clockMs the node's own clock: both times are by it */
 export function judgeBackup(account: BackupAccount | undefined, clockMs: number): Check {
@@ -20,6 +22,10 @@ export function judgeBackup(account: BackupAccount | undefined, clockMs: number)
   const nowS = clockMs / 1000;
   if (error !== null) return failed(name, error, adviceFor(error));
   if (madeAtS === null) return failed(name, 'none was made yet', 'Run `kit configure`.');
+  if (madeAtS - nowS > maxAheadS) {
+    const advice = 'Was the node’s clock changed? Run `commons-backup make` on it.';
+    return failed(name, `the last one is dated ${hours(madeAtS - nowS)} in the future`, advice);
+  }
   const age = `made ${hours(nowS - madeAtS)} ago`;
   if (nowS - madeAtS > maxAgeS) {
     return failed(name, `the last one was ${age}`, 'Look at `systemctl status commons-backup.timer`.');

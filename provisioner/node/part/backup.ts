@@ -163,6 +163,7 @@ archives() {
 make() {
   verb=make
   rm -rf "$store"/.new-*
+  date_back
   name=$(latest)
   if [ -n "$name" ] && [ "$(archives "$name")" -le "$most_changes" ]; then
     hold
@@ -174,11 +175,29 @@ make() {
   copy_to_second_drive
 }
 
+# A clock that was set back leaves generations of the future, which would stay the latest for ever:
+# they take the last seconds' names, in their order.
+date_back() {
+  at=$(($(date +%s) - 60))
+  limit=$(stamp $((at + 360)))
+  generations | while read -r each; do
+    [ "$each" \\> "$limit" ] || continue
+    mv "$store/$each" "$store/$(stamp "$at")"
+    at=$((at + 1))
+  done
+}
+
+stamp() {
+  date -u -d "@$1" +%Y%m%dT%H%M%SZ
+}
+
 # The whole while everything runs, then with the service stopped what changed meanwhile, and the sums
 # of all files as they are then.
 begin() {
   refuse_full
-  name=$(date -u +%Y%m%dT%H%M%SZ)
+  at=$(date +%s)
+  while [ -e "$store/$(stamp "$at")" ]; do at=$((at + 1)); done
+  name=$(stamp "$at")
   fresh=$store/.new-$name
   mkdir "$fresh"
   archive "$fresh" 0

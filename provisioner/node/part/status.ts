@@ -111,6 +111,9 @@ backup() {
     row warn 'Backup' "There is none yet\${error:+: $error}." "$call"
   elif [ -n "$error" ]; then
     row bad 'Backup' "The last try failed: $error. The last good one is $(since "$made")." "$call"
+  elif ahead "$made"; then
+    row warn 'Backup' "The last one is $(since "$made")." \\
+      'If this stays for two days, call whoever made your kit.'
   elif [ $((now - made)) -gt 172800 ]; then
     row warn 'Backup' "The last one is $(since "$made")." \\
       'One is made each night: leave the power on. If this stays, call whoever made your kit.'
@@ -133,7 +136,10 @@ sends them once it can.'
   case $acked in
     '' | *[!0-9]*) row warn 'Meter' 'It has not reported through this server yet.' "$advice" ;;
     *)
-      if [ $((now - acked)) -gt 10800 ]; then
+      if ahead "$acked"; then
+        row warn 'Meter' "Its last report is $(since "$acked")." \\
+          'Look here again in three hours.'
+      elif [ $((now - acked)) -gt 10800 ]; then
         row warn 'Meter' "Its last report arrived $(since "$acked")." "$advice"
       else
         row good 'Meter' "Its last report arrived $(since "$acked")."
@@ -203,10 +209,19 @@ ago() {
   fi
 }
 
-# A clock that was set back makes the past the future.
+# A clock that was set back makes the past the future. A few minutes are how clocks are set right.
+ahead() {
+  [ $(($1 - now)) -gt 300 ]
+}
+
 since() {
-  [ "$1" -le "$now" ] || { echo 'from the future: the clock was changed'; return; }
-  echo "$(ago $((now - $1))) ago"
+  if ahead "$1"; then
+    echo 'from the future: the clock was changed'
+  elif [ "$1" -gt "$now" ]; then
+    echo 'just now'
+  else
+    echo "$(ago $((now - $1))) ago"
+  fi
 }
 
 count() {

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
-  writeFileSync,
+  utimesSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,6 +103,24 @@ function setBack({ at, generations }: ReturnType<typeof node>, night: number): v
   if (last.startsWith('1')) return;
   renameSync(at(`store/${last}`), at(`store/1${String(night).padStart(3, '0')}${last.slice(4)}`));
 }
+
+test('after a clock that was ahead was set right, backups go on and are told', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  const [name] = n.generations();
+  renameSync(n.at(`store/${name}`), n.at(`store/9${name.slice(1)}`));
+  const [archive] = ['1.tar.zst'].map((file) => n.at(`store/9${name.slice(1)}/${file}`));
+  utimesSync(archive, 7e9, 7e9);
+  t.is(n.run('prove').status, 0);
+  t.like(judgeBackup(n.account(), Date.now()), { state: 'failed' });
+  t.regex(judgeBackup(n.account(), Date.now()).measured, /in the future$/);
+  n.put('user/alice/user.json', 'two');
+  t.is(n.run('make').status, 0);
+  t.regex(n.generations().join(), /^2\d+T\d+Z$/);
+  t.is(judgeBackup(n.account(), Date.now()).state, 'ok');
+  t.is(n.run('restore').status, 0);
+  t.is(n.read('user/alice/user.json'), 'two');
+});
 
 test('a spoiled archive is found, told, and its service runs', (t) => {
   const n = node(t);
