@@ -7,6 +7,14 @@ export const passphraseBytes = 10;
 const consonants = 'bdfghjklmnprstvz';
 const vowels = 'aiou';
 
+/**
+ * What no kit is given to its owner with, whoever put it among the secrets: servers on the internet
+ * are tried with lists of such words within the hour.
+ */
+export function isWeakPassphrase(passphrase: string): boolean {
+  return passphrase.length < 12 || new Set(passphrase).size < 6;
+}
+
 /** @param bytes an even number of them; two become one group */
 export function proquint(bytes: Uint8Array): string {
   const groups: string[] = [];

@@ -2,6 +2,7 @@
 
 import type { BenchRecord, Detail } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
+import { isWeakPassphrase } from '../campaign/passphrase.ts';
 import type { Secrets } from '../campaign/secrets.ts';
 import { describeError, KitError } from '../errors.ts';
 import type { Output } from '../terminal.ts';
@@ -62,6 +63,7 @@ async function configureKit(
   try {
     if (!dryRun) record.start(kit.name, 'configure', { image: campaign.image });
     const opened = { campaign: await secrets.campaign(), kit: await secrets.kit(kit) };
+    if (isWeakPassphrase(opened.kit.ownerPassphrase)) throw weakPassphrase(kit, opened.kit);
     const configure = configurerOf(kit, campaign, opened);
     const outcome = await configure({
       kit: kit.name,
@@ -78,6 +80,16 @@ async function configureKit(
     if (!dryRun) record.fail(kit.name, 'configure', error);
     return { kit: kit.name, error };
   }
+}
+
+function weakPassphrase(kit: Kit, { ownerPassphrase }: { ownerPassphrase: string }): KitError {
+  return new KitError({
+    code: 'passphrase-weak',
+    message: `The passphrase of ${kit.name}’s owner could be guessed`,
+    expected: 'at least 12 characters, 6 of them different',
+    got: `${ownerPassphrase.length} characters, ${new Set(ownerPassphrase).size} of them different`,
+    hint: `Move secrets/${kit.name}.age away: a new one is made. A drive flashed with it, flash again.`,
+  });
 }
 
 /** What the record keeps: names of steps and files, never contents. */

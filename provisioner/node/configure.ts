@@ -10,6 +10,8 @@ import { KitError } from '../errors.ts';
 import { openConnection, type ConnectionOptions } from './connection.ts';
 import type { NodeAddress, NodeConnection } from './connection.ts';
 import { factScript, readFacts, type FactsOf } from './fact.ts';
+import { knownFailure } from './failure.ts';
+import { ground, refuseGround, type Ground } from './ground.ts';
 import { busyExitCode, planScript, progressReader } from './script.ts';
 import { redact } from './secret.ts';
 import { defaultStepTimeoutS, secretsOf, type Plan, type Step } from './step.ts';
@@ -33,6 +35,8 @@ export interface ConfigureOptions extends ConnectionOptions {
   dryRun?: boolean;
   /** How long to go on trying to reach a node that may still be booting. */
   patienceMs?: number;
+  /** The bench's clock, Unix milliseconds: the node's is held against it. */
+  now?: () => number;
   report?: (event: NodeEvent) => void;
 }
 
@@ -51,7 +55,8 @@ const retryMs = 1000;
 
 /**
  * Brings one node to its desired state and proves it: facts gathered afterwards give an empty plan.
- * @throws KitError `plan-not-empty`, `step-failed`, `node-busy`, and those of a connection
+ * @throws KitError `plan-not-empty`, `step-failed`, `node-busy`, those of ground.ts, failure.ts and
+ *   a connection
  */
 export async function configureNode<Desired, Facts>(
   kind: NodeKind<Desired, Facts>,
@@ -59,16 +64,20 @@ export async function configureNode<Desired, Facts>(
   { address, ...options }: ConfigureOptions & { address: NodeAddress },
 ): Promise<ConfigureOutcome> {
   const startMs = performance.now();
+  const untilMs = startMs + (options.patienceMs ?? 0);
   const done: Step[] = [];
   let roundTrips = 0;
-  for (let drops = 0; ; drops += 1) {
+  for (let drops = 0; ; ) {
     const connection = await reach(address, options);
     try {
       await settle(kind, desired, { connection, done, options });
       break;
     } catch (error) {
-      if (!isDrop(error) || drops >= maxDrops) throw error;
+      // A node that has just booted may not have heard a time server yet.
+      const waits = isCode(error, 'clock-wrong') && performance.now() + retryMs < untilMs;
+      if (!waits && !(isCode(error, 'connection-lost') && drops++ < maxDrops)) throw error;
       options.report?.({ type: 'again', text: `${options.kit}: ${error.message}; again` });
+      if (waits) await sleep(retryMs);
     } finally {
       roundTrips += connection.roundTrips;
       connection.close();
@@ -112,8 +121,15 @@ async function settle<Desired, Facts>(
   run: { connection: NodeConnection; done: Step[]; options: ConfigureOptions },
 ): Promise<void> {
   const { connection, done, options } = run;
-  const planNow = async (): Promise<Step[]> =>
-    kind.plan(desired, await gatherFacts(connection, kind.facts(desired)));
+  const { now = Date.now } = options;
+  const asked = { ...kind.facts(desired), ground } as FactsOf<Facts & { ground: Ground }>;
+  const planNow = async (): Promise<Step[]> => {
+    const fromMs = now();
+    const facts = await gatherFacts(connection, asked);
+    const steps = kind.plan(desired, facts);
+    if (steps.length > 0) refuseGround(options.kit, facts.ground, { fromMs, untilMs: now() });
+    return steps;
+  };
   const steps = await planNow();
   const text = `${options.kit}: ${steps.length === 0 ? 'nothing to do' : `${steps.length} steps`}`;
   options.report?.({ type: 'plan', text, steps: steps.length });
@@ -163,8 +179,8 @@ function freshMark(): string {
   return `commons-${randomBytes(12).toString('hex')}`;
 }
 
-function isDrop(error: unknown): error is KitError {
-  return error instanceof KitError && error.code === 'connection-lost';
+function isCode(error: unknown, code: string): error is KitError {
+  return error instanceof KitError && error.code === code;
 }
 
 function stepFailed(
@@ -172,14 +188,15 @@ function stepFailed(
   steps: Step[],
   { at, exitCode, output }: { at: number; exitCode: number; output: string },
 ): KitError {
-  const said = redact(output, secretsOf(steps)).split('\n').slice(-12).join('\n');
+  const words = redact(output, secretsOf(steps));
+  const said = words.split('\n').slice(-12).join('\n');
   const unknown = {
     code: 'step-failed',
     expected: 'exit code 0',
     hint: 'Mend what it complains about, then run the command again: it goes on from here.',
   };
   return new KitError({
-    ...(steps[at].failures?.[exitCode] ?? unknown),
+    ...(steps[at].failures?.[exitCode] ?? knownFailure(words) ?? unknown),
     message: `${kit}: “${steps[at].name}” failed`,
     got: `exit code ${exitCode}${said === '' ? '' : `: ${said}`}`,
   });

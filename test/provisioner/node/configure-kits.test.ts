@@ -24,6 +24,7 @@ ${names.map(kitText).join('')}`;
 
 /** What a fresh node answers to each fact of snac; others it answers with nothing. */
 const freshAnswers: Record<string, string> = {
+  ground: `${Date.now() / 1000 | 0}\nroom /etc 1000000 4096 0 0`,
   hostname: 'alice',
   localtime: '/usr/share/zoneinfo/Etc/UTC',
   resolvers: 'nameserver 127.0.0.53',

@@ -24,7 +24,7 @@ export interface ToyFacts {
 
 export const password = 'correct horse battery staple';
 
-export function toyDesired({ dir, owner }: StandIn, changes: Partial<ToyDesired> = {}): ToyDesired {
+export function toyDesired({ dir, owner }: Pick<StandIn, 'dir' | 'owner'>, changes: Partial<ToyDesired> = {}): ToyDesired {
   const secret = new Secret(password);
   return { dir, owner, greeting: 'hello', password: secret, command: ':', ...changes };
 }
