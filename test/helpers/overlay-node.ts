@@ -45,7 +45,7 @@ export async function startOverlayNode(options: OverlayOptions): Promise<Overlay
   const enter = ['-t', String(init), '-m', '-u', '-i', '-n', '-p', '-r', '--wd=/'];
   const connections = new Set<Socket>();
   let sshds = 0;
-  const server = createServer({ allowHalfOpen: true }, (bench) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (bench) => {
     sshds += 1;
     connections.add(bench);
     const sshd = spawn('nsenter', [...enter, '/usr/sbin/sshd', '-i', '-f', sshdConfig], {

@@ -3,7 +3,6 @@
 // completes what the failed one left.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -15,6 +14,7 @@ import type { KitSecrets } from '../../../provisioner/campaign/secrets.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { configureNode } from '../../../provisioner/node/configure.ts';
 import { configureKits, type ConfiguredKit } from '../../../provisioner/node/configure-kits.ts';
+import { tcp } from '../../../provisioner/node/connection.ts';
 import { addressOf } from '../../../provisioner/node/kinds.ts';
 import { createOutput } from '../../../provisioner/terminal.ts';
 import { makeBench } from '../../helpers/bench.ts';
@@ -58,7 +58,7 @@ async function freshNode(t: ExecutionContext) {
   });
   const silent = new Writable({ write: (_bytes, _encoding, done) => done() });
   const output = createOutput({}, { out: silent, err: silent });
-  const reach = () => connect(node.port, '127.0.0.1');
+  const reach = () => tcp('127.0.0.1', node.port);
   const configure = async (changes: Changes = {}): Promise<ConfiguredKit> => {
     const wanted = { ...kit, domain: changes.domain ?? kit.domain };
     const changed = async (): Promise<KitSecrets> => ({
