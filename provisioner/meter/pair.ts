@@ -140,26 +140,32 @@ function settingsOf(
   ];
 }
 
+/** Its first lines may come before the lead has woken: it says the same at each start. */
+const STARTS = 3;
+
 /** Restarts the meter and collects its lines `enrol I/N HEX`. */
 async function hearStatement(port: MeterPort, limitMs: number): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const parts: string[] = [];
   let lastLine = 'nothing at all';
-  let stop = (): void => {};
-  let timer: NodeJS.Timeout | undefined;
-  const heard = new Promise<Uint8Array>((resolve, reject) => {
-    timer = setTimeout(() => reject(silent(lastLine)), limitMs);
-    stop = port.onLine((line) => {
-      const [, index, count, digits] = /^enrol (\d+)\/(\d+) ([0-9a-f]+)$/.exec(line) ?? [];
-      if (index === undefined) lastLine = line;
-      else parts[Number(index) - 1] = digits!;
-      if (index === count && parts.filter(Boolean).length === Number(count)) {
-        resolve(new Uint8Array(Buffer.from(parts.join(''), 'hex')));
-      }
-    });
+  let starts = 0;
+  const start = (): void => {
+    starts++;
+    port.restart().catch(reject);
+  };
+  const timer = setTimeout(() => reject(silent(lastLine)), limitMs);
+  const stop = port.onLine((line) => {
+    const [, index, count, digits] = /^enrol (\d+)\/(\d+) ([0-9a-f]+)$/.exec(line) ?? [];
+    if (index === undefined) lastLine = line;
+    else parts[Number(index) - 1] = digits!;
+    if (index === undefined || index !== count) return;
+    if (parts.filter(Boolean).length === Number(count)) {
+      resolve(new Uint8Array(Buffer.from(parts.join(''), 'hex')));
+    } else if (starts < STARTS) start();
   });
   try {
-    await Promise.race([port.restart(), heard]);
-    return await heard;
+    start();
+    return await promise;
   } finally {
     clearTimeout(timer);
     stop();

@@ -123,6 +123,33 @@ test('a meter that states nothing, or another thing, is not enrolled', async (t)
   t.is(made.record.latest('alice', 'pair')?.status, 'failed');
 });
 
+/** What a meter says at each of its starts, one after the other; the last one again and again. */
+function starter(...starts: string[][]): MeterPort & { started(): number } {
+  let started = 0;
+  let hear = (_: string): void => {};
+  return {
+    ...{ assurance: 'virtual', started: () => started },
+    writeSetting: async () => {},
+    onLine: (listen) => ((hear = listen), () => {}),
+    async restart() {
+      for (const line of starts[Math.min(started++, starts.length - 1)]!) hear(line);
+    },
+  };
+}
+
+test('a statement whose first lines were lost is heard at another start', async (t) => {
+  const { pair } = await bench(t);
+  const { fetch: fetchFrom } = await ledger();
+  const whole = ['enrol 1/3 d2', 'enrol 2/3 84', 'enrol 3/3 00'];
+  const port = starter(whole.slice(2), whole.slice(1), whole);
+  // All of it came: it is judged, and is none.
+  await t.throwsAsync(pair(port, fetchFrom), { code: 'statement-invalid' });
+  t.is(port.started(), 3);
+  const cut = starter(whole.slice(1));
+  await t.throwsAsync(pair(cut, fetchFrom, { limitMs: 50 }), { code: 'meter-silent' });
+  t.is(cut.started(), 3, 'not for ever');
+});
+
 test('another ledger than the campaign’s gets nothing', async (t) => {
   const { pair } = await bench(t);
   const { fetch: fetchFrom } = await ledger('other.test/commons');
