@@ -62,8 +62,7 @@ async function serveYunohost(): Promise<{ folders: string; stop(): void }> {
 
 function testImage(name: string): void {
   const stem = `${name}-${arch}`;
-  const which = [name, '--arch', arch];
-  if (name === 'yunohost' && yunohost) which.push('--folders', yunohost.folders);
+  const which = wordsFor(name);
   console.log(`${stem}: once, here`);
   first.kit(['image', 'build', ...which, '--out', out]);
   const lock = join(second.dir, 'lock');
@@ -84,6 +83,11 @@ function testImage(name: string): void {
   }
 }
 
+function wordsFor(name: string): string[] {
+  const folders = name === 'yunohost' && yunohost ? ['--folders', yunohost.folders] : [];
+  return [name, '--arch', arch, ...folders];
+}
+
 /** A changed byte deep inside, with manifest and sums made to fit, as somebody with intent would. */
 function testVerify(name: string): void {
   const stem = `${name}-${arch}`;
@@ -95,7 +99,7 @@ function testVerify(name: string): void {
   const path = '/usr/lib/os-release';
   spoilFile(join(copy, stem), path);
   const verify = (builder: Builder, dir: string) =>
-    builder.kit(['image', 'verify', name, '--arch', arch, '--out', dir]);
+    builder.kit(['image', 'verify', ...wordsFor(name), '--out', dir]);
   console.log(`${stem}: a file of it spoiled, then verified`);
   let said = '';
   try {
