@@ -11,7 +11,7 @@ import type { Recipe, Tree } from './tree.ts';
 const KEPT_TREES = 4;
 
 /** Raised when trees come to be made in another way that no recipe tells. */
-const MAKING = 2;
+const MAKING = 3;
 
 /** The key of a tree: what it is made of and how, and what is laid over it. */
 export function treeKey(recipe: Recipe, overlayTar: Uint8Array): string {

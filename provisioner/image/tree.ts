@@ -120,6 +120,9 @@ async function bootstrap(job: TreeJob, uri: string, tar: string): Promise<void> 
     '--format=tar',
     // A proxy is for what lies beyond this machine.
     '--aptopt=Acquire::http::Proxy::127.0.0.1 "DIRECT"',
+    // mmdebstrap turns apt's sandbox off where its folder is closed to others, and apt then leaves
+    // its own folders in the tree to another owner: never on, the bytes are the same everywhere.
+    '--aptopt=APT::Sandbox::User "root"',
     ...recipe.dpkgOptions.map((option) => `--dpkgopt=${option}`),
     `--include=${recipe.packages.join(',')}`,
     ...hookOptions(recipe, workDir),

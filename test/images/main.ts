@@ -32,7 +32,8 @@ if (process.getuid?.() !== 0) {
 const names = positionals.length > 0 ? positionals : ['snac', 'freedombox', 'yunohost'];
 const { arch } = values;
 const out = resolve(values.out);
-mkdirSync(out, { recursive: true });
+// Closed to others: a build must not show whether its folder was.
+mkdirSync(out, { recursive: true, mode: 0o700 });
 let failed = 0;
 let passed = 0;
 const first = ownBuilder(tmpdir());
