@@ -5,25 +5,33 @@
 //   {1: 2, 2: …, 3: meter id, 8, 4: SHA-256 of the enrolment}                    kit enrolled
 //   {1: 3, 2: …, 3: meter id, 4: first seq, 5: last seq, 6: SHA-256 of the batch} batch received
 //   {1: 4, 2: …, 3: meter id, 7: [hash, hash]}                                   key revoked
+//   {1: 5, 2: …, 3 to 6: as a batch's, 8: the meter's next key, 52}              key succeeded
 //
-// An entry never holds a name, an address or a reading. Types 5 and on are free: key succeeded,
-// calibration, correction, price. One strict rule: bytes that this file would not write are
-// refused.
+// A batch that names its meter's next key is one entry, of type 5, in place of one of type 3: a
+// batch is taken and its key followed, or neither. An entry never holds a name, an address or a
+// reading. Type 6 is kept for prices, 7 and on are free. One strict rule: bytes that this file would
+// not write are refused.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { LedgerError } from './errors.ts';
 
+export interface BatchCommitment {
+  receivedMs: number;
+  meterId: Uint8Array;
+  firstSeq: number;
+  lastSeq: number;
+  batchHash: Uint8Array;
+}
+
 export type Entry =
   | { type: 'volunteer-admitted'; receivedMs: number; key: Uint8Array }
   | { type: 'kit-enrolled'; receivedMs: number; meterId: Uint8Array; enrolmentHash: Uint8Array }
-  | {
-      type: 'batch-received';
-      receivedMs: number;
-      meterId: Uint8Array;
-      firstSeq: number;
-      lastSeq: number;
-      batchHash: Uint8Array;
-    }
+  | ({ type: 'batch-received' } & BatchCommitment)
+  | ({
+      type: 'key-succeeded';
+      /** As the batch names it: it signs what follows. */
+      successor: Uint8Array;
+    } & BatchCommitment)
   | {
       type: 'key-revoked';
       receivedMs: number;
@@ -34,17 +42,27 @@ export type Entry =
 
 export type EntryOf<T extends Entry['type']> = Extract<Entry, { type: T }>;
 
+/** An entry that a meter's batch became. */
+export type BatchEntry = EntryOf<'batch-received' | 'key-succeeded'>;
+
+export function isBatch(entry: Entry): entry is BatchEntry {
+  return entry.type === 'batch-received' || entry.type === 'key-succeeded';
+}
+
 const TYPE = {
   'volunteer-admitted': 1,
   'kit-enrolled': 2,
   'batch-received': 3,
   'key-revoked': 4,
+  'key-succeeded': 5,
 } as const;
 
 const KEY_BYTES = 32;
 const HASH_BYTES = 32;
 const METER_ID_BYTES = 8;
-/** The largest entry, a batch's, is below 80 bytes; later types may take this much. */
+/** RFC 8554 § 6.1, one level of LMS_SHA256_M24: 4 + 4 + 4 + 16 + 24. */
+const HSS_KEY_BYTES = 52;
+/** The largest entry, a batch's with a key, is below 140 bytes; later types may take this much. */
 const MAX_BYTES = 1_024;
 
 export function encodeEntry(entry: Entry): Uint8Array {
@@ -52,9 +70,10 @@ export function encodeEntry(entry: Entry): Uint8Array {
   if (entry.type === 'volunteer-admitted') members.push([3, entry.key]);
   else members.push([3, entry.meterId]);
   if (entry.type === 'kit-enrolled') members.push([4, entry.enrolmentHash]);
-  if (entry.type === 'batch-received') {
+  if (isBatch(entry)) {
     members.push([4, entry.firstSeq], [5, entry.lastSeq], [6, entry.batchHash]);
   }
+  if (entry.type === 'key-succeeded') members.push([8, entry.successor]);
   if (entry.type === 'key-revoked') members.push([7, entry.evidence]);
   return encode(new Map(members), rfc8949EncodeOptions);
 }
@@ -84,12 +103,12 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
         meterId: meterId(),
         enrolmentHash: bytesOf(map.get(4), HASH_BYTES, 'a hash'),
       };
-    case TYPE['batch-received']: {
-      const [firstSeq, lastSeq] = [uint(map, 4), uint(map, 5)];
-      if (lastSeq < firstSeq) throw malformed(`at least ${firstSeq}`, `${lastSeq}`);
-      const batchHash = bytesOf(map.get(6), HASH_BYTES, 'a hash');
-      const received = { receivedMs, meterId: meterId(), firstSeq, lastSeq, batchHash };
-      return { type: 'batch-received', ...received };
+    case TYPE['batch-received']:
+      return { type: 'batch-received', receivedMs, meterId: meterId(), ...batchOf(map) };
+    case TYPE['key-succeeded']: {
+      const successor = bytesOf(map.get(8), HSS_KEY_BYTES, 'a key');
+      const received = { receivedMs, meterId: meterId(), ...batchOf(map) };
+      return { type: 'key-succeeded', ...received, successor };
     }
     case TYPE['key-revoked']: {
       const pair = map.get(7);
@@ -99,8 +118,16 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
       return { type: 'key-revoked', receivedMs, meterId: meterId(), evidence: [one, other] };
     }
     default:
-      throw malformed('type 1 to 4', String(map.get(1)));
+      throw malformed('type 1 to 5', String(map.get(1)));
   }
+}
+
+function batchOf(
+  map: ReadonlyMap<unknown, unknown>,
+): Pick<BatchCommitment, 'firstSeq' | 'lastSeq' | 'batchHash'> {
+  const [firstSeq, lastSeq] = [uint(map, 4), uint(map, 5)];
+  if (lastSeq < firstSeq) throw malformed(`at least ${firstSeq}`, `${lastSeq}`);
+  return { firstSeq, lastSeq, batchHash: bytesOf(map.get(6), HASH_BYTES, 'a hash') };
 }
 
 function decodeMap(bytes: Uint8Array): ReadonlyMap<unknown, unknown> {

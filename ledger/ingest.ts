@@ -8,8 +8,9 @@ import { LedgerError } from './errors.ts';
 import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
+import type { OneTimeKey } from './succession.ts';
 import type { Before, SignedBatch } from './verify/batch.ts';
-import { checkContinuation, linksTo } from './verify/batch.ts';
+import { checkContinuation, checkSuccessor, linksTo, spentAfter } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { STATEMENT_Q } from './verify/enrolment.ts';
 
@@ -18,13 +19,15 @@ export interface Accepted {
   index: number;
   receivedMs: number;
   hash: Uint8Array;
+  /** The last one-time key spent of the key in force since; NONE_SPENT if there is none. */
   q: number;
   lastRecord: IntervalRecord;
 }
 
 export interface MeterState {
   id: Uint8Array;
-  publicKey: Uint8Array;
+  /** Its keys in the order in which they came to sign; the last one is in force. */
+  keys: readonly Uint8Array[];
   enrolment: Enrolment;
   publish: Publish;
   revoked: boolean;
@@ -37,8 +40,13 @@ export interface IngestState {
   isAdmitted(volunteerKey: Uint8Array): boolean;
   /** The log index of a batch that was accepted, by its hash. */
   indexOf(batchHash: Uint8Array): number | undefined;
-  /** What a meter signed with one-time key `q`, if the ledger took it: its hash and bytes. */
-  signedWith(meterId: Uint8Array, q: number): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** What a meter signed with a one-time key, if the ledger took it: its hash and bytes. */
+  signedWith(
+    meterId: Uint8Array,
+    key: OneTimeKey,
+  ): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** Whether a key signs or ever signed for any meter, or was named to. */
+  isTaken(publicKey: Uint8Array): boolean;
   /** No entry may be dated before the one before it. */
   lastReceivedMs(): number;
 }
@@ -48,7 +56,7 @@ export interface SignedBlob {
   hash: Uint8Array;
   bytes: Uint8Array;
   meterId: Uint8Array;
-  q: number | null;
+  signedBy: OneTimeKey | null;
 }
 
 /** What an entry brings with it. */
@@ -78,19 +86,13 @@ export type BatchDecision =
 export interface Posted {
   bytes: Uint8Array;
   batch: SignedBatch;
-  /** Whether the signature of {@link signerOf}'s meter is valid; not asked where there is none. */
-  isSigned: boolean;
-}
-
-/** The meter whose signature decides about a batch; none if it is unknown, or the batch is not. */
-export function signerOf(state: IngestState, batch: SignedBatch): MeterState | undefined {
-  if (state.indexOf(batch.hash) !== undefined) return undefined;
-  return state.meter(batch.payload.meterId);
+  /** The one of signersOf() whose signature it bears; null if it is none of theirs. */
+  signer: Uint8Array | null;
 }
 
 /** Decides about a posted batch. */
 export function decideBatch(state: IngestState, posted: Posted, nowMs: number): BatchDecision {
-  const { bytes, batch, isSigned } = posted;
+  const { bytes, batch, signer } = posted;
   const meter = state.meter(batch.payload.meterId);
   if (meter === undefined) return { kind: 'unknown-meter', meterId: batch.payload.meterId };
   const { hash } = batch;
@@ -98,21 +100,30 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
   if (index !== undefined) return { kind: 'repeated', meter, hash, index };
   const invalid = (reason: LedgerError): BatchDecision =>
     ({ kind: 'invalid', meter, hash, reason });
-  if (!isSigned) {
+  const generation = meter.keys.findLastIndex((key) => signer !== null && equal(key, signer));
+  if (generation < 0) {
     return invalid(refusal('signature', 'the meter’s signature', 'one that does not verify'));
   }
   if (meter.revoked) return invalid(refusal('revoked', 'a key in good standing', 'a revoked one'));
   const receivedMs = Math.max(nowMs, state.lastReceivedMs());
-  const earlier = state.signedWith(meter.id, batch.q);
-  if (earlier !== undefined) return equivocation(meter, batch, { bytes, earlier, receivedMs });
+  const signedBy = { generation, q: batch.q };
+  const earlier = state.signedWith(meter.id, signedBy);
+  if (earlier !== undefined) {
+    return equivocation(meter, batch, { bytes, earlier, signedBy, receivedMs });
+  }
+  if (generation < meter.keys.length - 1) {
+    return invalid(refusal('signature', 'the signature of the meter’s key in force', 'its former’s'));
+  }
   if (!linksTo(batch, meter.last?.hash ?? null)) return { kind: 'not-next', meter, hash };
   try {
     checkContinuation(batch, beforeOf(meter.last), Math.floor(receivedMs / 1000));
+    checkSuccessor(batch, state.isTaken);
   } catch (error) {
     if (error instanceof LedgerError) return invalid(error);
     throw error;
   }
-  return { kind: 'accepted', meter, batch, effects: accept(meter, batch, bytes, receivedMs) };
+  const effects = accept(meter, batch, { bytes, signedBy, receivedMs });
+  return { kind: 'accepted', meter, batch, effects };
 }
 
 function beforeOf(last: Accepted | null): Before {
@@ -125,18 +136,22 @@ export function advance(
   { effects, batch }: Extract<BatchDecision, { kind: 'accepted' }>,
   index: number,
 ): Accepted {
-  const { hash, q, payload: { records } } = batch;
+  const { hash, payload: { records } } = batch;
   const { receivedMs } = effects.entry;
-  return { index, receivedMs, hash, q, lastRecord: records[records.length - 1] };
+  const lastRecord = records[records.length - 1];
+  return { index, receivedMs, hash, q: spentAfter(batch), lastRecord };
 }
 
 function accept(
   meter: MeterState,
   batch: SignedBatch,
-  bytes: Uint8Array,
-  receivedMs: number,
+  { bytes, signedBy, receivedMs }: {
+    bytes: Uint8Array;
+    signedBy: OneTimeKey;
+    receivedMs: number;
+  },
 ): Effects {
-  const { hash, q, payload: { records } } = batch;
+  const { hash, payload: { records, successor } } = batch;
   const { id: meterId, publish, last } = meter;
   const disclose: Uint8Array[] = [];
   // Only the order of the two indices matters to the rule: the new one is later.
@@ -144,11 +159,15 @@ function accept(
   if (last !== null && publish !== PUBLISH.batch && closesBucket(publish, last, next)) {
     disclose.push(last.hash);
   }
-  if (publish === PUBLISH.batch) disclose.push(hash);
+  // Without its signature nobody could know that the next key is not of the ledger's making.
+  if (publish === PUBLISH.batch || successor !== null) disclose.push(hash);
   const [firstSeq, lastSeq] = [records[0].firstSeq, records[records.length - 1].lastSeq];
+  const received = { receivedMs, meterId, firstSeq, lastSeq, batchHash: hash };
   return {
-    entry: { type: 'batch-received', receivedMs, meterId, firstSeq, lastSeq, batchHash: hash },
-    keep: [{ hash, bytes, meterId, q }],
+    entry: successor === null
+      ? { type: 'batch-received', ...received }
+      : { type: 'key-succeeded', ...received, successor },
+    keep: [{ hash, bytes, meterId, signedBy }],
     disclose,
   };
 }
@@ -157,9 +176,10 @@ function accept(
 function equivocation(
   meter: MeterState,
   batch: SignedBatch,
-  { bytes, earlier, receivedMs }: {
+  { bytes, earlier, signedBy, receivedMs }: {
     bytes: Uint8Array;
     earlier: { hash: Uint8Array; bytes: Uint8Array };
+    signedBy: OneTimeKey;
     receivedMs: number;
   },
 ): BatchDecision {
@@ -173,12 +193,15 @@ function equivocation(
     evidence: [earlier.hash, hash],
   };
   const keep = [
-    { hash: earlier.hash, bytes: earlier.bytes, meterId: meter.id, q },
-    { hash, bytes, meterId: meter.id, q },
+    { hash: earlier.hash, bytes: earlier.bytes, meterId: meter.id, signedBy },
+    { hash, bytes, meterId: meter.id, signedBy },
   ];
   const effects = { entry, keep, disclose: [earlier.hash, hash] };
   return { kind: 'equivocation', meter, hash, reason, effects };
 }
+
+/** A meter states its enrolment under its first key. */
+const STATEMENT_KEY: OneTimeKey = { generation: 0, q: STATEMENT_Q };
 
 export type EnrolmentDecision =
   | { kind: 'enrolled'; effects: Effects }
@@ -204,9 +227,11 @@ export function decideEnrolment(
   if (meter !== undefined && knownIndex !== undefined && equal(meter.enrolment.hash, hash)) {
     return { kind: 'repeated', index: knownIndex };
   }
-  if (meter !== undefined) {
+  if (meter !== undefined || state.isTaken(enrolment.meterKey)) {
     const message = 'Enrolment refused';
-    const got = `meter ${hex(meterId)}, enrolled otherwise before`;
+    const got = meter === undefined
+      ? 'a key that another meter named as its next'
+      : `meter ${hex(meterId)}, enrolled otherwise before`;
     throw new LedgerError({ code: 'already-enrolled', message, expected: 'a new meter', got });
   }
   const receivedMs = Math.max(nowMs, state.lastReceivedMs());
@@ -215,8 +240,8 @@ export function decideEnrolment(
     effects: {
       entry: { type: 'kit-enrolled', receivedMs, meterId, enrolmentHash: hash },
       keep: [
-        { hash, bytes, meterId, q: null },
-        { hash: sha256(statement), bytes: statement, meterId, q: STATEMENT_Q },
+        { hash, bytes, meterId, signedBy: null },
+        { hash: sha256(statement), bytes: statement, meterId, signedBy: STATEMENT_KEY },
       ],
       disclose: [hash],
     },

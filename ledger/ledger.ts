@@ -13,20 +13,23 @@ import type { KitTerms } from './ask/project.ts';
 import { backUp } from './backup.ts';
 import type { Clock } from './clock.ts';
 import type { Entry } from './entry.ts';
-import { decodeEntry, encodeEntry } from './entry.ts';
+import { decodeEntry, encodeEntry, isBatch } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import type { BatchDecision, Effects } from './ingest.ts';
-import { advance, checkAdmitted, decideBatch, decideEnrolment, signerOf } from './ingest.ts';
+import { advance, checkAdmitted, decideBatch, decideEnrolment } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
 import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
+import { equal } from './log/tree.ts';
 import { createPool } from './pool.ts';
 import type { LedgerState } from './state.ts';
 import { readState } from './state.ts';
 import type { Store } from './store.ts';
 import { openStore } from './store.ts';
+import { signersOf } from './succession.ts';
 import { unseal } from './unseal.ts';
 import type { VerifySignature } from './verifiers.ts';
+import type { SignedBatch } from './verify/batch.ts';
 import { parseBatch } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
@@ -134,6 +137,16 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     });
     await mending;
   };
+  /** The key whose signature the batch bears; null if it bears none of theirs. */
+  const signerAmong = async (
+    keys: readonly Uint8Array[],
+    { message, signature }: SignedBatch,
+  ): Promise<Uint8Array | null> => {
+    for (const publicKey of keys) {
+      if (await verify({ publicKey, message, signature })) return publicKey;
+    }
+    return null;
+  };
   /** Takes the next index; the caller has changed the state as the entry says. */
   const append = async (effects: Effects): Promise<number> => {
     const index = next++;
@@ -157,16 +170,19 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     async submitBatch(bytes) {
       const batch = parseBatch(bytes);
       if (isBroken) await mend();
-      const signer = signerOf(state, batch);
-      const { message, signature } = batch;
-      const isSigned = signer !== undefined
-        && await verify({ publicKey: signer.publicKey, message, signature });
-      // Others were decided meanwhile, and a write may have failed.
-      if (isBroken) await mend();
-      const decision = decideBatch(state, { bytes, batch, isSigned }, clock.nowMs());
+      let [asked, signer]: [Uint8Array[], Uint8Array | null] = [[], null];
+      do {
+        asked = signersOf(state, batch);
+        signer = await signerAmong(asked, batch);
+        // Others were decided meanwhile: a write may have failed, a key have been succeeded.
+        if (isBroken) await mend();
+      } while (!signersOf(state, batch).every((key, i) => asked[i] && equal(key, asked[i])));
+      const decision = decideBatch(state, { bytes, batch, signer }, clock.nowMs());
       if (decision.kind === 'repeated') await onTheWay.get(decision.index);
       if (decision.kind === 'accepted') {
-        state.accept(decision.meter.id, advance(decision, next));
+        const { meter: { id }, batch: { payload: { successor } } } = decision;
+        state.accept(id, advance(decision, next));
+        if (successor !== null) state.succeed(id, successor);
         return { decision, index: await append(decision.effects) };
       }
       if (decision.kind === 'equivocation') {
@@ -226,7 +242,7 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
 /** What has just been written need not be read again. */
 function blobsOf(items: readonly Item[]): Map<number, Uint8Array> {
   return new Map(items.flatMap(({ index, effects: { entry, keep } }) =>
-    (entry.type === 'batch-received' ? [[index, keep[0].bytes] as const] : [])));
+    (isBatch(entry) ? [[index, keep[0].bytes] as const] : [])));
 }
 
 /**
@@ -259,7 +275,7 @@ export function project(
 
 /** What the projections need beside the entry. */
 function materials(store: Store, entry: Entry): { blob: Uint8Array | null; kit?: KitTerms } {
-  if (entry.type === 'batch-received') return { blob: store.blob(entry.batchHash) };
+  if (isBatch(entry)) return { blob: store.blob(entry.batchHash) };
   if (entry.type !== 'kit-enrolled') return { blob: null };
   const blob = store.blob(entry.enrolmentHash);
   if (blob === null) {

@@ -3,8 +3,9 @@
 // A kit's owner chose a bucket at pairing: none, each batch, hour or day of the time received
 // (UTC). The last batch of a meter in a bucket is due once a later bucket has a batch of that
 // meter: its cumulative counters make the whole bucket exact. Due and absent is **missing**; any
-// other absent batch is **withheld**, as the owner wished. Enrolments, and both sides of an
-// equivocation, are always due. Pure.
+// other absent batch is **withheld**, as the owner wished. Enrolments, both sides of an
+// equivocation, and a batch that names its meter's next key are always due: without its signature
+// the next key could be of the ledger's own making. Pure.
 
 /** As in an enrolment: payload member 5. */
 export const PUBLISH = { none: 0, batch: 1, hour: 2, day: 3 } as const;
@@ -18,7 +19,10 @@ export interface PublishedBatch {
   /** Entry index in the log. */
   index: number;
   receivedMs: number;
+  namesKey: boolean;
 }
+
+type BucketTime = Pick<PublishedBatch, 'index' | 'receivedMs'>;
 
 /**
  * True if the arrival of `next` makes `batch`, the same meter's batch before it, due.
@@ -26,22 +30,22 @@ export interface PublishedBatch {
  */
 export function closesBucket(
   publish: Publish,
-  batch: PublishedBatch,
-  next: PublishedBatch,
+  batch: BucketTime,
+  next: BucketTime,
 ): boolean {
   return bucket(publish, batch) !== bucket(publish, next);
 }
 
 /** The entry indices of a meter's batches that are due, its batches given in log order. */
 export function dueBatches(publish: Publish, batches: readonly PublishedBatch[]): Set<number> {
-  const due = new Set<number>();
+  const due = new Set(batches.filter(({ namesKey }) => namesKey).map(({ index }) => index));
   for (let i = 0; i + 1 < batches.length; i++) {
     if (closesBucket(publish, batches[i], batches[i + 1])) due.add(batches[i].index);
   }
   return due;
 }
 
-function bucket(publish: Publish, { index, receivedMs }: PublishedBatch): number {
+function bucket(publish: Publish, { index, receivedMs }: BucketTime): number {
   if (publish === PUBLISH.none) return 0;
   if (publish === PUBLISH.batch) return index;
   return Math.floor(receivedMs / (publish === PUBLISH.hour ? HOUR_MS : DAY_MS));

@@ -2,13 +2,14 @@
 // the log and its blobs at start, so that memory never says what the log does not; entries that are
 // still on their way to the disk are in it too, and go when the log is read again.
 
-import type { Entry } from './entry.ts';
-import { decodeEntry } from './entry.ts';
+import type { BatchEntry } from './entry.ts';
+import { decodeEntry, isBatch } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import type { Accepted, IngestState, MeterState, SignedBlob } from './ingest.ts';
 import type { Log } from './log/writer.ts';
 import type { Store } from './store.ts';
-import { parseBatch } from './verify/batch.ts';
+import type { OneTimeKey } from './succession.ts';
+import { parseBatch, spentAfter } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
 
@@ -17,6 +18,8 @@ export interface LedgerState extends IngestState {
   admit(key: Uint8Array): void;
   enrol(enrolment: Enrolment): void;
   revoke(id: Uint8Array): void;
+  /** Puts the key that a batch named in force. */
+  succeed(id: Uint8Array, successor: Uint8Array): void;
   accept(id: Uint8Array, accepted: Accepted): void;
   dated(receivedMs: number): void;
   /** Blobs of entry `index`, on their way to the store until {@link arrived}. */
@@ -33,7 +36,7 @@ const CHUNK = 4_096;
  */
 export function readState(store: Store, log: Log): LedgerState {
   const state = emptyState(store);
-  const lastBatch = new Map<string, { index: number; entry: Entry & { type: 'batch-received' } }>();
+  const lastBatch = new Map<string, { index: number; entry: BatchEntry }>();
   for (let start = 0; start < log.size(); start += CHUNK) {
     const end = Math.min(start + CHUNK, log.size());
     for (const [i, bytes] of log.read(start, end).entries()) {
@@ -45,15 +48,17 @@ export function readState(store: Store, log: Log): LedgerState {
         state.enrol(verifyEnrolment(bytes, store.keys.origin));
       }
       if (entry.type === 'key-revoked') state.revoke(entry.meterId);
-      if (entry.type === 'batch-received') {
+      if (entry.type === 'key-succeeded') state.succeed(entry.meterId, entry.successor);
+      if (isBatch(entry)) {
         lastBatch.set(hex(entry.meterId), { index: start + i, entry });
       }
     }
   }
   for (const { index, entry } of lastBatch.values()) {
-    const { q, payload: { records } } = parseBatch(needBlob(store, entry.batchHash, index));
+    const batch = parseBatch(needBlob(store, entry.batchHash, index));
     const { meterId, receivedMs, batchHash: hash } = entry;
-    state.accept(meterId, { index, receivedMs, hash, q, lastRecord: records[records.length - 1] });
+    const [lastRecord, q] = [batch.payload.records.at(-1)!, spentAfter(batch)];
+    state.accept(meterId, { index, receivedMs, hash, q, lastRecord });
   }
   return state;
 }
@@ -64,7 +69,9 @@ function emptyState(store: Store): LedgerState {
   const travelling = new Map<number, readonly SignedBlob[]>();
   const byHash = new Map<string, number>();
   const byOneTimeKey = new Map<string, SignedBlob>();
-  const oneTimeKey = (id: Uint8Array, q: number | null): string => `${hex(id)} ${q}`;
+  const taken = new Set<string>();
+  const nameOf = (id: Uint8Array, key: OneTimeKey | null): string =>
+    `${hex(id)} ${key?.generation} ${key?.q}`;
   let lastReceivedMs = 0;
   const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
   return {
@@ -72,27 +79,34 @@ function emptyState(store: Store): LedgerState {
     meters: () => meters.values(),
     isAdmitted: (key) => volunteers.has(hex(key)),
     indexOf: (hash) => byHash.get(hex(hash)) ?? store.indexOf(hash),
-    signedWith: (id, q) => byOneTimeKey.get(oneTimeKey(id, q)) ?? store.signedWith(id, q),
+    signedWith: (id, key) => byOneTimeKey.get(nameOf(id, key)) ?? store.signedWith(id, key),
+    isTaken: (key) => taken.has(hex(key)),
     lastReceivedMs: () => lastReceivedMs,
     admit: (key) => void volunteers.add(hex(key)),
     enrol(enrolment) {
-      const { meterId: id, meterKey: publicKey, publish } = enrolment;
-      meters.set(hex(id), { id, publicKey, enrolment, publish, revoked: false, last: null });
+      const { meterId: id, meterKey, publish } = enrolment;
+      taken.add(hex(meterKey));
+      const keys = [meterKey];
+      meters.set(hex(id), { id, keys, enrolment, publish, revoked: false, last: null });
     },
     revoke: (id) => void (meter(id)!.revoked = true),
+    succeed(id, successor) {
+      taken.add(hex(successor));
+      meter(id)!.keys = [...meter(id)!.keys, successor];
+    },
     accept: (id, accepted) => void (meter(id)!.last = accepted),
     dated: (receivedMs) => void (lastReceivedMs = receivedMs),
     onTheWay(index, blobs) {
       travelling.set(index, blobs);
       for (const blob of blobs) {
         byHash.set(hex(blob.hash), index);
-        byOneTimeKey.set(oneTimeKey(blob.meterId, blob.q), blob);
+        byOneTimeKey.set(nameOf(blob.meterId, blob.signedBy), blob);
       }
     },
     arrived(index) {
-      for (const { hash, meterId, q } of travelling.get(index) ?? []) {
+      for (const { hash, meterId, signedBy } of travelling.get(index) ?? []) {
         byHash.delete(hex(hash));
-        byOneTimeKey.delete(oneTimeKey(meterId, q));
+        byOneTimeKey.delete(nameOf(meterId, signedBy));
       }
       travelling.delete(index);
     },

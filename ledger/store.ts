@@ -22,6 +22,7 @@ import { allWritten, writeDurably } from './log/durable.ts';
 import type { HeadStore } from './log/head.ts';
 import { openHead } from './log/head.ts';
 import { equal } from './log/tree.ts';
+import type { OneTimeKey } from './succession.ts';
 
 export const DEFAULT_ORIGIN = 'ledger.test/commons';
 
@@ -38,7 +39,10 @@ export interface Store {
   privateName(meterId: Uint8Array): string | undefined;
   /** The log index of a kept blob. */
   indexOf(hash: Uint8Array): number | undefined;
-  signedWith(meterId: Uint8Array, q: number): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  signedWith(
+    meterId: Uint8Array,
+    key: OneTimeKey,
+  ): { hash: Uint8Array; bytes: Uint8Array } | undefined;
   /** A blob, public or withheld; null if it was erased or never came. */
   blob(hash: Uint8Array): Uint8Array | null;
   /** Makes blobs public; they may be kept already, or be among `blobs`. */
@@ -123,6 +127,7 @@ export async function openStore(
 const SECRETS = `
   CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS pairing (meter BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;`;
+/** `blob.q` holds which of a meter's keys as well as which of its one-time keys: numberOf(). */
 const PRIVATE = `
   CREATE TABLE IF NOT EXISTS name (meter BLOB PRIMARY KEY, name TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS blob (
@@ -220,6 +225,11 @@ export function blobPath(hash: Uint8Array): string {
   return `blob/${nameOf(hash)}`;
 }
 
+/** RFC 8554 § 5.4: q is a u32. A key an hour for two centuries stays exact. */
+function numberOf(key: OneTimeKey | null): number | null {
+  return key === null ? null : key.generation * 2 ** 32 + key.q;
+}
+
 function nameOf(hash: Uint8Array): string {
   return Buffer.from(hash).toString('hex');
 }
@@ -249,8 +259,8 @@ function blobs(
   return {
     blob,
     indexOf: (hash) => getIndex.get(hash)?.entryIndex as number | undefined,
-    signedWith(meterId, q) {
-      const row = getSigned.get(meterId, q);
+    signedWith(meterId, key) {
+      const row = getSigned.get(meterId, numberOf(key));
       const hash = row && new Uint8Array(row.hash as Uint8Array);
       const bytes = hash && blob(hash);
       return hash && bytes ? { hash, bytes } : undefined;
@@ -268,8 +278,8 @@ function blobs(
       const hidden = (hash: Uint8Array): boolean => !shown.has(nameOf(hash));
       withheld.exec('BEGIN IMMEDIATE');
       try {
-        for (const { hash, meterId, q, index, bytes } of fresh) {
-          put.run(hash, meterId, q, index, hidden(hash) ? bytes : null);
+        for (const { hash, meterId, signedBy, index, bytes } of fresh) {
+          put.run(hash, meterId, numberOf(signedBy), index, hidden(hash) ? bytes : null);
         }
         for (const hash of disclosed) drop.run(hash);
         withheld.exec('COMMIT');

@@ -6,7 +6,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { decodePayload, decodeSign1 } from '../../firmware/wire.ts';
 import type { BatchPayload } from '../../firmware/wire.ts';
-import type { Entry, EntryOf } from '../entry.ts';
+import type { BatchEntry, Entry, EntryOf } from '../entry.ts';
+import { isBatch } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
 import { closesBucket, PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
@@ -53,7 +54,7 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   const { entry } = applied;
   if (entry.type === 'volunteer-admitted') admitVolunteer(db, applied.index, entry);
   else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
-  else if (entry.type === 'batch-received') receiveBatch(db, applied, entry);
+  else if (isBatch(entry)) receiveBatch(db, applied, entry);
   else revokeKey(db, entry);
   statementsOf(db).advance.run(applied.index + 1);
 }
@@ -80,11 +81,12 @@ function enrolKit(
   );
 }
 
-function receiveBatch(db: DatabaseSync, applied: Applied, entry: EntryOf<'batch-received'>): void {
+function receiveBatch(db: DatabaseSync, applied: Applied, entry: BatchEntry): void {
   const meter = meterOf(db, entry.meterId, applied.index);
   statementsOf(db).arrive.run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
   const batch = { index: applied.index, receivedMs: entry.receivedMs, blob: applied.blob };
-  if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
+  if (entry.type === 'key-succeeded') publishAtOnce(db, meter, batch);
+  else if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
   else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
 }
 
@@ -106,11 +108,24 @@ interface HeldBatch {
 
 /** Keeps the batch until it is known to be its bucket's last; publishes the one kept before. */
 function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
+  closeBucket(db, meter, batch);
+  statementsOf(db).hold.run(meter.id, batch.index, batch.receivedMs, batch.blob);
+}
+
+/** A batch that is due whatever its owner chose: it names a key. */
+function publishAtOnce(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
+  closeBucket(db, meter, batch);
+  statementsOf(db).letGo.run(meter.id);
+  // Publishing may have changed the row.
+  publishBatch(db, statementsOf(db).meter.get(meter.meter) as unknown as MeterRow, batch);
+}
+
+/** Publishes the batch kept before, if `next` shows that it was its bucket's last. */
+function closeBucket(db: DatabaseSync, meter: MeterRow, next: HeldBatch): void {
   const held = statementsOf(db).held.get(meter.id) as HeldBatch | undefined;
-  if (held !== undefined && closesBucket(meter.publish, held, batch)) {
+  if (held !== undefined && closesBucket(meter.publish, held, next)) {
     publishBatch(db, meter, held);
   }
-  statementsOf(db).hold.run(meter.id, batch.index, batch.receivedMs, batch.blob);
 }
 
 function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
@@ -159,6 +174,7 @@ interface Statements {
   arrive: StatementSync;
   held: StatementSync;
   hold: StatementSync;
+  letGo: StatementSync;
 }
 
 const prepared = new WeakMap<DatabaseSync, Statements>();
@@ -181,6 +197,7 @@ function statementsOf(db: DatabaseSync): Statements {
     hold: db.prepare(
       'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
     ),
+    letGo: db.prepare('DELETE FROM waiting WHERE meterRow = ?'),
   };
   prepared.set(db, statements);
   return statements;

@@ -91,7 +91,7 @@ async function auditBlobNames(
 function noEntries(): EntriesReport {
   return {
     volunteers: 0,
-    entries: { enrolled: 0, batches: 0, revoked: 0 },
+    entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0 },
     blobs: { disclosed: 0, withheld: 0, missing: 0, unreferenced: 0 },
     equivocations: [],
     nodes: [],

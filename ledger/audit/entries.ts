@@ -3,14 +3,16 @@
 // withheld is counted, and what cannot be known without it is not guessed.
 
 import { WireError } from '../../firmware/wire.ts';
-import type { EntryOf } from '../entry.ts';
-import { decodeEntry } from '../entry.ts';
+import type { BatchEntry, EntryOf } from '../entry.ts';
+import { decodeEntry, isBatch } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import { dueBatches } from '../publish.ts';
 import type { PublishedBatch } from '../publish.ts';
 import type { Before, MeterSign1, SignedBatch } from '../verify/batch.ts';
-import { checkContinuation, linksTo, parseBatch, parseMeterSign1 } from '../verify/batch.ts';
+import {
+  checkContinuation, checkSuccessor, linksTo, NONE_SPENT, parseBatch, parseMeterSign1, spentAfter,
+} from '../verify/batch.ts';
 import type { Enrolment } from '../verify/enrolment.ts';
 import { STATEMENT_Q, verifyEnrolment } from '../verify/enrolment.ts';
 import { signatureIndex } from '../verify/lms.ts';
@@ -33,6 +35,8 @@ export type EntriesReport = Pick<
 /** A meter while its entries are read. */
 interface MeterAudit {
   enrolment: Enrolment;
+  /** In the order in which they came to sign; the last one is in force. */
+  keys: Uint8Array[];
   node: NodeReport;
   batches: PublishedBatch[];
   absent: Set<number>;
@@ -43,6 +47,8 @@ interface MeterAudit {
 interface Work extends EntryContext {
   volunteers: Set<string>;
   meters: Map<string, MeterAudit>;
+  /** Every key that signs or ever signed for a meter. */
+  taken: Set<string>;
   report: EntriesReport;
 }
 
@@ -58,9 +64,10 @@ export async function auditEntries(
     ...context,
     volunteers: new Set(),
     meters: new Map(),
+    taken: new Set(),
     report: {
       volunteers: 0,
-      entries: { enrolled: 0, batches: 0, revoked: 0 },
+      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0 },
       blobs: { disclosed: 0, withheld: 0, missing: 0, unreferenced: 0 },
       equivocations: [],
       nodes: [],
@@ -77,7 +84,7 @@ export async function auditEntries(
       lastMs = receivedMs;
       if (entry.type === 'volunteer-admitted') admit(work, entry);
       else if (entry.type === 'kit-enrolled') await enrol(work, entry);
-      else if (entry.type === 'batch-received') await receive(work, entry, index);
+      else if (isBatch(entry)) await receive(work, entry, index);
       else await revoke(work, entry, index);
     });
   }
@@ -101,20 +108,23 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<void> 
   if (!volunteers.has(hex(enrolment.volunteerKey))) {
     throw doubt('enrolment', 'a volunteer admitted before', hex(enrolment.volunteerKey));
   }
-  if (meters.has(id)) throw doubt('enrolled-twice', 'a new meter', id);
+  if (meters.has(id) || work.taken.has(hex(enrolment.meterKey))) {
+    throw doubt('enrolled-twice', 'a new meter', id);
+  }
+  work.taken.add(hex(enrolment.meterKey));
   const node: NodeReport = {
     meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
-    batches: 0, disclosed: 0, withheld: 0, missing: [], gaps: [], unexplained: [], silences: [],
+    keys: 1, batches: 0, disclosed: 0, withheld: 0, missing: [], gaps: [], unexplained: [], silences: [],
     shown: null,
   };
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
-  const rest = { batches: [], absent: new Set<number>(), lastHash: null, before };
+  const rest = { keys: [enrolment.meterKey], batches: [], absent: new Set<number>(), lastHash: null, before };
   meters.set(id, { enrolment, node, ...rest });
 }
 
 async function receive(
   work: Work,
-  entry: EntryOf<'batch-received'>,
+  entry: BatchEntry,
   index: number,
 ): Promise<void> {
   const { report, meters } = work;
@@ -128,10 +138,15 @@ async function receive(
   }
   node.batches++;
   noteSilence(meter, entry.receivedMs);
-  meter.batches.push({ index, receivedMs: entry.receivedMs });
+  const namesKey = entry.type === 'key-succeeded';
+  meter.batches.push({ index, receivedMs: entry.receivedMs, namesKey });
   meter.lastHash = entry.batchHash;
   meter.before = { ...before, nextSeq: entry.lastSeq + 1 };
   const bytes = await readBlob(work, entry.batchHash);
+  if (entry.type === 'key-succeeded') {
+    report.entries.succeeded++;
+    if (bytes === null) follow(work, meter, entry.successor);
+  }
   if (bytes === null) {
     meter.absent.add(index);
     // What is withheld may say that the meter's clock stepped back: only the counters go on.
@@ -144,15 +159,28 @@ async function receive(
   }
   node.disclosed++;
   report.blobs.disclosed++;
-  const batch = checkBatch(work, { entry, bytes, meter, lastHash, before });
-  showBatch(meter, batch);
+  try {
+    const batch = checkBatch(work, { entry, bytes, meter, lastHash, before });
+    showBatch(meter, batch);
+  } finally {
+    // Whatever it is worth: what is amiss is told here, not once for each batch that follows.
+    if (entry.type === 'key-succeeded') follow(work, meter, entry.successor);
+  }
+}
+
+/** The next batch is the successor's to sign. */
+function follow({ taken }: Work, meter: MeterAudit, successor: Uint8Array): void {
+  taken.add(hex(successor));
+  meter.keys.push(successor);
+  meter.node.keys++;
+  meter.before = { ...meter.before, q: NONE_SPENT };
 }
 
 /** Everything that a disclosed batch must be. */
 function checkBatch(
-  { verify }: Work,
+  { verify, taken }: Work,
   { entry, bytes, meter, lastHash, before }: {
-    entry: EntryOf<'batch-received'>;
+    entry: BatchEntry;
     bytes: Uint8Array;
     meter: MeterAudit;
     lastHash: Uint8Array | null;
@@ -162,7 +190,7 @@ function checkBatch(
   const batch = parseBatch(bytes);
   const { payload: { meterId, records } } = batch;
   if (!equal(meterId, entry.meterId)) throw doubt('batch', hex(entry.meterId), hex(meterId));
-  if (!verify(meter.enrolment.meterKey, batch.message, batch.signature)) {
+  if (!verify(meter.keys.at(-1)!, batch.message, batch.signature)) {
     throw doubt('signature', 'the meter’s signature', 'one that does not verify');
   }
   const [first, last] = [records[0].firstSeq, records[records.length - 1].lastSeq];
@@ -171,13 +199,20 @@ function checkBatch(
   }
   if (!linksTo(batch, lastHash)) throw doubt('link', 'the hash of the batch before', 'another');
   checkContinuation(batch, before, Math.floor(entry.receivedMs / 1000));
+  checkSuccessor(batch, (key) => taken.has(hex(key)));
+  const [named, told] = [batch.payload.successor, entry.type === 'key-succeeded' && entry.successor];
+  if (named === null ? told !== false : told === false || !equal(named, told)) {
+    const [expected, got] = [told, named].map((key) => (key ? hex(key) : 'no next key'));
+    throw doubt('successor', expected, got);
+  }
   return batch;
 }
 
-function showBatch(meter: MeterAudit, { q, payload: { records, gaps } }: SignedBatch): void {
+function showBatch(meter: MeterAudit, batch: SignedBatch): void {
+  const { records, gaps } = batch.payload;
   const record = records[records.length - 1];
   const { energyMicroWh, upS, downS, unknownS, wanInBytes, wanOutBytes, unixS, lastSeq } = record;
-  meter.before = { ...meter.before, q, record };
+  meter.before = { ...meter.before, q: spentAfter(batch), record };
   meter.node.gaps.push(...gaps);
   meter.node.shown = {
     unixS, seq: lastSeq, kWh: energyMicroWh / 1e9, energyMicroWh, upS, downS, unknownS, wanInBytes,
@@ -186,7 +221,7 @@ function showBatch(meter: MeterAudit, { q, payload: { records, gaps } }: SignedB
 }
 
 /**
- * Both signatures are the meter's, both under one one-time key, and by the entry's form they
+ * Both signatures are one of the meter's keys', both under one one-time key of it, and by the entry's form they
  * differ: even over one message, two of them let others sign a third.
  */
 async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number): Promise<void> {
@@ -203,12 +238,11 @@ async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number):
   if (indices[0] === undefined || indices[0] !== indices[1]) {
     throw doubt('revocation', 'two signatures under one one-time key', indices.join(' and '));
   }
-  for (const { meterId, message, signature } of signed) {
-    const isMeters = equal(meterId, entry.meterId);
-    if (!isMeters || !verify(meter.enrolment.meterKey, message, signature)) {
-      throw doubt('revocation', 'the meter’s own signatures', 'another');
-    }
-  }
+  // The newest first: a reuse is found when it happens, and hardly ever concerns a former key.
+  const isReused = signed.every(({ meterId }) => equal(meterId, entry.meterId)) &&
+    meter.keys.toReversed().some((key) =>
+      signed.every(({ message, signature }) => verify(key, message, signature)));
+  if (!isReused) throw doubt('revocation', 'signatures by one of the meter’s keys', 'others');
   report.equivocations.push({ meter: meter.node.meter, index, q: indices[0] });
 }
 

@@ -29,6 +29,8 @@ export interface NodeReport {
   enrolledMs: number;
   assurance: string;
   revoked: boolean;
+  /** Keys that signed for it, or were named to. */
+  keys: number;
   batches: number;
   disclosed: number;
   withheld: number;
@@ -67,7 +69,8 @@ export interface AuditReport {
   cosignedBy: string[];
   findings: Finding[];
   volunteers: number;
-  entries: { enrolled: number; batches: number; revoked: number };
+  /** `batches` counts those that name a key as well. */
+  entries: { enrolled: number; batches: number; succeeded: number; revoked: number };
   blobs: { disclosed: number; withheld: number; missing: number; unreferenced: number };
   equivocations: { meter: string; index: number; q: number }[];
   nodes: NodeReport[];
@@ -100,7 +103,7 @@ function verdict({ ok, vouched, findings }: AuditReport): string {
 
 function nodeLines(node: NodeReport): string[] {
   const { meter, batches, disclosed, withheld, missing, shown, gaps, unexplained } = node;
-  const state = node.revoked ? ', key revoked' : '';
+  const state = `${node.keys > 1 ? `, ${node.keys} keys` : ''}${node.revoked ? ', key revoked' : ''}`;
   const lines = [
     `  node ${meter}${state}: ${batches} batches, ${disclosed} disclosed, ${withheld} withheld`,
   ];

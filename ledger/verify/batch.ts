@@ -18,7 +18,7 @@ import {
 import type { BatchPayload, IntervalRecord, Sink } from '../../firmware/wire.ts';
 import { LedgerError } from '../errors.ts';
 import { equal, sha256 } from '../log/tree.ts';
-import { signatureIndex } from './lms.ts';
+import { isEnrollableKey, signatureIndex } from './lms.ts';
 
 export interface SignedBatch {
   /** SHA-256 of the whole batch as sent. */
@@ -35,11 +35,14 @@ export interface SignedBatch {
 export interface Before {
   /** Null before the first batch: a meter may have counted at the bench. */
   nextSeq: number | null;
-  /** Index of the last one-time key seen. */
+  /** Index of the last one-time key seen of the key in force; {@link NONE_SPENT} if none was. */
   q: number;
   /** The last record seen; an auditor may not have been shown those between. */
   record: IntervalRecord | null;
 }
+
+/** No one-time key of a key was seen yet. */
+export const NONE_SPENT = -1;
 
 /**
  * Counters that only rise; those claimed by the node are bridged over its restarts by the meter.
@@ -68,8 +71,6 @@ export function parseBatch(bytes: Uint8Array): SignedBatch {
     const again = written(MAX_BATCH_BYTES, (out) => encodePayload(out, payload));
     if (!equal(again, inner)) throw malformed('the canonical encoding', 'another');
     if (!equal(payload.meterId, meterId)) throw malformed('the key id’s meter', 'another meter id');
-    // Taken without being followed, its meter's next batch could never be taken.
-    if (payload.successor !== null) throw malformed('no next key, which nobody follows yet', 'one');
     const q = signatureIndex(signature);
     if (q === undefined) throw malformed('an HSS signature of one level', 'another');
     return { hash: sha256(bytes), payload, message, signature, q };
@@ -103,6 +104,28 @@ export function parseMeterSign1(bytes: Uint8Array): MeterSign1 {
 /** True if the batch names the last accepted one, or nothing when there is none. */
 export function linksTo({ payload: { previous } }: SignedBatch, last: Uint8Array | null): boolean {
   return last === null ? previous === null : previous !== null && equal(previous, last);
+}
+
+/** The last one-time key seen once `batch` was taken: each key counts its own, from 0. */
+export function spentAfter({ q, payload: { successor } }: SignedBatch): number {
+  return successor === null ? q : NONE_SPENT;
+}
+
+/**
+ * Checks the key that a batch names, if it names one. `isTaken`: whether a key is in force or ever
+ * was, at any meter. Throws LedgerError `successor`.
+ */
+export function checkSuccessor(
+  { payload: { successor } }: SignedBatch,
+  isTaken: (key: Uint8Array) => boolean,
+): void {
+  if (successor === null) return;
+  if (!isEnrollableKey(successor)) {
+    throw refusal('successor', 'a next key such as may be enrolled', 'another kind');
+  }
+  if (isTaken(successor)) {
+    throw refusal('successor', 'a next key that no meter has or had', 'one that is taken');
+  }
 }
 
 /**

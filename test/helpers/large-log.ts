@@ -4,9 +4,10 @@
 
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
+import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { PublicFiles } from '../../ledger/audit/source.ts';
 import type { Entry, EntryOf } from '../../ledger/entry.ts';
-import { encodeEntry } from '../../ledger/entry.ts';
+import { encodeEntry, isBatch } from '../../ledger/entry.ts';
 import { formatCheckpoint } from '../../ledger/log/checkpoint.ts';
 import { signingKey } from '../../ledger/log/ed25519.ts';
 import {
@@ -16,8 +17,11 @@ import { formatLogPolicy } from '../../ledger/log/policy.ts';
 import { encodeBundle, encodeHashTile, tilePath, tilesOf } from '../../ledger/log/tiles.ts';
 import { leafHash, nodeHash, treeRoot } from '../../ledger/log/tree.ts';
 import type { Hash, ReadNode } from '../../ledger/log/tree.ts';
+import { parseBatch } from '../../ledger/verify/batch.ts';
+import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
 import { VOLUNTEER } from './ledger-folder.ts';
 import { createMeter, digest, enrolmentBody, START_S } from './meter.ts';
+import type { BatchOptions, TestMeter } from './meter.ts';
 
 export type Files = Map<string, Uint8Array>;
 
@@ -32,7 +36,10 @@ export interface LargeLog {
   policy: string;
 }
 
-/** At most 30 days: a test meter's key signs 31 batches, one a day. */
+/**
+ * At most 30 days: a test meter's key signs 31 batches, one a day. The first meter's first disclosed
+ * batch names its next key.
+ */
 export async function createLargeLog(meters: number, batchesEach: number): Promise<LargeLog> {
   if (batchesEach > 30 * PER_DAY) throw new RangeError('a key of 32 signatures lasts 30 days');
   const blobs: Files = new Map();
@@ -60,12 +67,15 @@ export async function createLargeLog(meters: number, batchesEach: number): Promi
       const [record] = meter.records(1);
       const receivedMs = record.unixS * 1000 + i;
       const { firstSeq, lastSeq } = record;
+      const successor = isDue && i === 0 && turn < PER_DAY ? meter.grow() : null;
       const batchHash = isDue
-        ? keep(meter.batch([record], { previous }))
+        ? keep(meter.batch([record], { previous, successor }))
         : digest(`withheld ${meter.idHex} ${firstSeq}`);
       home.previous = batchHash;
-      const { id: meterId } = meter;
-      entries.push({ type: 'batch-received', receivedMs, meterId, firstSeq, lastSeq, batchHash });
+      const received = { receivedMs, meterId: meter.id, firstSeq, lastSeq, batchHash };
+      if (successor === null) entries.push({ type: 'batch-received', ...received });
+      else entries.push({ type: 'key-succeeded', ...received, successor });
+      if (successor !== null) meter.adopt();
     }
   }
   const vkey = formatVkey(
@@ -234,7 +244,95 @@ const OF_ENTRIES: Tampering[] = [
   },
 ];
 
-export const TAMPERINGS: readonly Tampering[] = [...OF_FILES, ...OF_ENTRIES];
+/** By whoever holds the log's key, and a meter's former one. */
+const OF_SUCCESSIONS: Tampering[] = [
+  {
+    name: 'a batch that names a key is gone',
+    finding: 'blob-missing',
+    apply: (log, files) => without(blobPath(succession(log).batchHash))(files),
+  },
+  forged('a batch that names a key is dropped', 'signature', (list, log) =>
+    list.toSpliced(list.indexOf(succession(log)), 1)),
+  forged('a batch that names a key is entered like any other', 'successor', (list, log) => {
+    const { successor: _, ...received } = succession(log);
+    return list.with(list.indexOf(succession(log)), { ...received, type: 'batch-received' });
+  }),
+  forged('a batch that names no key is entered like one that does', 'successor', (list, log) =>
+    list.with(list.indexOf(disclosed(log)),
+      { ...disclosed(log), type: 'key-succeeded', successor: strangersKey() })),
+  forged('a batch names another key than its entry', 'successor', (list, log) =>
+    list.with(list.indexOf(succession(log)), { ...succession(log), successor: strangersKey() })),
+  signed('a former key goes on signing', 'signature', (meter, parts) => meter.batch(...parts)),
+  signed('a former key names another next key', 'signature', (meter, [records, options]) =>
+    meter.batch(records, { ...options, successor: strangersKey() })),
+  signed('a meter names another meter’s key', 'successor', (meter, [records, options], log) => {
+    meter.grow();
+    meter.adopt();
+    const successor = otherKey(log, succession(log).meterId);
+    return meter.batch(records, { ...options, successor });
+  }),
+  signed('a meter names its own former key', 'successor', (meter, [records, options]) => {
+    meter.grow();
+    meter.adopt();
+    return meter.batch(records, { ...options, successor: meter.publicKey });
+  }),
+  forged('a key is revoked for one index of two keys', 'revocation', (list, log) => {
+    const { meterId } = succession(log);
+    const shown = list.filter(isBatch).filter((entry) =>
+      Buffer.compare(entry.meterId, meterId) === 0 && log.blobs.has(blobPath(entry.batchHash)));
+    // The first key's index 0 signed the enrolment; the second's, the first batch of its own.
+    const evidence: [Uint8Array, Uint8Array] = [shown[0].batchHash, shown[2].batchHash];
+    return [...list, { type: 'key-revoked', receivedMs: list.at(-1)!.receivedMs, meterId, evidence }];
+  }),
+];
+
+export const TAMPERINGS: readonly Tampering[] = [...OF_FILES, ...OF_ENTRIES, ...OF_SUCCESSIONS];
+
+/** A batch more at the log's end, of the meter that has a second key, signed as `sign` likes. */
+function signed(
+  name: string,
+  finding: string,
+  sign: (
+    meter: TestMeter,
+    parts: [records: IntervalRecord[], options: BatchOptions],
+    log: LargeLog,
+  ) => Uint8Array,
+): Tampering {
+  const apply = (log: LargeLog): Files => {
+    const { meterId } = succession(log);
+    const meter = createMeter('home 0', { intervalS: INTERVAL_S });
+    const last = log.entries.filter(isBatch).findLast((entry) =>
+      Buffer.compare(entry.meterId, meterId) === 0)!;
+    meter.records(last.lastSeq);
+    const records = meter.records(1);
+    const bytes = sign(meter, [records, { previous: last.batchHash, q: 31 }], log);
+    const receivedMs = records[0].unixS * 1000;
+    const [{ firstSeq, lastSeq }] = records;
+    const received = { receivedMs, meterId, firstSeq, lastSeq, batchHash: digest(bytes) };
+    const { payload: { successor } } = parseBatch(bytes);
+    const entry: Entry = successor === null
+      ? { type: 'batch-received', ...received }
+      : { type: 'key-succeeded', ...received, successor };
+    const blobs = new Map(log.blobs).set(blobPath(digest(bytes)), bytes);
+    return publish([...log.entries, entry].map(encodeEntry), blobs);
+  };
+  return { name, finding, apply };
+}
+
+function succession({ entries }: LargeLog): EntryOf<'key-succeeded'> {
+  return entries.find((entry) => entry.type === 'key-succeeded')!;
+}
+
+function strangersKey(): Uint8Array {
+  return createMeter('stranger').publicKey;
+}
+
+/** The enrolled key of a meter that is not `meterId`. */
+function otherKey({ entries, blobs }: LargeLog, meterId: Uint8Array): Uint8Array {
+  const other = entries.find((entry): entry is EntryOf<'kit-enrolled'> =>
+    entry.type === 'kit-enrolled' && Buffer.compare(entry.meterId, meterId) !== 0)!;
+  return verifyEnrolment(blobs.get(blobPath(other.enrolmentHash))!, ORIGIN, () => true).meterKey;
+}
 
 function file(name: string, finding: string, apply: (files: Files) => Files): Tampering {
   return { name, finding, apply: (_, files) => apply(files) };

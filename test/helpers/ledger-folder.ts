@@ -72,3 +72,11 @@ export function policyOf(ledger: Ledger): Policy {
 export function auditLedger(ledger: Ledger): Promise<AuditReport> {
   return audit(folderFiles(ledger.store.publicDir), { policy: policyOf(ledger) });
 }
+
+/** Everything in the projections, row by row. */
+export function dumpProjections({ store: { ledgerDb: db } }: Ledger): Record<string, unknown[]> {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  return Object.fromEntries(tables.map(({ name }) => [
+    name as string, db.prepare(`SELECT * FROM "${name}" ORDER BY 1, 2`).all(),
+  ]));
+}

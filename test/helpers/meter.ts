@@ -17,6 +17,7 @@ import {
 import type { Gap, IntervalRecord, Sink } from '../../firmware/wire.ts';
 import { signingKey } from '../../ledger/log/ed25519.ts';
 import { createSigner } from './lms-signer.ts';
+import type { LmsSigner } from './lms-signer.ts';
 
 export interface BatchOptions {
   /** Hash of the last accepted batch; by default what this meter remembers. */
@@ -36,6 +37,10 @@ export interface TestMeter {
   publicKey: Uint8Array;
   pairingKey: Uint8Array;
   firmwareHash: Uint8Array;
+  /** Makes the key that comes after the newest one, for a batch to name. */
+  grow(): Uint8Array;
+  /** Signs by the newest key from now on. */
+  adopt(): void;
   /** The meter's own part of an enrolment, a COSE_Sign1 with signature index 0. */
   statement(origin: string): Uint8Array;
   /**
@@ -54,6 +59,8 @@ export interface MeterOptions {
   startS?: number;
   intervalS?: number;
   milliW?: number;
+  /** Begins with a later one of its keys, as nobody but its maker or a thief could. */
+  firstKey?: number;
 }
 
 /** 2026-01-01T00:00:00Z. */
@@ -61,10 +68,16 @@ export const START_S = 1_767_225_600;
 
 /** A meter whose keys follow from `name`. One H5 key: 32 signatures, the statement's included. */
 export function createMeter(name: string, options: MeterOptions = {}): TestMeter {
-  const { height = 5, startS = START_S, intervalS = 900, milliW = 6_000 } = options;
-  const seed = digest(`${name} seed`).subarray(0, 24);
-  const identifier = digest(`${name} identifier`).subarray(0, 16);
-  const signer = createSigner({ n: 24, w: 4, height, identifier, seed });
+  const { height = 5, startS = START_S, intervalS = 900, milliW = 6_000, firstKey = 0 } = options;
+  const keyOf = (generation: number): LmsSigner => {
+    const salt = generation === 0 ? '' : ` ${generation}`;
+    const seed = digest(`${name} seed${salt}`).subarray(0, 24);
+    const identifier = digest(`${name} identifier${salt}`).subarray(0, 16);
+    return createSigner({ n: 24, w: 4, height, identifier, seed });
+  };
+  let signer = keyOf(firstKey);
+  const grown = [signer];
+  const { publicKey } = signer;
   const id = digest(signer.publicKey).subarray(0, 8);
   const firmwareHash = digest('firmware');
   const header = written((out) => encodeHeader(out, ALG.hssLms, id));
@@ -83,12 +96,19 @@ export function createMeter(name: string, options: MeterOptions = {}): TestMeter
   return {
     id,
     idHex: Buffer.from(id).toString('hex'),
-    publicKey: signer.publicKey,
+    publicKey,
+    grow() {
+      grown.push(keyOf(firstKey + grown.length));
+      return grown.at(-1)!.publicKey;
+    },
+    adopt() {
+      [signer, nextQ] = [grown.at(-1)!, 0];
+    },
     pairingKey: digest(`${name} pairing key`),
     firmwareHash,
     statement(origin) {
       const nonce = digest(`${name} nonce`);
-      const statement = { origin, publicKey: signer.publicKey, nonce, firmwareHash };
+      const statement = { origin, publicKey, nonce, firmwareHash };
       return sign1(written((out) => encodeEnrol(out, statement)), 0);
     },
     records,

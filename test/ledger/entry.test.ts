@@ -18,6 +18,10 @@ const entry: fc.Arbitrary<Entry> = fc.oneof(
     lastSeq: fc.integer({ min: 2 ** 31, max: 2 ** 40 }), batchHash: bytes(32),
   }),
   fc.record({
+    type: fc.constant('key-succeeded' as const), receivedMs, meterId: bytes(8), firstSeq: fc.nat(),
+    lastSeq: fc.integer({ min: 2 ** 31, max: 2 ** 40 }), batchHash: bytes(32), successor: bytes(52),
+  }),
+  fc.record({
     type: fc.constant('key-revoked' as const), receivedMs, meterId: bytes(8),
     evidence: fc.tuple(bytes(32), bytes(32)).filter(([a, b]) => Buffer.compare(a, b) !== 0),
   }),
@@ -48,6 +52,16 @@ test('the bytes of a batch’s entry', (t) => {
   const received = { receivedMs: 1_767_225_600_000, meterId, firstSeq: 5, lastSeq: 300, batchHash };
   const hex = Buffer.from(encodeEntry({ type: 'batch-received', ...received })).toString('hex');
   t.is(hex, `a60103021b0000019b76daa8000348010203040506070804050519012c065820${'aa'.repeat(32)}`);
+});
+
+test('the bytes of an entry whose batch names a key', (t) => {
+  const batchHash = new Uint8Array(32).fill(0xaa);
+  const successor = new Uint8Array(52).fill(0xbb);
+  const meterId = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const received = { receivedMs: 1_767_225_600_000, meterId, firstSeq: 5, lastSeq: 300, batchHash };
+  const bytes = encodeEntry({ type: 'key-succeeded', ...received, successor });
+  t.is(Buffer.from(bytes).toString('hex'), 'a70105021b0000019b76daa800034801020304050607080405' +
+    `0519012c065820${'aa'.repeat(32)}085834${'bb'.repeat(52)}`);
 });
 
 test('what is not an entry is refused', (t) => {

@@ -1,21 +1,12 @@
 // Projections beside the log: caught up after a crash, and grown again the same.
 
 import test from 'ava';
-import type { DatabaseSync } from 'node:sqlite';
 import { nextIndex } from '../../ledger/ask/project.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import {
-  createClock, enrolmentParts, enrolMeter, openTestLedger, temporaryDir,
+  createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir,
 } from '../helpers/ledger-folder.ts';
 import { createMeter } from '../helpers/meter.ts';
-
-/** Everything in the projections, row by row. */
-function dump(db: DatabaseSync): Record<string, unknown[]> {
-  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-  return Object.fromEntries(tables.map(({ name }) => [
-    name as string, db.prepare(`SELECT * FROM "${name}" ORDER BY 1, 2`).all(),
-  ]));
-}
 
 async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
   for (const [publish, name] of [[1, 'alice'], [3, 'bob'], [0, 'carol']] as const) {
@@ -33,10 +24,10 @@ test('rebuilt projections are those that were grown live', async (t) => {
   const clock = createClock();
   const live = await openTestLedger(dir, { clock });
   await fill(live, clock);
-  const grown = dump(live.store.ledgerDb);
+  const grown = dumpProjections(live);
   await live.close();
   const rebuilt = await openTestLedger(dir, { clock, freshProjections: true });
-  t.deepEqual(dump(rebuilt.store.ledgerDb), grown);
+  t.deepEqual(dumpProjections(rebuilt), grown);
   t.is(nextIndex(rebuilt.store.ledgerDb), rebuilt.log().size());
   await rebuilt.close();
   remove();

@@ -3,10 +3,11 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { closesBucket, dueBatches, PUBLISH } from '../../ledger/publish.ts';
+import type { PublishedBatch } from '../../ledger/publish.ts';
 
 const day = (n: number, hour = 0): number => Date.UTC(2026, 0, n, hour);
-const batches = (...times: number[]): { index: number; receivedMs: number }[] =>
-  times.map((receivedMs, i) => ({ index: 10 + i, receivedMs }));
+const batches = (...times: number[]): PublishedBatch[] =>
+  times.map((receivedMs, i) => ({ index: 10 + i, receivedMs, namesKey: false }));
 
 test('the last batch of a closed bucket is due, the open bucket’s is not', (t) => {
   const history = batches(day(1, 3), day(1, 23), day(2, 0), day(2, 0), day(4, 1));
@@ -15,6 +16,14 @@ test('the last batch of a closed bucket is due, the open bucket’s is not', (t)
   t.deepEqual(due(PUBLISH.batch), [10, 11, 12, 13]);
   t.deepEqual(due(PUBLISH.hour), [10, 11, 13]);
   t.deepEqual(due(PUBLISH.day), [11, 13]);
+});
+
+test('a batch that names a key is due at once, whatever was chosen', (t) => {
+  const [first, second] = batches(day(1), day(1, 1));
+  const history = [first, { ...second, namesKey: true }];
+  for (const publish of Object.values(PUBLISH)) {
+    t.true(dueBatches(publish, history).has(second.index));
+  }
 });
 
 test('days are UTC days: the last millisecond still belongs', (t) => {

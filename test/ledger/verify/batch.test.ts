@@ -5,7 +5,7 @@ import test from 'ava';
 import { decode } from 'cborg';
 import fc from 'fast-check';
 import { LedgerError } from '../../../ledger/errors.ts';
-import { checkContinuation, parseBatch } from '../../../ledger/verify/batch.ts';
+import { checkContinuation, checkSuccessor, parseBatch } from '../../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../../ledger/verify/enrolment.ts';
 import { createMeter, createVolunteer, digest, enrolmentBody, START_S } from '../../helpers/meter.ts';
 
@@ -46,10 +46,19 @@ test('a batch reads, with the hash of its bytes', (t) => {
   t.is(payload.records.length, 4);
 });
 
-test('a next key is refused as long as no ledger follows it', (t) => {
-  const successor = createMeter('alice', { height: 5 }).publicKey;
-  const naming = createMeter('alice').batch(undefined, { successor });
-  t.is(refusalOf(() => parseBatch(naming)), 'malformed-batch');
+test('a next key must be of a kind that may be enrolled, and nobody’s', (t) => {
+  const alice = createMeter('alice');
+  const successor = alice.grow();
+  const check = (key: Uint8Array, isTaken = false) => () => {
+    checkSuccessor(parseBatch(alice.batch(undefined, { successor: key })), () => isTaken);
+  };
+  t.notThrows(check(successor));
+  t.is(refusalOf(check(successor, true)), 'successor');
+  // RFC 8554 § 6.1: the number of levels, then the two types.
+  for (const at of [3, 7, 11]) {
+    t.is(refusalOf(check(successor.with(at, 0x0c))), 'successor', `byte ${at}`);
+  }
+  t.notThrows(() => checkSuccessor(parseBatch(alice.batch()), () => true));
 });
 
 test('a payload that names another meter than its key id is no batch', (t) => {
