@@ -6,11 +6,12 @@
 //   {1: 3, 2: …, 3: meter id, 4: first seq, 5: last seq, 6: SHA-256 of the batch} batch received
 //   {1: 4, 2: …, 3: meter id, 7: [hash, hash]}                                   key revoked
 //   {1: 5, 2: …, 3 to 6: as a batch's, 8: the meter's next key, 52}              key succeeded
+//   {1: 6, 2: …, 4: SHA-256 of the price}                                        price set
 //
 // A batch that names its meter's next key is one entry, of type 5, in place of one of type 3: a
 // batch is taken and its key followed, or neither. An entry never holds a name, an address or a
-// reading. Type 6 is kept for prices, 7 and on are free. One strict rule: bytes that this file would
-// not write are refused.
+// reading. Types 7 and on are free. One strict rule: bytes that this file would not write are
+// refused.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { LedgerError } from './errors.ts';
@@ -38,7 +39,8 @@ export type Entry =
       meterId: Uint8Array;
       /** The two blobs, each the meter’s, under one signature index. */
       evidence: [Uint8Array, Uint8Array];
-    };
+    }
+  | { type: 'price-set'; receivedMs: number; priceHash: Uint8Array };
 
 export type EntryOf<T extends Entry['type']> = Extract<Entry, { type: T }>;
 
@@ -55,6 +57,7 @@ const TYPE = {
   'batch-received': 3,
   'key-revoked': 4,
   'key-succeeded': 5,
+  'price-set': 6,
 } as const;
 
 const KEY_BYTES = 32;
@@ -68,6 +71,7 @@ const MAX_BYTES = 1_024;
 export function encodeEntry(entry: Entry): Uint8Array {
   const members: [number, unknown][] = [[1, TYPE[entry.type]], [2, entry.receivedMs]];
   if (entry.type === 'volunteer-admitted') members.push([3, entry.key]);
+  else if (entry.type === 'price-set') members.push([4, entry.priceHash]);
   else members.push([3, entry.meterId]);
   if (entry.type === 'kit-enrolled') members.push([4, entry.enrolmentHash]);
   if (isBatch(entry)) {
@@ -117,8 +121,12 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
       if (Buffer.compare(one, other) === 0) throw malformed('two different hashes', 'one twice');
       return { type: 'key-revoked', receivedMs, meterId: meterId(), evidence: [one, other] };
     }
+    case TYPE['price-set']: {
+      const priceHash = bytesOf(map.get(4), HASH_BYTES, 'a hash');
+      return { type: 'price-set', receivedMs, priceHash };
+    }
     default:
-      throw malformed('type 1 to 5', String(map.get(1)));
+      throw malformed('type 1 to 6', String(map.get(1)));
   }
 }
 

@@ -1,18 +1,22 @@
-// What the ledger decides about a batch or an enrolment: pure functions of what it knows, the bytes
+// What the ledger decides about a batch, an enrolment or a price: pure functions of what it knows, the bytes
 // and the time. They say what is to be written and answered; ledger.ts writes, server.ts answers.
 // A refusal changes nothing.
 
 import type { IntervalRecord } from '../firmware/wire.ts';
+import type { Calendar } from './calendar.ts';
 import type { Entry } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
 import type { OneTimeKey } from './succession.ts';
+import { checkPrice } from './tariff.ts';
+import type { SetPrice } from './tariff.ts';
 import type { Before, SignedBatch } from './verify/batch.ts';
 import { checkContinuation, checkSuccessor, linksTo, spentAfter } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { STATEMENT_Q } from './verify/enrolment.ts';
+import type { Price } from './verify/price.ts';
 
 /** The last batch that a meter had accepted. */
 export interface Accepted {
@@ -49,12 +53,16 @@ export interface IngestState {
   isTaken(publicKey: Uint8Array): boolean;
   /** No entry may be dated before the one before it. */
   lastReceivedMs(): number;
+  prices(): readonly SetPrice[];
+  /** The months as an entry received then finds them, those closed that it closes. */
+  calendarAt(receivedMs: number): Calendar;
 }
 
 /** A blob with the meter's one-time key that signed it; null for what a volunteer signed. */
 export interface SignedBlob {
   hash: Uint8Array;
   bytes: Uint8Array;
+  /** Empty where it is about no meter. */
   meterId: Uint8Array;
   signedBy: OneTimeKey | null;
 }
@@ -221,7 +229,7 @@ export function decideEnrolment(
     nowMs: number;
   },
 ): EnrolmentDecision {
-  checkAdmitted(state, enrolment);
+  checkAdmitted(state, enrolment, 'Enrolment refused');
   const { meterId, hash, statement } = enrolment;
   const meter = state.meter(meterId);
   if (meter !== undefined && knownIndex !== undefined && equal(meter.enrolment.hash, hash)) {
@@ -248,13 +256,50 @@ export function decideEnrolment(
   };
 }
 
-/** Throws LedgerError `not-admitted` if a stranger signed the enrolment. */
-export function checkAdmitted(state: IngestState, { volunteerKey }: Enrolment): void {
+export type PriceDecision =
+  | { kind: 'set'; receivedMs: number; effects: Effects }
+  | { kind: 'repeated'; index: number };
+
+/**
+ * Decides about a price that was verified. `knownIndex` is the entry of the same bytes, if the log
+ * has them. Throws LedgerError `not-admitted`, and as checkPrice does.
+ */
+export function decidePrice(
+  state: IngestState,
+  { price, bytes, knownIndex, nowMs }: {
+    price: Price;
+    bytes: Uint8Array;
+    knownIndex: number | undefined;
+    nowMs: number;
+  },
+): PriceDecision {
+  checkAdmitted(state, price, 'Price refused');
+  if (knownIndex !== undefined) return { kind: 'repeated', index: knownIndex };
+  const receivedMs = Math.max(nowMs, state.lastReceivedMs());
+  checkPrice(price, { prices: state.prices(), calendar: state.calendarAt(receivedMs) });
+  const { hash } = price;
+  return {
+    kind: 'set',
+    receivedMs,
+    effects: {
+      entry: { type: 'price-set', receivedMs, priceHash: hash },
+      keep: [{ hash, bytes, meterId: new Uint8Array(0), signedBy: null }],
+      disclose: [hash],
+    },
+  };
+}
+
+/** Throws LedgerError `not-admitted` if a stranger signed. */
+export function checkAdmitted(
+  state: IngestState,
+  { volunteerKey }: { volunteerKey: Uint8Array },
+  message: string,
+): void {
   if (state.isAdmitted(volunteerKey)) return;
   const got = Buffer.from(volunteerKey).toString('base64');
   throw new LedgerError({
     code: 'not-admitted',
-    message: 'Enrolment refused',
+    message,
     expected: 'a volunteer whom this ledger admitted',
     got: `commons-volunteer-ed25519:${got}`,
     hint: 'Ask the ledger’s operator to run `ledger admit KEY`.',

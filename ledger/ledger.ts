@@ -8,15 +8,15 @@
 // log. A failed write refuses all who waited, and the state is read from the disk again. Knows no
 // HTTP.
 
-import { applyEntry, createProjections, nextIndex } from './ask/project.ts';
-import type { KitTerms } from './ask/project.ts';
+import { applyEntry, createProjections, nextIndex, termsOf } from './ask/project.ts';
+import type { Applied } from './ask/project.ts';
 import { backUp } from './backup.ts';
 import type { Clock } from './clock.ts';
 import type { Entry } from './entry.ts';
 import { decodeEntry, encodeEntry, isBatch } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import type { BatchDecision, Effects } from './ingest.ts';
-import { advance, checkAdmitted, decideBatch, decideEnrolment } from './ingest.ts';
+import { advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
 import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
@@ -27,13 +27,14 @@ import { readState } from './state.ts';
 import type { Store } from './store.ts';
 import { openStore } from './store.ts';
 import { signersOf } from './succession.ts';
+import type { SetPrice } from './tariff.ts';
 import { unseal } from './unseal.ts';
 import type { VerifySignature } from './verifiers.ts';
 import type { SignedBatch } from './verify/batch.ts';
 import { parseBatch } from './verify/batch.ts';
-import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
 import { verifyHss } from './verify/lms.ts';
+import { verifyPrice } from './verify/price.ts';
 
 export interface LedgerOptions {
   dir: string;
@@ -62,6 +63,8 @@ export interface Ledger {
   submitBatch(bytes: Uint8Array): Promise<{ decision: BatchDecision; index: number }>;
   /** Throws LedgerError as verifyEnrolment and decideEnrolment do; `bad-seal`. */
   enrol(enrolment: Uint8Array, sealed: Uint8Array): Promise<Enrolled>;
+  /** Throws LedgerError as verifyPrice and decidePrice do. */
+  setPrice(bytes: Uint8Array): Promise<PriceSet>;
   admit(key: Uint8Array): Promise<{ isNew: boolean }>;
   /** Copies the folder as it stands at one moment, while the ledger goes on: see backup.ts. */
   backUp(to: string): Promise<{ files: number }>;
@@ -74,6 +77,11 @@ export interface Enrolled {
   index: number;
   isNew: boolean;
   meterId: Uint8Array;
+}
+
+export interface PriceSet {
+  isNew: boolean;
+  price: SetPrice;
 }
 
 interface Item {
@@ -194,7 +202,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     async enrol(bytes, sealed) {
       const enrolment = verifyEnrolment(bytes, store.keys.origin);
       // Opening a seal made for it takes longer than all else: 50 ms, at any stranger's wish.
-      checkAdmitted(state, enrolment);
+      checkAdmitted(state, enrolment, 'Enrolment refused');
       const secrets = await unseal(sealed, enrolment.sealedHash, store.keys.ageIdentity);
       if (isBroken) await mend();
       const knownIndex = state.indexOf(enrolment.hash);
@@ -208,6 +216,18 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       store.keepKit(meterId, secrets.pairingKey, secrets.privateName);
       state.enrol(enrolment);
       return { index: await append(decision.effects), isNew: true, meterId };
+    },
+    async setPrice(bytes) {
+      const price = verifyPrice(bytes, store.keys.origin);
+      if (isBroken) await mend();
+      const knownIndex = state.indexOf(price.hash);
+      const decision = decidePrice(state, { price, bytes, knownIndex, nowMs: clock.nowMs() });
+      if (decision.kind === 'repeated') {
+        await onTheWay.get(decision.index);
+        return { isNew: false, price: priceAt(state, decision.index) };
+      }
+      state.setPrice({ ...price, index: next, receivedMs: decision.receivedMs });
+      return { isNew: true, price: priceAt(state, await append(decision.effects)) };
     },
     async admit(key) {
       if (isBroken) await mend();
@@ -225,6 +245,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       store.close();
     },
   };
+}
+
+function priceAt(state: LedgerState, index: number): SetPrice {
+  return state.prices().find((price) => price.index === index)!;
 }
 
 const verifyHere: VerifySignature = async ({ publicKey, message, signature }) =>
@@ -274,19 +298,24 @@ export function project(
 }
 
 /** What the projections need beside the entry. */
-function materials(store: Store, entry: Entry): { blob: Uint8Array | null; kit?: KitTerms } {
+function materials(store: Store, entry: Entry): Omit<Applied, 'index' | 'entry'> {
+  const { origin } = store.keys;
   if (isBatch(entry)) return { blob: store.blob(entry.batchHash) };
-  if (entry.type !== 'kit-enrolled') return { blob: null };
-  const blob = store.blob(entry.enrolmentHash);
-  if (blob === null) {
-    const parts = { code: 'blob-lost', message: 'Projections cannot be grown' };
-    const expected = 'every enrolment in public/blob';
-    throw new LedgerError({ ...parts, expected, got: 'one that is not there' });
+  if (entry.type === 'kit-enrolled') {
+    const blob = needBlob(store, entry.enrolmentHash);
+    return { blob, kit: termsOf(verifyEnrolment(blob, origin)) };
   }
-  return { blob, kit: terms(verifyEnrolment(blob, store.keys.origin)) };
+  if (entry.type === 'price-set') {
+    const blob = needBlob(store, entry.priceHash);
+    return { blob, price: verifyPrice(blob, origin) };
+  }
+  return { blob: null };
 }
 
-function terms(enrolment: Enrolment): KitTerms {
-  const { publish, assurance, intervalS, supplyEfficiencyPermille, calibration } = enrolment;
-  return { publish, assurance, intervalS, supplyEfficiencyPermille, calibration };
+function needBlob(store: Store, hash: Uint8Array): Uint8Array {
+  const blob = store.blob(hash);
+  if (blob !== null) return blob;
+  const parts = { code: 'blob-lost', message: 'Projections cannot be grown' };
+  const expected = 'every enrolment and price in public/blob';
+  throw new LedgerError({ ...parts, expected, got: 'one that is not there' });
 }

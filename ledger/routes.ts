@@ -6,6 +6,7 @@ import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { MAX_BATCH_BYTES, NONCE_BYTES } from '../firmware/wire.ts';
+import { priceDocument } from './ask/documents.ts';
 import { askRoutes } from './ask/routes.ts';
 import { LedgerError } from './errors.ts';
 import { servePublicFile } from './files.ts';
@@ -20,6 +21,7 @@ import { REPLY_STATUS, sealReply } from './reply.ts';
 import type { ReplyParts } from './reply.ts';
 import { parseBatch } from './verify/batch.ts';
 import { MAX_ENROLMENT_BYTES } from './verify/enrolment.ts';
+import { MAX_PRICE_BYTES } from './verify/price.ts';
 
 export interface RouteOptions {
   limits: Limits;
@@ -45,6 +47,7 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
   const limitWork = limitInWork(limits.postsInWork);
   app.post('/v1/batches', (c) => limitWork(() => postBatch(c, ledger, onProblem)));
   app.post('/v1/kits', (c) => limitWork(() => postKit(c, ledger)));
+  app.post('/v1/prices', (c) => limitWork(() => postPrice(c, ledger)));
   app.get('/v1/ledger', (c) => {
     const { keys: { origin, ageRecipient: age_recipient } } = ledger.store;
     const { rate } = ledger.clock;
@@ -126,6 +129,12 @@ async function postKit(c: Context, ledger: Ledger): Promise<Response> {
   const { enrolment, sealed } = splitKit(bytes);
   const { index, isNew, meterId } = await ledger.enrol(enrolment, sealed);
   return c.json({ meter: Buffer.from(meterId).toString('hex'), index }, isNew ? 201 : 200);
+}
+
+async function postPrice(c: Context, ledger: Ledger): Promise<Response> {
+  const bytes = await readBody(c, 'application/cose', MAX_PRICE_BYTES);
+  const { isNew, price } = await ledger.setPrice(bytes);
+  return c.json({ index: price.index, ...priceDocument(price) }, isNew ? 201 : 200);
 }
 
 /** CBOR [enrolment, sealed], deterministic. */

@@ -1,7 +1,9 @@
-// What the ledger knows while it runs: volunteers, meters, and where each meter stands. Read from
+// What the ledger knows while it runs: volunteers, prices, meters, and where each meter stands. Read from
 // the log and its blobs at start, so that memory never says what the log does not; entries that are
 // still on their way to the disk are in it too, and go when the log is read again.
 
+import { closeMonths, firstCalendar, inZone } from './calendar.ts';
+import type { Calendar } from './calendar.ts';
 import type { BatchEntry } from './entry.ts';
 import { decodeEntry, isBatch } from './entry.ts';
 import { LedgerError } from './errors.ts';
@@ -9,9 +11,12 @@ import type { Accepted, IngestState, MeterState, SignedBlob } from './ingest.ts'
 import type { Log } from './log/writer.ts';
 import type { Store } from './store.ts';
 import type { OneTimeKey } from './succession.ts';
+import { holdsFrom } from './tariff.ts';
+import type { SetPrice } from './tariff.ts';
 import { parseBatch, spentAfter } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
+import { verifyPrice } from './verify/price.ts';
 
 export interface LedgerState extends IngestState {
   meters(): Iterable<MeterState>;
@@ -20,6 +25,7 @@ export interface LedgerState extends IngestState {
   revoke(id: Uint8Array): void;
   /** Puts the key that a batch named in force. */
   succeed(id: Uint8Array, successor: Uint8Array): void;
+  setPrice(price: SetPrice): void;
   accept(id: Uint8Array, accepted: Accepted): void;
   dated(receivedMs: number): void;
   /** Blobs of entry `index`, on their way to the store until {@link arrived}. */
@@ -49,6 +55,11 @@ export function readState(store: Store, log: Log): LedgerState {
       }
       if (entry.type === 'key-revoked') state.revoke(entry.meterId);
       if (entry.type === 'key-succeeded') state.succeed(entry.meterId, entry.successor);
+      if (entry.type === 'price-set') {
+        const bytes = needBlob(store, entry.priceHash, start + i);
+        const price = verifyPrice(bytes, store.keys.origin);
+        state.setPrice({ ...price, index: start + i, receivedMs: entry.receivedMs });
+      }
       if (isBatch(entry)) {
         lastBatch.set(hex(entry.meterId), { index: start + i, entry });
       }
@@ -72,7 +83,11 @@ function emptyState(store: Store): LedgerState {
   const taken = new Set<string>();
   const nameOf = (id: Uint8Array, key: OneTimeKey | null): string =>
     `${hex(id)} ${key?.generation} ${key?.q}`;
+  const prices: SetPrice[] = [];
   let lastReceivedMs = 0;
+  let calendar: Calendar | undefined;
+  const calendarAt = (receivedMs: number): Calendar =>
+    closeMonths(calendar ?? firstCalendar(receivedMs), receivedMs).calendar;
   const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
   return {
     meter,
@@ -82,6 +97,8 @@ function emptyState(store: Store): LedgerState {
     signedWith: (id, key) => byOneTimeKey.get(nameOf(id, key)) ?? store.signedWith(id, key),
     isTaken: (key) => taken.has(hex(key)),
     lastReceivedMs: () => lastReceivedMs,
+    prices: () => prices,
+    calendarAt,
     admit: (key) => void volunteers.add(hex(key)),
     enrol(enrolment) {
       const { meterId: id, meterKey, publish } = enrolment;
@@ -95,7 +112,15 @@ function emptyState(store: Store): LedgerState {
       meter(id)!.keys = [...meter(id)!.keys, successor];
     },
     accept: (id, accepted) => void (meter(id)!.last = accepted),
-    dated: (receivedMs) => void (lastReceivedMs = receivedMs),
+    setPrice(price) {
+      const now = calendarAt(price.receivedMs);
+      prices.push({ ...price, fromS: holdsFrom(price, now) });
+      calendar = inZone(now, price.zone);
+    },
+    dated(receivedMs) {
+      lastReceivedMs = receivedMs;
+      calendar = calendarAt(receivedMs);
+    },
     onTheWay(index, blobs) {
       travelling.set(index, blobs);
       for (const blob of blobs) {

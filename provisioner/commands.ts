@@ -10,6 +10,7 @@ export const areas = [
   { names: ['drives', 'flash'], load: () => import('./drive/command.ts') },
   { names: ['configure'], load: () => import('./node/command.ts') },
   { names: ['meter'], load: () => import('./meter/command.ts') },
+  { names: ['price'], load: () => import('./price/command.ts') },
   { names: ['check'], load: () => import('./check/command.ts') },
   { names: ['label'], load: () => import('./label/command.ts') },
   { names: ['handover', 'retire'], load: () => import('./handover/command.ts') },

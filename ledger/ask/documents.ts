@@ -1,10 +1,13 @@
 // The JSON that the ledger answers with: names of members, units, and which quantity is measured
 // and which is claimed. openapi.ts describes the same documents. Pure.
 
+import { currencyExponent, majorUnits } from '../currency.ts';
+import type { Bill } from './account.ts';
 import type { Point } from './curve.ts';
+import type { CommonsBill, LedgerBook, MonthOf } from './months.ts';
 import type { Missing, NodeStatus } from './node.ts';
 import { isoOf } from './parameters.ts';
-import type { MeterRow } from './schema.ts';
+import type { MeterRow, PriceRow } from './schema.ts';
 import type { Step } from './steps.ts';
 
 /** By `publish` of the kit's enrolment. */
@@ -41,10 +44,13 @@ export interface NodeDocument {
     wan_out_bytes: number | null;
     disk_used_bytes: number | null;
   };
+  /** Of all months, the open ones too; null where nothing could be billed. */
+  cost: { currency: string; exponent: number; minor: number } | null;
 }
 
 export function nodeDocument(
-  meter: MeterRow, status: NodeStatus, name: string | null,
+  meter: MeterRow, status: NodeStatus,
+  { name, cost }: { name: string | null; cost: NodeDocument['cost'] },
 ): NodeDocument {
   const { total } = status;
   return {
@@ -68,6 +74,7 @@ export function nodeDocument(
       wan_in_bytes: total.wanInBytes, wan_out_bytes: total.wanOutBytes,
       disk_used_bytes: status.diskUsedBytes,
     },
+    cost,
   };
 }
 
@@ -95,6 +102,70 @@ export function seriesDocument(
         disk_used_bytes: point.diskUsedBytes,
       },
     })),
+  };
+}
+
+/** The log's currency, which its first price named. */
+export function currencyOf(
+  prices: readonly { currency: string }[],
+): { currency: string; exponent: number } | null {
+  if (prices.length === 0) return null;
+  const [{ currency }] = prices;
+  return { currency, exponent: currencyExponent(currency)! };
+}
+
+export function priceDocument(
+  price: Pick<PriceRow, 'currency' | 'milliMinorPerKWh' | 'validFrom' | 'zone' | 'fromS'>,
+): Record<string, string | number> {
+  const { currency, milliMinorPerKWh, validFrom, zone, fromS } = price;
+  const exponent = currencyExponent(currency)!;
+  return {
+    currency, exponent, milli_minor_per_kwh: milliMinorPerKWh,
+    per_kwh: majorUnits(milliMinorPerKWh, exponent + 3), valid_from: validFrom, zone,
+    starts: isoOf(fromS),
+  };
+}
+
+export function pricesDocument(origin: string, prices: readonly PriceRow[]): Record<string, unknown> {
+  return {
+    origin, prices: prices.map((price) => ({
+      entry_index: price.index, received: isoOf(Math.floor(price.receivedMs / 1000)),
+      ...priceDocument(price),
+    })),
+  };
+}
+
+/** Months as asked for; `subject` says whose they are. */
+export function monthsDocument(
+  subject: { origin: string } | { id: string }, book: LedgerBook,
+  { months, next }: { months: MonthOf<Bill | CommonsBill>[]; next: string | null },
+): Record<string, unknown> {
+  const asOfMs = book.asOfMs();
+  return {
+    ...subject, as_of: isoOrNull(asOfMs === null ? null : Math.floor(asOfMs / 1000)),
+    zone: book.calendar()?.zone ?? null,
+    ...(currencyOf(book.prices()) ?? { currency: null, exponent: null }),
+    months: months.map(monthDocument), next,
+  };
+}
+
+function monthDocument(month: MonthOf<Bill | CommonsBill>): Record<string, unknown> {
+  const { bill, closed } = month;
+  const { late } = bill;
+  return {
+    month: month.month, start: isoOf(month.startS), end: isoOf(month.endS), zone: month.zone,
+    closed: isoOrNull(closed === null ? null : Math.floor(closed.atMs / 1000)),
+    closed_index: closed?.index ?? null, ...('nodes' in bill ? { nodes: bill.nodes } : {}),
+    measured: {
+      energy_micro_wh: bill.energyMicroWh, up_s: bill.upS, down_s: bill.downS,
+      unknown_s: bill.unknownS,
+    },
+    claimed: { wan_in_bytes: bill.wanInBytes, wan_out_bytes: bill.wanOutBytes },
+    late: {
+      measured: { energy_micro_wh: late.energyMicroWh, up_s: late.upS, down_s: late.downS },
+      claimed: { wan_in_bytes: late.wanInBytes, wan_out_bytes: late.wanOutBytes },
+    },
+    cost_minor: bill.costMinor, late_cost_minor: bill.lateMinor,
   };
 }
 

@@ -1,6 +1,7 @@
 // The ledger as OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/): what a
 // Prometheus scrapes. Base units throughout: joules, seconds, bytes, watts. Pure.
 
+import { majorUnits } from '../currency.ts';
 import { STATES } from './node.ts';
 import type { NodeDocument } from './documents.ts';
 
@@ -8,7 +9,8 @@ export const METRICS_TYPE = 'application/openmetrics-text; version=1.0.0; charse
 
 const JOULES_PER_MICRO_WH = 0.0036;
 
-type Value = number | null;
+/** Text where a number would lose digits. */
+type Value = number | string | null;
 interface Family {
   name: string;
   type: 'gauge' | 'counter' | 'stateset' | 'info';
@@ -72,6 +74,14 @@ const FAMILIES: Family[] = [
     samples: (node) => [[claimed, node.claimed.disk_used_bytes]],
   },
   {
+    // Of prices set back within an open month, and of late records at an older price: no counter.
+    name: 'commons_node_cost', type: 'gauge',
+    help: 'What the node’s energy costs since the first price, in units of the currency.',
+    samples: ({ cost }) => [[
+      { currency: cost?.currency ?? '' }, cost && majorUnits(cost.minor, cost.exponent),
+    ]],
+  },
+  {
     name: 'commons_node_batches', type: 'counter', help: 'Batches of the node in the log.',
     samples: (node) => [[{}, node.log.batches]],
   },
@@ -100,7 +110,7 @@ function head({ name, type, unit, help }: Family): string[] {
   return [...lines, `# HELP ${name} ${escape(help)}`];
 }
 
-function sample({ name, type }: Family, labels: Record<string, string>, value: number): string {
+function sample({ name, type }: Family, labels: Record<string, string>, value: number | string): string {
   const suffix = { counter: '_total', info: '_info', gauge: '', stateset: '' }[type];
   const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escape(text)}"`);
   return `${name}${suffix}{${pairs.join(',')}} ${value}`;
@@ -111,6 +121,6 @@ function escape(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
-function scaled(value: Value, by: number): Value {
+function scaled(value: number | null, by: number): Value {
   return value === null ? null : Number((value * by).toFixed(6));
 }

@@ -3,7 +3,9 @@
 
 import { PUBLISH_NAMES } from './documents.ts';
 import { STATES } from './node.ts';
-import { DEFAULT_NODES, MAX_NODES, MAX_POINTS, MAX_RECORDS } from './parameters.ts';
+import {
+  DEFAULT_MONTHS, DEFAULT_NODES, MAX_MONTHS, MAX_NODES, MAX_POINTS, MAX_RECORDS,
+} from './parameters.ts';
 import { STEPS } from './steps.ts';
 
 type Schema = Record<string, unknown>;
@@ -36,6 +38,18 @@ export function openApi(origin: string): Schema {
         `Published records as signed; at most ${MAX_RECORDS}`, text('text/csv'),
         [NODE_ID, ...WINDOW],
       ),
+      '/v1/nodes/{id}/months': get(
+        'A node’s months, newest first: what was measured, and what it costs', json(NODE_MONTHS),
+        [NODE_ID, ...MONTH_PAGE],
+      ),
+      '/v1/nodes/{id}/months.csv': get(
+        'The same, one line a month', text('text/csv'), [NODE_ID, ...MONTH_PAGE],
+      ),
+      '/v1/months': get('All nodes’ months together', json(COMMONS_MONTHS), MONTH_PAGE),
+      '/v1/months.csv': get('One month, one line a node', text('text/csv'), [
+        query('month', { type: 'string', pattern: MONTH }, 'by default the newest'),
+      ]),
+      '/v1/prices': get('The log’s prices', json(PRICES), []),
       '/metrics': get('All nodes for Prometheus', text('application/openmetrics-text'), []),
       '/v1/openapi.json': get('This document', json({ type: 'object' }), []),
     },
@@ -44,10 +58,15 @@ export function openApi(origin: string): Schema {
 }
 
 const ID = '^[0-9a-f]{16}$';
+const MONTH = '^\\d{4}-(0[1-9]|1[0-2])$';
 const TIME: Schema = { type: 'string', format: 'date-time' };
 const TIME_OR_NULL: Schema = { type: ['string', 'null'], format: 'date-time' };
 const COUNT: Schema = { type: 'integer', minimum: 0 };
 const COUNT_OR_NULL: Schema = { type: ['integer', 'null'], minimum: 0 };
+
+const MONEY: Record<string, Schema> = {
+  currency: { type: 'string', pattern: '^[A-Z]{3}$' }, exponent: COUNT,
+};
 
 const NODE: Schema = object({
   id: { type: 'string', pattern: ID }, name: { type: ['string', 'null'] },
@@ -65,6 +84,7 @@ const NODE: Schema = object({
   claimed: object({
     wan_in_bytes: COUNT_OR_NULL, wan_out_bytes: COUNT_OR_NULL, disk_used_bytes: COUNT_OR_NULL,
   }),
+  cost: { anyOf: [object({ ...MONEY, minor: { type: 'integer' } }), { type: 'null' }] },
 });
 
 const NODES = object({
@@ -100,6 +120,41 @@ const SERIES = object({
   },
 });
 
+const MONTH_MEMBERS: Record<string, Schema> = {
+  month: { type: 'string', pattern: MONTH }, start: TIME, end: TIME, zone: { type: 'string' },
+  closed: TIME_OR_NULL, closed_index: COUNT_OR_NULL,
+  measured: object({
+    energy_micro_wh: COUNT_OR_NULL, up_s: COUNT, down_s: COUNT, unknown_s: COUNT,
+  }),
+  claimed: object({ wan_in_bytes: COUNT_OR_NULL, wan_out_bytes: COUNT_OR_NULL }),
+  late: object({
+    measured: object({
+      energy_micro_wh: { type: 'integer' }, up_s: { type: 'integer' }, down_s: { type: 'integer' },
+    }),
+    claimed: object({ wan_in_bytes: { type: 'integer' }, wan_out_bytes: { type: 'integer' } }),
+  }),
+  cost_minor: { type: ['integer', 'null'] }, late_cost_minor: { type: 'integer' },
+};
+
+const NODE_MONTHS = object({
+  id: { type: 'string', pattern: ID }, ...monthsOf(object(MONTH_MEMBERS)),
+});
+const COMMONS_MONTHS = object({
+  origin: { type: 'string' }, ...monthsOf(object({ ...MONTH_MEMBERS, nodes: COUNT })),
+});
+
+const PRICES = object({
+  origin: { type: 'string' },
+  prices: {
+    type: 'array',
+    items: object({
+      entry_index: COUNT, received: TIME, ...MONEY, milli_minor_per_kwh: COUNT,
+      per_kwh: { type: 'string' }, valid_from: { type: 'string', format: 'date' },
+      zone: { type: 'string' }, starts: TIME,
+    }),
+  },
+});
+
 /** RFC 9457. */
 const PROBLEM: Schema = {
   type: 'object', required: ['type', 'title', 'status'],
@@ -116,6 +171,22 @@ const WINDOW: Schema[] = [
   query('from', { type: 'string' }, 'UTC date or time; a day before `to`'),
   query('to', { type: 'string' }, 'UTC date or time; now'),
 ];
+
+const MONTH_PAGE: Schema[] = [
+  query('before', { type: 'string', pattern: MONTH }, 'the last month of the page before'),
+  query('limit', {
+    type: 'integer', minimum: 1, maximum: MAX_MONTHS, default: DEFAULT_MONTHS,
+  }, 'page size'),
+];
+
+function monthsOf(month: Schema): Record<string, Schema> {
+  return {
+    as_of: TIME_OR_NULL, zone: { type: ['string', 'null'] },
+    currency: { type: ['string', 'null'] }, exponent: COUNT_OR_NULL,
+    months: { type: 'array', items: month },
+    next: { type: ['string', 'null'], pattern: MONTH },
+  };
+}
 
 /** An object with exactly these members. */
 function object(properties: Record<string, Schema>): Schema {

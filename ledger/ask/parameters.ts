@@ -11,6 +11,9 @@ export const MAX_POINTS = 10_000;
 export const MAX_RECORDS = 10_000;
 export const MAX_NODES = 100;
 export const DEFAULT_NODES = 50;
+/** Ten years; most ask for one. */
+export const MAX_MONTHS = 120;
+export const DEFAULT_MONTHS = 12;
 const DAY_S = 86_400;
 
 export interface SeriesQuery {
@@ -41,12 +44,20 @@ export function parseNodesQuery(query: URLSearchParams): { after: string; limit:
   allow(query, ['after', 'limit']);
   const after = query.get('after') ?? '';
   if (after !== '') checkNodeId(after);
-  const text = query.get('limit') ?? String(DEFAULT_NODES);
-  const limit = Number(text);
-  if (!/^[1-9][0-9]{0,2}$/.test(text) || limit > MAX_NODES) {
-    throw queryError(`limit: a whole number from 1 to ${MAX_NODES}`, text);
-  }
-  return { after, limit };
+  return { after, limit: parseLimit(query, DEFAULT_NODES, MAX_NODES) };
+}
+
+/** `before` (a month) and `limit`. */
+export function parseMonthsQuery(query: URLSearchParams): { before?: string; limit: number } {
+  allow(query, ['before', 'limit']);
+  const before = parseMonth('before', query);
+  return { before, limit: parseLimit(query, DEFAULT_MONTHS, MAX_MONTHS) };
+}
+
+/** `month` alone; without it, whoever answers chooses. */
+export function parseMonthQuery(query: URLSearchParams): { month?: string } {
+  allow(query, ['month']);
+  return { month: parseMonth('month', query) };
 }
 
 /** Refuses any parameter at all. */
@@ -68,6 +79,20 @@ export function checkCount(what: string, count: number, most: number): void {
     expected: `at most ${most} ${what}`, got: `${count}`,
     hint: 'Ask for a shorter time, or in longer steps.',
   });
+}
+
+function parseLimit(query: URLSearchParams, unsaid: number, most: number): number {
+  const text = query.get('limit') ?? String(unsaid);
+  const limit = Number(text);
+  if (/^[1-9][0-9]{0,2}$/.test(text) && limit <= most) return limit;
+  throw queryError(`limit: a whole number from 1 to ${most}`, text);
+}
+
+function parseMonth(name: string, query: URLSearchParams): string | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;
+  throw queryError(`${name}: a month like 2027-03`, text);
 }
 
 function parseWindow(query: URLSearchParams, nowS: number): { fromS: number; toS: number } {

@@ -11,6 +11,9 @@ import { isBatch } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
 import { closesBucket, PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
+import type { Enrolment } from '../verify/enrolment.ts';
+import type { Price } from '../verify/price.ts';
+import { closeDueMonths, setPrice } from './close.ts';
 import { putGaps, putTail, readTail } from './days.ts';
 import { placeRecords } from './place.ts';
 import type { Unplaced } from './place.ts';
@@ -28,6 +31,11 @@ export interface KitTerms {
   calibration: unknown;
 }
 
+export function termsOf(enrolment: Enrolment): KitTerms {
+  const { publish, assurance, intervalS, supplyEfficiencyPermille, calibration } = enrolment;
+  return { publish, assurance, intervalS, supplyEfficiencyPermille, calibration };
+}
+
 export interface Applied {
   index: number;
   entry: Entry;
@@ -35,6 +43,8 @@ export interface Applied {
   blob: Uint8Array | null;
   /** With a kit's enrolment. */
   kit?: KitTerms;
+  /** With a price. */
+  price?: Price;
 }
 
 /**
@@ -52,11 +62,20 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
     });
   }
   const { entry } = applied;
+  // First: what closes a month does not belong to it.
+  closeDueMonths(db, applied.index, entry.receivedMs);
   if (entry.type === 'volunteer-admitted') admitVolunteer(db, applied.index, entry);
   else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
   else if (isBatch(entry)) receiveBatch(db, applied, entry);
+  else if (entry.type === 'price-set') addPrice(db, applied, entry);
   else revokeKey(db, entry);
-  statementsOf(db).advance.run(applied.index + 1);
+  statementsOf(db).advance.run(applied.index + 1, entry.receivedMs);
+}
+
+/** Passes over an entry that adds nothing, as an audit does where it found one that does not hold. */
+export function passEntry(db: DatabaseSync, index: number, receivedMs: number): void {
+  closeDueMonths(db, index, receivedMs);
+  statementsOf(db).advance.run(index + 1, receivedMs);
 }
 
 function admitVolunteer(
@@ -88,6 +107,12 @@ function receiveBatch(db: DatabaseSync, applied: Applied, entry: BatchEntry): vo
   if (entry.type === 'key-succeeded') publishAtOnce(db, meter, batch);
   else if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
   else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
+}
+
+function addPrice(db: DatabaseSync, applied: Applied, entry: EntryOf<'price-set'>): void {
+  const { price, index } = applied;
+  if (price === undefined) throw contentError('the price', 'none', index);
+  setPrice(db, { ...price, index, receivedMs: entry.receivedMs });
 }
 
 function revokeKey(db: DatabaseSync, entry: EntryOf<'key-revoked'>): void {
@@ -185,7 +210,7 @@ function statementsOf(db: DatabaseSync): Statements {
   if (known !== undefined) return known;
   const statements = {
     next: db.prepare('SELECT nextIndex FROM projection'),
-    advance: db.prepare('UPDATE projection SET nextIndex = ?'),
+    advance: db.prepare('UPDATE projection SET nextIndex = ?, asOfMs = ?'),
     meter: db.prepare('SELECT * FROM meter WHERE meter = ?'),
     arrive: db.prepare(
       `UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ?

@@ -7,10 +7,14 @@ import type { Context } from 'hono';
 import { cors } from 'hono/cors';
 import { etag } from 'hono/etag';
 import { LedgerError } from '../errors.ts';
-import { recordsCsv } from './csv.ts';
-import { missingDocument, nodeDocument, seriesDocument } from './documents.ts';
+import { monthsCsv, recordsCsv } from './csv.ts';
+import {
+  currencyOf, missingDocument, monthsDocument, nodeDocument, pricesDocument, seriesDocument,
+} from './documents.ts';
 import type { NodeDocument } from './documents.ts';
 import { METRICS_TYPE, openMetrics } from './metrics.ts';
+import { openLedgerBook } from './months.ts';
+import type { LedgerBook, MonthOf, Page } from './months.ts';
 import { readMissing, readStatus } from './node.ts';
 import { openApi } from './openapi.ts';
 import * as parameters from './parameters.ts';
@@ -29,20 +33,23 @@ export interface AskDeps {
   names(meterId: string): string | null;
 }
 
-/** `GET /v1/nodes…`, `/v1/openapi.json` and `/metrics`. */
+/** `GET /v1/nodes…`, `/v1/months…`, `/v1/prices`, `/v1/openapi.json` and `/metrics`. */
 export function askRoutes(deps: AskDeps): Hono {
   const app = new Hono();
   const reader = createReader(deps.db);
   const nowS = (): number => Math.floor(deps.now() / 1000);
-  const describe = (meter: MeterRow): NodeDocument =>
-    nodeDocument(meter, readStatus(reader, meter, nowS()), deps.names(meter.meter));
+  const book = openLedgerBook(deps.db);
+  const describe = (meter: MeterRow): NodeDocument => nodeDocument(
+    meter, readStatus(reader, meter, nowS()),
+    { name: deps.names(meter.meter), cost: costOf(book, meter) },
+  );
   const findMeter = (c: Context): MeterRow => {
     const id = parameters.checkNodeId(c.req.param('id')!);
     return reader.meter(id) ?? unknownNode(id);
   };
 
   // Path by path: the ledger's other routes live beside these, under rules of their own.
-  for (const path of ['/v1/nodes', '/v1/nodes/*', '/v1/openapi.json', '/metrics']) {
+  for (const path of PATHS) {
     app.use(path, cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }), etag(), async (c, next) => {
       await next();
       c.header('Cache-Control', 'no-cache');
@@ -76,10 +83,41 @@ export function askRoutes(deps: AskDeps): Hono {
   app.get('/v1/nodes/:id/records.csv', (c) => {
     const window = parameters.parseRecordsQuery(queryOf(c), nowS());
     const meter = findMeter(c);
-    return c.body(csvOf(reader, meter, window), 200, {
-      'Content-Type': 'text/csv; charset=utf-8; header=present',
-      'Content-Disposition': `attachment; filename="${meter.meter}.csv"`,
-    });
+    return csv(c, csvOf(reader, meter, window), meter.meter);
+  });
+
+  app.get('/v1/nodes/:id/months', (c) => {
+    const page = parameters.parseMonthsQuery(queryOf(c));
+    const meter = findMeter(c);
+    const { meter: id } = meter;
+    return c.json(monthsDocument({ id }, book, paged(page, (one) => book.monthsOf(meter, one))));
+  });
+
+  app.get('/v1/nodes/:id/months.csv', (c) => {
+    const page = parameters.parseMonthsQuery(queryOf(c));
+    const meter = findMeter(c);
+    const bills = book.monthsOf(meter, page).map((month) => ({ meter, month }));
+    return csv(c, monthsCsv(bills, currencyOf(book.prices())), `${meter.meter}-months`);
+  });
+
+  app.get('/v1/months', (c) => {
+    const page = parameters.parseMonthsQuery(queryOf(c));
+    const meters = reader.meters('', reader.countMeters());
+    const { origin } = deps;
+    return c.json(monthsDocument({ origin }, book, paged(page, (one) => book.months(meters, one))));
+  });
+
+  app.get('/v1/months.csv', (c) => {
+    const { month = book.newestMonth() } = parameters.parseMonthQuery(queryOf(c));
+    const count = reader.countMeters();
+    parameters.checkCount('nodes', count, parameters.MAX_RECORDS);
+    const bills = month === null ? [] : book.billsOf(reader.meters('', count), month);
+    return csv(c, monthsCsv(bills, currencyOf(book.prices())), `months-${month}`);
+  });
+
+  app.get('/v1/prices', (c) => {
+    parameters.parseNoQuery(queryOf(c));
+    return c.json(pricesDocument(deps.origin, book.prices()));
   });
 
   app.get('/metrics', (c) => {
@@ -112,6 +150,33 @@ function csvOf(
   const count = reader.countRecords(meter, fromS, toS);
   parameters.checkCount('records', count, parameters.MAX_RECORDS);
   return recordsCsv(reader.book(meter).touching({ startS: fromS, endS: toS }));
+}
+
+const PATHS = [
+  '/v1/nodes', '/v1/nodes/*', '/v1/months', '/v1/months.csv', '/v1/prices', '/v1/openapi.json',
+  '/metrics',
+];
+
+/** One month more than asked for tells whether there is a next page. */
+function paged<M extends MonthOf>(
+  page: Page, read: (page: Page) => M[],
+): { months: M[]; next: string | null } {
+  const found = read({ ...page, limit: page.limit + 1 });
+  const months = found.slice(0, page.limit);
+  return { months, next: found.length > months.length ? months[months.length - 1].month : null };
+}
+
+function costOf(book: LedgerBook, meter: MeterRow): NodeDocument['cost'] {
+  const money = currencyOf(book.prices());
+  const minor = money === null ? null : book.costOf(meter);
+  return money === null || minor === null ? null : { ...money, minor };
+}
+
+function csv(c: Context, text: string, name: string): Response {
+  return c.body(text, 200, {
+    'Content-Type': 'text/csv; charset=utf-8; header=present',
+    'Content-Disposition': `attachment; filename="${name}.csv"`,
+  });
 }
 
 /** A co-op of a thousand homes: 3 MB of text. */

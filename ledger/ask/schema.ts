@@ -5,11 +5,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { Publish } from '../publish.ts';
+import type { Price } from '../verify/price.ts';
 import { COUNTERS } from './curve.ts';
 import type { Counters, Within } from './curve.ts';
 
 /** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
-export const PROJECTION_VERSION = 2;
+export const PROJECTION_VERSION = 3;
 
 /** A clock set anew moves by less; a meter without power stands still for longer. */
 export const PAUSE_TOLERANCE_S = 30;
@@ -81,6 +82,31 @@ export interface TotalRow extends Counters {
   meters: number;
 }
 
+/** The log's newest entry, and the first month that is still open; nulls before any entry. */
+export interface LogRow {
+  nextIndex: number;
+  asOfMs: number | null;
+  month: string | null;
+  startS: number | null;
+  zone: string | null;
+  closesMs: number | null;
+}
+
+export interface PriceRow extends Omit<Price, 'hash' | 'volunteerKey'> {
+  index: number;
+  receivedMs: number;
+}
+
+/** A month that an entry has closed. */
+export interface MonthRow {
+  month: string;
+  startS: number;
+  endS: number;
+  zone: string;
+  closedIndex: number;
+  closedMs: number;
+}
+
 export const DAY_S = 86_400;
 
 /** The UTC day that a record belongs to, by its end: one that ends at midnight, to the day before. */
@@ -99,7 +125,10 @@ export function blockId(day: number, meterRow: number): number {
 const COUNTER_COLUMNS = COUNTERS.map((name) => `${name} INTEGER NOT NULL`).join(', ');
 
 const TABLES = `
-  CREATE TABLE projection (version INTEGER NOT NULL, nextIndex INTEGER NOT NULL) STRICT;
+  CREATE TABLE projection (
+    version INTEGER NOT NULL, nextIndex INTEGER NOT NULL, asOfMs INTEGER,
+    month TEXT, startS INTEGER, zone TEXT, closesMs INTEGER
+  ) STRICT;
   CREATE TABLE meter (
     id INTEGER PRIMARY KEY, meter TEXT NOT NULL UNIQUE,
     enrolledIndex INTEGER NOT NULL, enrolledMs INTEGER NOT NULL,
@@ -134,11 +163,34 @@ const TABLES = `
   CREATE TABLE volunteer (
     key TEXT PRIMARY KEY, entryIndex INTEGER NOT NULL, admittedMs INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE price (
+    entryIndex INTEGER PRIMARY KEY, receivedMs INTEGER NOT NULL, currency TEXT NOT NULL,
+    milliMinorPerKWh INTEGER NOT NULL, validFrom TEXT NOT NULL, zone TEXT NOT NULL,
+    fromS INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE month (
+    month TEXT PRIMARY KEY, startS INTEGER NOT NULL, endS INTEGER NOT NULL, zone TEXT NOT NULL,
+    closedIndex INTEGER NOT NULL, closedMs INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE bill (
+    month TEXT NOT NULL REFERENCES month, meterRow INTEGER NOT NULL REFERENCES meter,
+    wallS INTEGER NOT NULL, upS INTEGER NOT NULL, downS INTEGER NOT NULL,
+    energyMicroWh INTEGER, wanInBytes INTEGER, wanOutBytes INTEGER,
+    lateUpS INTEGER NOT NULL, lateDownS INTEGER NOT NULL, lateEnergyMicroWh INTEGER NOT NULL,
+    lateWanInBytes INTEGER NOT NULL, lateWanOutBytes INTEGER NOT NULL,
+    costMinor INTEGER, lateMinor INTEGER NOT NULL, PRIMARY KEY (month, meterRow)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX billByMeter ON bill (meterRow, costMinor);
+  CREATE TABLE account (
+    meterRow INTEGER PRIMARY KEY REFERENCES meter, told TEXT NOT NULL, toldMinor INTEGER NOT NULL,
+    settledS INTEGER, settled TEXT, weighed TEXT
+  ) STRICT;
 `;
 
 /** Every table; those of earlier layouts too, to be dropped. */
 const NAMES = [
-  'volunteer', 'waiting', 'gap', 'pause', 'total', 'day', 'block', 'record', 'meter', 'projection',
+  'account', 'bill', 'month', 'price', 'volunteer', 'waiting', 'gap', 'pause', 'total', 'day', 'block',
+  'record', 'meter', 'projection',
 ];
 
 /**

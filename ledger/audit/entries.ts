@@ -3,12 +3,18 @@
 // withheld is counted, and what cannot be known without it is not guessed.
 
 import { WireError } from '../../firmware/wire.ts';
-import type { BatchEntry, EntryOf } from '../entry.ts';
+import { termsOf } from '../ask/project.ts';
+import type { Applied } from '../ask/project.ts';
+import { closeMonths, firstCalendar, inZone, LATEST_MS } from '../calendar.ts';
+import type { Calendar } from '../calendar.ts';
+import type { BatchEntry, Entry, EntryOf } from '../entry.ts';
 import { decodeEntry, isBatch } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import { dueBatches } from '../publish.ts';
 import type { PublishedBatch } from '../publish.ts';
+import { checkPrice, holdsFrom } from '../tariff.ts';
+import type { SetPrice } from '../tariff.ts';
 import type { Before, MeterSign1, SignedBatch } from '../verify/batch.ts';
 import {
   checkContinuation, checkSuccessor, linksTo, NONE_SPENT, parseBatch, parseMeterSign1, spentAfter,
@@ -16,6 +22,8 @@ import {
 import type { Enrolment } from '../verify/enrolment.ts';
 import { STATEMENT_Q, verifyEnrolment } from '../verify/enrolment.ts';
 import { signatureIndex } from '../verify/lms.ts';
+import { verifyPrice } from '../verify/price.ts';
+import { openMonths } from './months.ts';
 import type { AuditReport, Finding, NodeReport } from './report.ts';
 
 export interface EntryContext {
@@ -29,7 +37,7 @@ export interface EntryContext {
 
 export type EntriesReport = Pick<
   AuditReport,
-  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'nodes'
+  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'months' | 'nodes'
 > & { referenced: Set<string> };
 
 /** A meter while its entries are read. */
@@ -49,8 +57,14 @@ interface Work extends EntryContext {
   meters: Map<string, MeterAudit>;
   /** Every key that signs or ever signed for a meter. */
   taken: Set<string>;
+  prices: SetPrice[];
+  /** As the entry in hand finds it. */
+  calendar: Calendar | null;
   report: EntriesReport;
 }
+
+/** What the projections need of an entry that holds, beside itself. */
+type Material = Omit<Applied, 'index' | 'entry'>;
 
 /** No batch for this many intervals is a silence: twice the usual hour of quarters, and some. */
 const SILENT_INTERVALS = 10;
@@ -65,40 +79,61 @@ export async function auditEntries(
     volunteers: new Set(),
     meters: new Map(),
     taken: new Set(),
+    prices: [],
+    calendar: null,
     report: {
       volunteers: 0,
-      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0 },
+      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, prices: 0 },
       blobs: { disclosed: 0, withheld: 0, missing: 0, unreferenced: 0 },
       equivocations: [],
+      months: null,
       nodes: [],
       referenced: new Set(),
     },
   };
+  const months = openMonths();
   let lastMs = 0;
   for (const [index, bytes] of entries.entries()) {
     const where = `entry ${index}`;
-    await findingsOf(work, where, async () => {
+    const holds = await findingsOf(work, where, async () => {
       const entry = decodeEntry(bytes);
-      const { receivedMs } = entry;
-      if (receivedMs < lastMs) throw doubt('order', `time from ${lastMs}`, `${receivedMs}`);
-      lastMs = receivedMs;
-      if (entry.type === 'volunteer-admitted') admit(work, entry);
-      else if (entry.type === 'kit-enrolled') await enrol(work, entry);
-      else if (isBatch(entry)) await receive(work, entry, index);
-      else await revoke(work, entry, index);
+      lastMs = checkTime(entry.receivedMs, lastMs);
+      work.calendar = closeMonths(work.calendar ?? firstCalendar(lastMs), lastMs).calendar;
+      months.grow({ index, entry, ...(await judge(work, entry, index)) });
     });
+    if (!holds) months.pass(index, lastMs);
   }
-  for (const meter of work.meters.values()) concludeMeter(work, meter, lastMs);
+  work.report.months = months.report();
+  for (const meter of work.meters.values()) {
+    Object.assign(meter.node, months.node(meter.node.meter));
+    concludeMeter(work, meter, lastMs);
+  }
+  months.close();
   work.report.volunteers = work.volunteers.size;
   return work.report;
 }
 
-function admit({ volunteers }: Work, { key }: EntryOf<'volunteer-admitted'>): void {
-  if (volunteers.has(hex(key))) throw doubt('admitted-twice', 'a new volunteer', hex(key));
-  volunteers.add(hex(key));
+function checkTime(receivedMs: number, lastMs: number): number {
+  if (receivedMs < lastMs) throw doubt('order', `time from ${lastMs}`, `${receivedMs}`);
+  if (receivedMs > LATEST_MS) throw doubt('order', `time to ${LATEST_MS}`, `${receivedMs}`);
+  return receivedMs;
 }
 
-async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<void> {
+async function judge(work: Work, entry: Entry, index: number): Promise<Material> {
+  if (entry.type === 'volunteer-admitted') return admit(work, entry);
+  if (entry.type === 'kit-enrolled') return await enrol(work, entry);
+  if (isBatch(entry)) return await receive(work, entry, index);
+  if (entry.type === 'price-set') return await setPrice(work, entry, index);
+  return await revoke(work, entry, index);
+}
+
+function admit({ volunteers }: Work, { key }: EntryOf<'volunteer-admitted'>): Material {
+  if (volunteers.has(hex(key))) throw doubt('admitted-twice', 'a new volunteer', hex(key));
+  volunteers.add(hex(key));
+  return { blob: null };
+}
+
+async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Material> {
   const { volunteers, meters, report, origin, verify } = work;
   const id = hex(entry.meterId);
   report.entries.enrolled++;
@@ -115,18 +150,39 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<void> 
   const node: NodeReport = {
     meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
     keys: 1, batches: 0, disclosed: 0, withheld: 0, missing: [], gaps: [], unexplained: [], silences: [],
-    shown: null,
+    shown: null, months: [], figuresUntilS: null,
   };
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
   const rest = { keys: [enrolment.meterKey], batches: [], absent: new Set<number>(), lastHash: null, before };
   meters.set(id, { enrolment, node, ...rest });
+  return { blob: bytes, kit: termsOf(enrolment) };
+}
+
+async function setPrice(
+  work: Work, { priceHash, receivedMs }: EntryOf<'price-set'>, index: number,
+): Promise<Material> {
+  const { report, volunteers, prices } = work;
+  report.entries.prices++;
+  const bytes = await needBlob(work, priceHash);
+  const price = verifyPrice(bytes, work.origin);
+  if (!volunteers.has(hex(price.volunteerKey))) {
+    throw doubt('price', 'a volunteer admitted before', hex(price.volunteerKey));
+  }
+  if (prices.some(({ hash }) => equal(hash, priceHash))) {
+    throw doubt('price', 'a new price', hex(priceHash));
+  }
+  const calendar = work.calendar!;
+  checkPrice(price, { prices, calendar });
+  prices.push({ ...price, fromS: holdsFrom(price, calendar), index, receivedMs });
+  work.calendar = inZone(calendar, price.zone);
+  return { blob: bytes, price };
 }
 
 async function receive(
   work: Work,
   entry: BatchEntry,
   index: number,
-): Promise<void> {
+): Promise<Material> {
   const { report, meters } = work;
   report.entries.batches++;
   const meter = meters.get(hex(entry.meterId));
@@ -155,13 +211,14 @@ async function receive(
     if (before.nextSeq !== null && entry.firstSeq > before.nextSeq) {
       node.unexplained.push({ firstSeq: before.nextSeq, lastSeq: entry.firstSeq - 1 });
     }
-    return;
+    return { blob: null };
   }
   node.disclosed++;
   report.blobs.disclosed++;
   try {
     const batch = checkBatch(work, { entry, bytes, meter, lastHash, before });
     showBatch(meter, batch);
+    return { blob: bytes };
   } finally {
     // Whatever it is worth: what is amiss is told here, not once for each batch that follows.
     if (entry.type === 'key-succeeded') follow(work, meter, entry.successor);
@@ -224,7 +281,9 @@ function showBatch(meter: MeterAudit, batch: SignedBatch): void {
  * Both signatures are one of the meter's keys', both under one one-time key of it, and by the entry's form they
  * differ: even over one message, two of them let others sign a third.
  */
-async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number): Promise<void> {
+async function revoke(
+  work: Work, entry: EntryOf<'key-revoked'>, index: number,
+): Promise<Material> {
   const { meters, report, verify } = work;
   report.entries.revoked++;
   const meter = meters.get(hex(entry.meterId));
@@ -244,6 +303,7 @@ async function revoke(work: Work, entry: EntryOf<'key-revoked'>, index: number):
       signed.every(({ message, signature }) => verify(key, message, signature)));
   if (!isReused) throw doubt('revocation', 'signatures by one of the meter’s keys', 'others');
   report.equivocations.push({ meter: meter.node.meter, index, q: indices[0] });
+  return { blob: null };
 }
 
 function concludeMeter({ report, findings }: Work, meter: MeterAudit, lastMs: number): void {
@@ -293,16 +353,18 @@ async function readBlob(work: Work, hash: Uint8Array): Promise<Uint8Array | null
   return bytes;
 }
 
-/** Runs one check; what it throws of the log's making becomes a finding. */
+/** Runs one check; what it throws of the log's making becomes a finding. True if none did. */
 async function findingsOf(
   { findings }: Work,
   where: string,
   check: () => Promise<void>,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await check();
+    return true;
   } catch (error) {
     findings.push(findingOf(error, where));
+    return false;
   }
 }
 

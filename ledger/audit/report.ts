@@ -1,6 +1,8 @@
 // What an audit says: findings (each one fails it), and for each node what its disclosed batches
 // show. Owns the shape of `ledger audit --json` and the lines for people.
 
+import type { MonthReport, MonthsReport } from './months.ts';
+
 /** Something that does not hold. */
 export interface Finding {
   /** Closed, kebab-case. */
@@ -55,6 +57,10 @@ export interface NodeReport {
     wanInBytes: number;
     wanOutBytes: number;
   } | null;
+  /** From published batches, oldest first. */
+  months: MonthReport[];
+  /** What the node did after this is not published; null if nothing is. */
+  figuresUntilS: number | null;
 }
 
 export interface AuditReport {
@@ -70,9 +76,13 @@ export interface AuditReport {
   findings: Finding[];
   volunteers: number;
   /** `batches` counts those that name a key as well. */
-  entries: { enrolled: number; batches: number; succeeded: number; revoked: number };
+  entries: {
+    enrolled: number; batches: number; succeeded: number; revoked: number; prices: number;
+  };
   blobs: { disclosed: number; withheld: number; missing: number; unreferenced: number };
   equivocations: { meter: string; index: number; q: number }[];
+  /** Null for a log without an entry. */
+  months: MonthsReport | null;
   nodes: NodeReport[];
 }
 
@@ -81,7 +91,8 @@ export function formatReport(report: AuditReport): string {
   const { findings, nodes, blobs, entries } = report;
   const lines = [
     `${verdict(report)}: ${report.origin}, ${report.size} entries, root ${report.root}`,
-    `  ${report.volunteers} volunteers, ${entries.enrolled} kits, ${entries.batches} batches: ` +
+    `  ${report.volunteers} volunteers, ${entries.enrolled} kits, ${entries.prices} prices, ` +
+      `${entries.batches} batches: ` +
       `${blobs.disclosed} disclosed, ${blobs.withheld} withheld, ${blobs.missing} missing`,
   ];
   if (report.cosignedBy.length > 0) lines.push(`  cosigned by ${report.cosignedBy.join(', ')}`);
@@ -92,7 +103,8 @@ export function formatReport(report: AuditReport): string {
   for (const { meter, index, q } of report.equivocations) {
     lines.push(`  equivocation of ${meter}, entry ${index}: two signatures by one-time key ${q}`);
   }
-  lines.push(...nodes.flatMap(nodeLines));
+  const currency = report.months?.currency ?? null;
+  lines.push(...monthsLines(report.months), ...nodes.flatMap((node) => nodeLines(node, currency)));
   return lines.join('\n');
 }
 
@@ -101,7 +113,7 @@ function verdict({ ok, vouched, findings }: AuditReport): string {
   return ok && vouched ? 'audit passed' : 'consistent, key unvouched';
 }
 
-function nodeLines(node: NodeReport): string[] {
+function nodeLines(node: NodeReport, currency: string | null): string[] {
   const { meter, batches, disclosed, withheld, missing, shown, gaps, unexplained } = node;
   const state = `${node.keys > 1 ? `, ${node.keys} keys` : ''}${node.revoked ? ', key revoked' : ''}`;
   const lines = [
@@ -123,7 +135,49 @@ function nodeLines(node: NodeReport): string[] {
     const until = toMs === null ? 'still' : `until ${timeOf(toMs / 1000)}`;
     lines.push(`    silent from ${timeOf(fromMs / 1000)} ${until}`);
   }
-  return lines;
+  return [...lines, ...node.months.map((month) => `    ${monthText(month, currency)}`),
+    `    ${unknownText(node)}`];
+}
+
+function monthsLines(months: MonthsReport | null): string[] {
+  if (months === null) return [];
+  const { currency, prices, all } = months;
+  const setBy = prices.map(({ entry, perKWh, validFrom, zone }) =>
+    `  price: ${perKWh} ${currency} a kWh from ${validFrom} in ${zone} (entry ${entry})`);
+  const sums = all.map((month) =>
+    `  ${monthText(month, currency)}; ${month.nodes} nodes`);
+  return [...setBy, `  all nodes, months in ${months.zone}:`, ...sums];
+}
+
+/** One line; what came late is told apart, and costs hold it. */
+function monthText(month: MonthReport, currency: string | null): string {
+  const { energyMicroWh, upS, downS, unknownS, wanInBytes, wanOutBytes, late, cost } = month;
+  const measured = energyMicroWh === null ? 'unknown' : `${(energyMicroWh / 1e9).toFixed(3)} kWh`;
+  const claimed = wanInBytes === null ? 'unknown' : `${wanInBytes} bytes in, ${wanOutBytes} out`;
+  const state = month.closedBy === null ? 'open' : `closed by entry ${month.closedBy}`;
+  const parts = [
+    `${month.month} (${state}): measured ${measured}, up ${upS} s, down ${downS} s, ` +
+      `unknown ${unknownS} s; claimed ${claimed}`,
+  ];
+  if (cost !== null) parts.push(`cost ${cost} ${currency}`);
+  if (Object.values(late).some((value) => value !== 0)) {
+    parts.push(
+      `of earlier months, late: ${(late.energyMicroWh / 1e9).toFixed(3)} kWh, up ${late.upS} s, ` +
+        `down ${late.downS} s, ${late.wanInBytes} bytes in, ${late.wanOutBytes} out` +
+        (cost === null ? '' : `, ${month.lateCost} ${currency} of the cost`),
+    );
+  }
+  return parts.join('; ');
+}
+
+/** What no audit can tell. */
+function unknownText({ figuresUntilS, withheld, missing }: NodeReport): string {
+  const absent = [
+    withheld > 0 ? `${withheld} withheld` : '', missing.length > 0 ? `${missing.length} missing` : '',
+  ].filter(Boolean).join(' and ');
+  const batches = absent === '' ? '' : `; how the sums moved within ${absent} batches is not known`;
+  if (figuresUntilS === null) return `nothing is published: all time counts as unknown${batches}`;
+  return `figures reach to ${timeOf(figuresUntilS)}; what came after counts as unknown${batches}`;
 }
 
 /** RFC 3339; what no calendar has (meters and operators may lie) stays a number. */

@@ -4,6 +4,7 @@ import { html } from 'hono/html';
 import type { Point } from '../ask/curve.ts';
 import { readCommonsDays, readCommonsNow, readCommonsSums } from '../ask/commons.ts';
 import type { CommonsNow, CommonsPoint } from '../ask/commons.ts';
+import type { LedgerBook } from '../ask/months.ts';
 import { readStatus } from '../ask/node.ts';
 import type { NodeState, NodeStatus } from '../ask/node.ts';
 import type { Reader } from '../ask/read.ts';
@@ -14,9 +15,8 @@ import { edgesOf, stepStart } from '../ask/steps.ts';
 import { energyFigure, strokeOf } from './figures.ts';
 import { bytes, countOf, duration, energy, percent, time, UNKNOWN, watts } from './format.ts';
 import type { Html } from './format.ts';
+import { costTiles, MONTHS_SHOWN, monthsSection } from './months.ts';
 import { sparkline } from './plot.ts';
-import { costOf, moneyText } from './price.ts';
-import type { Price } from './price.ts';
 import { FEWER_BARS, plotWindow } from './scale.ts';
 import type { PlotWindow } from './scale.ts';
 import { statePill, unreportedS, upShare } from './state.ts';
@@ -38,13 +38,13 @@ interface Glance {
 export interface CommonsOptions {
   nowS: number;
   nameOf(meter: MeterRow): string;
-  price?: Price;
+  book: LedgerBook;
   /** Show cards after this meter id. */
   after: string;
 }
 
 export function commonsPage(reader: Reader, options: CommonsOptions): Html {
-  const { nowS, after } = options;
+  const { nowS, after, book } = options;
   const meters = reader.meters('', reader.countMeters());
   if (meters.length === 0) return emptyCommons();
   const now = readCommonsNow(reader, meters, nowS);
@@ -54,16 +54,18 @@ export function commonsPage(reader: Reader, options: CommonsOptions): Html {
   const points = window.name === 'day'
     ? readCommonsSums(reader, meters, edgesOf(window.fromS, window.toS, window.coarse))
     : readCommonsDays(reader, meters, { ...window, nowS, step: 'day' });
+  const months = book.months(meters, { limit: MONTHS_SHOWN });
   return html`<h1>The commons</h1>
 <p class="lead">${leadText(now)}</p>
-${sums(now, points, { window, cost: costTile(reader, meters, options) })}
+${sums(now, points, { window, cost: costTiles(months, book) })}
 ${energyFigure(window, points)}
 <section aria-labelledby="nodes"><h2 id="nodes">Nodes</h2>
 <p class="small">Figures and lines are of the last 24 hours.</p>
 <ul class="cards">${shown.map((meter) => card(glanceAt(reader, meter, options)))}</ul>
 ${later.length > shown.length
     ? html`<p><a href="/?after=${shown.at(-1)!.meter}#nodes">More nodes</a></p>` : ''}
-</section>`;
+</section>
+${monthsSection({ months, book, href: '/v1/months' })}`;
 }
 
 function emptyCommons(): Html {
@@ -121,21 +123,6 @@ function sums(
     },
     ...cost,
   ]);
-}
-
-function costTile(reader: Reader, meters: MeterRow[], { nowS, price }: CommonsOptions): Tile[] {
-  if (price === undefined) return [];
-  const monthS = stepStart(nowS, 'month');
-  const parts = meters.map((meter) => {
-    const [month] = readSums(reader, meter, [Math.min(monthS, nowS - 1), nowS]);
-    const { supplyEfficiencyPermille: efficiencyPermille } = meter;
-    return { energyMicroWh: month.energyMicroWh ?? 0, efficiencyPermille };
-  });
-  const each = moneyText(price.minorPerKWh, price);
-  return [{
-    label: 'Cost, this month', value: moneyText(costOf(parts, price), price), source: 'measured',
-    note: `at ${each} per kWh, supplies’ losses included`,
-  }];
 }
 
 function trafficOf(

@@ -60,7 +60,7 @@ export function ago(atS: number, nowS: number): string {
 
 export function utcText(atS: number): string {
   const date = new Date(atS * 1000);
-  return `${date.getUTCDate()} ${monthName(date)} ${date.getUTCFullYear()}, ${clockText(atS)} UTC`;
+  return `${date.getUTCDate()} ${nameOfMonth(date)} ${date.getUTCFullYear()}, ${clockText(atS)} UTC`;
 }
 
 /** 09:30 */
@@ -71,13 +71,24 @@ export function clockText(atS: number): string {
 /** 2 Mar */
 export function dayText(atS: number): string {
   const date = new Date(atS * 1000);
-  return `${date.getUTCDate()} ${monthName(date)}`;
+  return `${date.getUTCDate()} ${nameOfMonth(date)}`;
 }
 
 /** Mar 2027 */
 export function monthText(atS: number): string {
   const date = new Date(atS * 1000);
-  return `${monthName(date)} ${date.getUTCFullYear()}`;
+  return `${nameOfMonth(date)} ${date.getUTCFullYear()}`;
+}
+
+/** 2027-03 as Mar 2027 */
+export function monthName(month: string): string {
+  return monthText(Date.parse(`${month}-01T00:00:00Z`) / 1000);
+}
+
+/** 2027-03-02 as 2 Mar 2027 */
+export function dateText(date: string): string {
+  const atS = Date.parse(`${date}T00:00:00Z`) / 1000;
+  return `${dayText(atS)} ${date.slice(0, 4)}`;
 }
 
 /** 1 node, 2 nodes */
@@ -107,6 +118,6 @@ const MONTHS = [
   'Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec',
 ];
 
-function monthName(date: Date): string {
+function nameOfMonth(date: Date): string {
   return MONTHS[date.getUTCMonth()];
 }

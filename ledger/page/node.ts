@@ -2,6 +2,7 @@
 
 import { html } from 'hono/html';
 import { PUBLISH_NAMES } from '../ask/documents.ts';
+import type { LedgerBook } from '../ask/months.ts';
 import { readMissing, readStatus } from '../ask/node.ts';
 import type { Missing, NodeStatus } from '../ask/node.ts';
 import type { Reader } from '../ask/read.ts';
@@ -12,16 +13,19 @@ import {
   bytes, countOf, duration, energy, percent, time, timeAgo, UNKNOWN, watts,
 } from './format.ts';
 import type { Html } from './format.ts';
+import { costTiles, MONTHS_SHOWN, monthsSection } from './months.ts';
 import { defaultWindow, plotWindow, resolutionS, WINDOWS } from './scale.ts';
 import type { WindowName } from './scale.ts';
 import { stateMeaning, statePill, unreportedS, upShare } from './state.ts';
 import { fact, tiles } from './tile.ts';
+import type { Tile } from './tile.ts';
 
 export interface NodeOptions {
   nowS: number;
   name: string;
   /** Which window the reader asked for, if any. */
   window: WindowName | null;
+  book: LedgerBook;
 }
 
 export function nodePage(reader: Reader, meter: MeterRow, options: NodeOptions): Html {
@@ -33,22 +37,25 @@ export function nodePage(reader: Reader, meter: MeterRow, options: NodeOptions):
   const read = (step: number | 'month') => readSeries(reader, meter, { ...window, step, nowS });
   const status = readStatus(reader, meter, nowS);
   const [fine, coarse] = [read(window.fine), read(window.coarse)];
+  const { book } = options;
+  const months = book.monthsOf(meter, { limit: MONTHS_SHOWN });
   return html`<div class="title"><h1>${options.name}</h1>${statePill(status)}</div>
 <p class="lead">${stateMeaning(status.state)}
 ${status.sinceS === null ? '' : html`Since ${timeAgo(status.sinceS, nowS)}.`}</p>
-${nodeSums(status)}
+${nodeSums(status, costTiles(months, book))}
 ${windowLinks(name)}
 ${fine.length === 0 ? html`<p>There is nothing to plot yet.</p>` : html`
 ${powerFigure(window, fine)}
 ${reachFigure(window, coarse)}
 ${trafficFigure(window, coarse)}`}
+${monthsSection({ months, book, href: `/v1/nodes/${meter.meter}/months` })}
 <div class="columns">
 ${missingSection(readMissing(reader, meter, nowS), meter, { nowS, lifeS, status })}
 ${ledgerSection(meter, status, nowS)}
 </div>`;
 }
 
-function nodeSums(status: NodeStatus): Html {
+function nodeSums(status: NodeStatus, cost: Tile[]): Html {
   const { total } = status;
   const share = upShare(total, status);
   const unknownS = total.unknownS - unreportedS(total, status);
@@ -74,6 +81,7 @@ function nodeSums(status: NodeStatus): Html {
       label: 'Disk used', value: bytes(status.diskUsedBytes), source: 'claimed',
       note: 'in the latest record',
     },
+    ...cost,
   ]);
 }
 

@@ -7,6 +7,7 @@ import type { Context } from 'hono';
 import { etag } from 'hono/etag';
 import { html } from 'hono/html';
 import { checkNodeId } from '../ask/parameters.ts';
+import { openLedgerBook } from '../ask/months.ts';
 import { readStatus } from '../ask/node.ts';
 import { createReader } from '../ask/read.ts';
 import { unknownNode } from '../ask/routes.ts';
@@ -21,7 +22,6 @@ import type { Html } from './format.ts';
 import { layout, PAGE_HEADERS } from './layout.ts';
 import type { PageFrame } from './layout.ts';
 import { nodePage } from './node.ts';
-import type { Price } from './price.ts';
 import { WINDOWS } from './scale.ts';
 import type { WindowName } from './scale.ts';
 import { fact } from './tile.ts';
@@ -33,8 +33,6 @@ export interface PageDeps extends AskDeps {
   vkey: string;
   /** The signed checkpoint as served, or null before the first. */
   checkpoint(): string | null;
-  /** Shown as costs; without it none are. */
-  price?: Price;
 }
 
 const ASSETS = [
@@ -58,6 +56,7 @@ const BADGE_HEADERS = {
 export function pageRoutes(deps: PageDeps): Hono {
   const app = new Hono();
   const reader = createReader(deps.db);
+  const book = openLedgerBook(deps.db);
   const nowS = (): number => Math.floor(deps.now() / 1000);
   const nameOf = (meter: MeterRow): string => deps.names(meter.meter) ?? `node ${meter.meter}`;
   const show = (c: Context, place: PageFrame['place'], title: string, main: Html) => c.html(layout({
@@ -74,7 +73,7 @@ export function pageRoutes(deps: PageDeps): Hono {
   app.get('/', (c) => {
     const after = c.req.query('after') ?? '';
     if (after !== '') checkNodeId(after);
-    const main = commonsPage(reader, { nowS: nowS(), nameOf, price: deps.price, after });
+    const main = commonsPage(reader, { nowS: nowS(), nameOf, book, after });
     return show(c, 'commons', 'The commons', main);
   });
 
@@ -82,7 +81,7 @@ export function pageRoutes(deps: PageDeps): Hono {
     const id = checkNodeId(c.req.param('id'));
     const meter = reader.meter(id) ?? unknownNode(id);
     const window = windowOf(c.req.query('window'));
-    const main = nodePage(reader, meter, { nowS: nowS(), name: nameOf(meter), window });
+    const main = nodePage(reader, meter, { nowS: nowS(), name: nameOf(meter), window, book });
     return show(c, 'node', nameOf(meter), main);
   });
 

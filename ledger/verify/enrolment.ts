@@ -8,24 +8,16 @@
 // here.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
-import {
-  ALG,
-  decodeEnrol,
-  decodeSign1,
-  encodeEnrol,
-  encodeHeader,
-  encodeSign1,
-  encodeSigStructure,
-} from '../../firmware/wire.ts';
+import { decodeEnrol, encodeEnrol } from '../../firmware/wire.ts';
 import type { EnrolStatement } from '../../firmware/wire.ts';
 import { LedgerError } from '../errors.ts';
-import { ED25519_KEY_BYTES, importPublicKey, verifyEd25519 } from '../log/ed25519.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import { PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
 import type { MeterSign1 } from './batch.ts';
 import { parseMeterSign1, written } from './batch.ts';
 import { isEnrollableKey, signatureIndex, verifyHss } from './lms.ts';
+import { isSignedByVolunteer, parseVolunteerSign1, strictly } from './volunteer.ts';
 
 export const KIT_CONTEXT = 'commons-kit/kit';
 /** POST /v1/kits takes no more. */
@@ -67,7 +59,8 @@ export function verifyEnrolment(
 ): Enrolment {
   const { length } = bytes;
   if (length > MAX_ENROLMENT_BYTES) throw malformed('at most 16 KiB', `${length} bytes`);
-  const { volunteerKey, payload, message, signature } = parseVolunteerSign1(bytes);
+  const signed = parseVolunteerSign1(bytes, malformed);
+  const { volunteerKey, payload } = signed;
   const members = decodeMembers(payload);
   const statementBytes = bytesOf(members, 3);
   const { statement, sign1 } = parseStatement(statementBytes);
@@ -83,7 +76,7 @@ export function verifyEnrolment(
   if (!equal(meterId, enrolment.meterId)) {
     throw refuse(meterId.toString('hex'), Buffer.from(enrolment.meterId).toString('hex'));
   }
-  if (!verifyEd25519(importPublicKey(volunteerKey), message, signature)) {
+  if (!isSignedByVolunteer(signed)) {
     throw refuse('the volunteer’s signature', 'one that does not verify');
   }
   if (signatureIndex(sign1.signature) !== STATEMENT_Q) {
@@ -95,32 +88,12 @@ export function verifyEnrolment(
   return enrolment;
 }
 
-interface Signed {
-  volunteerKey: Uint8Array;
-  payload: Uint8Array;
-  message: Uint8Array;
-  signature: Uint8Array;
-}
-
-function parseVolunteerSign1(bytes: Uint8Array): Signed {
-  const { alg, kid, payload, proof } = strictly(() => decodeSign1(bytes));
-  if (alg !== ALG.ed25519 || kid?.length !== ED25519_KEY_BYTES) {
-    throw malformed(`algorithm ${ALG.ed25519} and a 32-byte key id`, `algorithm ${alg}`);
-  }
-  const header = written(64, (out) => encodeHeader(out, alg, kid));
-  const again = written(bytes.length, (out) => encodeSign1(out, header, payload, proof));
-  if (!equal(again, bytes)) throw malformed('the canonical encoding', 'another');
-  const size = payload.length + 96;
-  const message = written(size, (out) => encodeSigStructure(out, header, payload));
-  return { volunteerKey: kid, payload, message, signature: proof };
-}
-
 function parseStatement(bytes: Uint8Array): {
   statement: EnrolStatement<Uint8Array>;
   sign1: MeterSign1;
 } {
-  const sign1 = strictly(() => parseMeterSign1(bytes));
-  const statement = strictly(() => decodeEnrol(sign1.payload));
+  const sign1 = strictly(() => parseMeterSign1(bytes), malformed);
+  const statement = strictly(() => decodeEnrol(sign1.payload), malformed);
   const again = written(512, (out) => encodeEnrol(out, statement));
   if (!equal(again, sign1.payload)) throw malformed('the canonical encoding', 'another');
   return { statement, sign1 };
@@ -161,13 +134,13 @@ function readTerms(
 const MEMBERS = 9;
 
 function decodeMembers(payload: Uint8Array): ReadonlyMap<unknown, unknown> {
-  const members = strictly(() =>
-    decode(payload, { useMaps: true, strict: true, rejectDuplicateMapKeys: true }),
+  const members = strictly(
+    () => decode(payload, { useMaps: true, strict: true, rejectDuplicateMapKeys: true }), malformed,
   ) as unknown;
   if (!(members instanceof Map) || members.size !== MEMBERS) {
     throw malformed(`a map of ${MEMBERS}`, 'another');
   }
-  const again = strictly(() => encode(members, rfc8949EncodeOptions));
+  const again = strictly(() => encode(members, rfc8949EncodeOptions), malformed);
   if (!equal(again, payload)) throw malformed('the canonical encoding', 'another');
   return members;
 }
@@ -211,15 +184,6 @@ function uintOf(
     throw malformed(`${min} to ${max} under ${key}`, String(value));
   }
   return value;
-}
-
-/** Whatever a decoder throws at the bytes is one refusal to the sender. */
-function strictly<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw malformed('an enrolment as docs/ledger.md draws it', (error as Error).message, error);
-  }
 }
 
 function malformed(expected: string, got: string, cause?: unknown): LedgerError {

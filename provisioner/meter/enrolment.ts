@@ -2,26 +2,16 @@
 // docs/wire.md draws both. Owns the volunteer's half. The statement's own signature is verified by
 // the ledger; here what it says is held against what was asked. No I/O but the seal's randomness.
 
-import { createHash, sign, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
 import { encode, rfc8949EncodeOptions } from 'cborg';
-import {
-  ALG,
-  decodeEnrol,
-  decodeSign1,
-  encodeHeader,
-  encodeSign1,
-  encodeSigStructure,
-  METER_ID_BYTES,
-  type Sink,
-} from '../../firmware/wire.ts';
+import { ALG, decodeEnrol, decodeSign1, METER_ID_BYTES } from '../../firmware/wire.ts';
 import type { Publish } from '../campaign/campaign.ts';
+import { signAsVolunteer, type Volunteer } from '../campaign/volunteer-sign1.ts';
 import { KitError } from '../errors.ts';
 
 const KIT_CONTEXT = 'commons-kit/kit';
 const PUBLISH: Record<Publish, number> = { none: 0, batch: 1, hour: 2, day: 3 };
-/** Envelope and header around a payload; generous. */
-const ENVELOPE_BYTES = 256;
 
 export interface MeterStatement {
   /** The COSE_Sign1 as the meter signed it. */
@@ -81,11 +71,6 @@ export interface Sealing {
   privateName: string;
 }
 
-export interface Volunteer {
-  publicKey: Uint8Array;
-  signingKey: KeyObject;
-}
-
 /** The body of POST /v1/kits, CBOR `[enrolment, sealed]`. Random by its seal. */
 export async function makeEnrolment(
   statement: MeterStatement,
@@ -108,7 +93,7 @@ export async function makeEnrolment(
     ]),
     rfc8949EncodeOptions,
   );
-  return encode([signEnrolment(payload, volunteer), sealed], rfc8949EncodeOptions);
+  return encode([signAsVolunteer(payload, volunteer), sealed], rfc8949EncodeOptions);
 }
 
 async function seal({ recipient, pairingKey, privateName }: Sealing): Promise<Uint8Array> {
@@ -116,20 +101,6 @@ async function seal({ recipient, pairingKey, privateName }: Sealing): Promise<Ui
   encrypter.addRecipient(recipient);
   const secrets = new Map<number, unknown>([[1, pairingKey], [2, privateName]]);
   return encrypter.encrypt(encode(secrets, rfc8949EncodeOptions));
-}
-
-function signEnrolment(payload: Uint8Array, { publicKey, signingKey }: Volunteer): Uint8Array {
-  const sizeBytes = payload.length + ENVELOPE_BYTES;
-  const header = written(sizeBytes, (out) => encodeHeader(out, ALG.ed25519, publicKey));
-  const covered = written(sizeBytes, (out) => encodeSigStructure(out, header, payload));
-  const signature = new Uint8Array(sign(null, covered, signingKey));
-  return written(sizeBytes, (out) => encodeSign1(out, header, payload, signature));
-}
-
-function written(sizeBytes: number, write: (out: Sink) => void): Uint8Array {
-  const out = { bytes: new Uint8Array(sizeBytes), at: 0 };
-  write(out);
-  return out.bytes.slice(0, out.at);
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {

@@ -1,4 +1,4 @@
-// The ledger as the bench meets it: two requests over HTTP. Knows no more of it than its documents.
+// The ledger as the bench meets it: a few requests over HTTP. Knows no more of it than its documents.
 
 import * as v from 'valibot';
 import { KitError } from '../errors.ts';
@@ -10,6 +10,11 @@ const CHECK_LEDGER = 'Check `ledger` in campaign.toml, and that it runs.';
 
 const describedSchema = v.object({ origin: v.string(), age_recipient: v.string() });
 const enrolledSchema = v.object({ meter: v.string(), index: v.number() });
+const pricesSchema = v.object({ prices: v.array(v.object({ currency: v.string() })) });
+const priceSetSchema = v.object({
+  index: v.number(), currency: v.string(), per_kwh: v.string(), valid_from: v.string(),
+  zone: v.string(), starts: v.string(),
+});
 const problemSchema = v.object({
   title: v.string(),
   type: v.optional(v.string()),
@@ -21,16 +26,38 @@ const problemSchema = v.object({
 export type Fetch = typeof fetch;
 export type LedgerDescription = v.InferOutput<typeof describedSchema>;
 export type Enrolled = v.InferOutput<typeof enrolledSchema>;
+export type PriceSet = v.InferOutput<typeof priceSetSchema>;
 
-/** @throws KitError `ledger-unreachable`, `ledger-refused`, `ledger-unintelligible` */
-export function describeLedger(url: string, deps: { fetch: Fetch }): Promise<LedgerDescription> {
-  return ask(`${url}/v1/ledger`, describedSchema, { deps });
+/**
+ * Asks who the ledger is; it must be the campaign's, by its origin.
+ * @throws KitError `ledger-other`, `ledger-unreachable`, `ledger-refused`, `ledger-unintelligible`
+ */
+export async function describeLedger(
+  url: string,
+  origin: string,
+  deps: { fetch: Fetch },
+): Promise<LedgerDescription> {
+  const described = await ask(`${url}/v1/ledger`, describedSchema, { deps });
+  if (described.origin !== origin) throw otherLedger(url, origin, described.origin);
+  return described;
 }
 
 /** The same body may be sent again: the ledger then tells the first entry. */
 export function enrolKit(url: string, body: Uint8Array, deps: { fetch: Fetch }): Promise<Enrolled> {
   const headers = { 'Content-Type': 'application/cbor' };
   return ask(`${url}/v1/kits`, enrolledSchema, { deps, init: { method: 'POST', headers, body } });
+}
+
+export function listPrices(
+  url: string, deps: { fetch: Fetch },
+): Promise<v.InferOutput<typeof pricesSchema>> {
+  return ask(`${url}/v1/prices`, pricesSchema, { deps });
+}
+
+/** The same price may be sent again: the ledger then tells the first entry. */
+export function setPrice(url: string, body: Uint8Array, deps: { fetch: Fetch }): Promise<PriceSet> {
+  const headers = { 'Content-Type': 'application/cose' };
+  return ask(`${url}/v1/prices`, priceSetSchema, { deps, init: { method: 'POST', headers, body } });
 }
 
 async function ask<T extends v.GenericSchema>(
@@ -71,9 +98,18 @@ function refused(url: string, status: number, text: string): KitError {
   return new KitError({
     code: 'ledger-refused',
     message: `The ledger says: ${title}`,
-    expected: expected ?? 'that it takes the kit',
+    expected: expected ?? 'that it takes what it is sent',
     got: got ?? `status ${status}`,
     hint: hint ?? CHECK_LEDGER,
+  });
+}
+
+function otherLedger(url: string, expected: string, got: string): KitError {
+  return new KitError({
+    code: 'ledger-other',
+    message: `The ledger at ${url} is not the campaign's`,
+    ...{ expected, got },
+    hint: 'Set `ledger_origin` in campaign.toml to the ledger that the community chose.',
   });
 }
 

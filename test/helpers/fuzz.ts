@@ -11,10 +11,12 @@ import { formatProof, parseProof } from '../../ledger/log/proof.ts';
 import { decodeBundle, encodeBundle, parseTilePath, tilePath } from '../../ledger/log/tiles.ts';
 import { parseBatch } from '../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
+import { verifyPrice } from '../../ledger/verify/price.ts';
 import { formatAddCheckpoint, parseAddCheckpoint } from '../../ledger/witness/request.ts';
 import type { LargeLog } from './large-log.ts';
 import { publish } from './large-log.ts';
-import { createMeter, digest } from './meter.ts';
+import { createMeter, createVolunteer, digest } from './meter.ts';
+import { priceBytes } from './price.ts';
 
 interface Target {
   name: string;
@@ -38,6 +40,8 @@ function targetsOf(log: LargeLog): Target[] {
       read: (bytes) => void parseBatch(bytes) },
     { name: 'enrolment', seeds: enrolments,
       read: (bytes) => void verifyEnrolment(bytes, 'ledger.test/commons', () => true) },
+    { name: 'price', seeds: [priceBytes(createVolunteer('fuzz'))],
+      read: (bytes) => void verifyPrice(bytes, 'ledger.test/commons') },
     { name: 'entry', seeds: [...leaves.slice(0, 2), ...leaves.slice(-2)],
       read: (bytes) => encodeEntry(decodeEntry(bytes)) },
     { name: 'bundle', seeds: [encodeBundle(leaves.slice(0, 5))],

@@ -25,6 +25,7 @@ const entry: fc.Arbitrary<Entry> = fc.oneof(
     type: fc.constant('key-revoked' as const), receivedMs, meterId: bytes(8),
     evidence: fc.tuple(bytes(32), bytes(32)).filter(([a, b]) => Buffer.compare(a, b) !== 0),
   }),
+  fc.record({ type: fc.constant('price-set' as const), receivedMs, priceHash: bytes(32) }),
 );
 
 test('decode is the inverse of encode', (t) => {
@@ -62,6 +63,12 @@ test('the bytes of an entry whose batch names a key', (t) => {
   const bytes = encodeEntry({ type: 'key-succeeded', ...received, successor });
   t.is(Buffer.from(bytes).toString('hex'), 'a70105021b0000019b76daa800034801020304050607080405' +
     `0519012c065820${'aa'.repeat(32)}085834${'bb'.repeat(52)}`);
+});
+
+test('the bytes of a price’s entry', (t) => {
+  const price = { receivedMs: 1_767_225_600_000, priceHash: new Uint8Array(32).fill(0xaa) };
+  const hex = Buffer.from(encodeEntry({ type: 'price-set', ...price })).toString('hex');
+  t.is(hex, `a30106021b0000019b76daa800045820${'aa'.repeat(32)}`);
 });
 
 test('what is not an entry is refused', (t) => {

@@ -4,11 +4,14 @@ import test from 'ava';
 import { nextIndex } from '../../ledger/ask/project.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import {
-  createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir,
+  createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../helpers/ledger-folder.ts';
 import { createMeter } from '../helpers/meter.ts';
+import { priceBytes } from '../helpers/price.ts';
 
 async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
+  await ledger.admit(VOLUNTEER.publicKey);
+  await ledger.setPrice(priceBytes(VOLUNTEER));
   for (const [publish, name] of [[1, 'alice'], [3, 'bob'], [0, 'carol']] as const) {
     const meter = createMeter(name);
     await enrolMeter(ledger, meter, { publish });
@@ -16,6 +19,11 @@ async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Prom
       await ledger.submitBatch(meter.batch(meter.records(2)));
       clock.atMs += 43_200_000;
     }
+    // Into the next month, and past its closing.
+    clock.atMs += 20 * 86_400_000;
+    const milliMinorPerKWh = 30_000 + clock.atMs % 977;
+    const validFrom = new Date(clock.atMs).toISOString().slice(0, 10);
+    await ledger.setPrice(priceBytes(VOLUNTEER, { milliMinorPerKWh, validFrom }));
   }
 }
 
@@ -29,6 +37,7 @@ test('rebuilt projections are those that were grown live', async (t) => {
   const rebuilt = await openTestLedger(dir, { clock, freshProjections: true });
   t.deepEqual(dumpProjections(rebuilt), grown);
   t.is(nextIndex(rebuilt.store.ledgerDb), rebuilt.log().size());
+  t.deepEqual([grown.price, grown.month, grown.bill].map(({ length }) => length), [4, 2, 5]);
   await rebuilt.close();
   remove();
 });

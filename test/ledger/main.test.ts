@@ -112,7 +112,7 @@ test('a tampered folder fails the audit, and says where', async (t) => {
   writeFileSync(policyFile, (await ledger('policy', '--dir', dir)).out);
   const good = await ledger('audit', dir, '--policy', policyFile);
   t.is(good.status, 0);
-  t.regex(good.out, /audit passed[^]*1 kits, 1 batches[^]*measured 0\.006 kWh/);
+  t.regex(good.out, /audit passed[^]*1 kits, 0 prices, 1 batches[^]*measured 0\.006 kWh/);
   const bundle = join(dir, 'public/tile/entries/000.p/3');
   writeFileSync(bundle, readFileSync(bundle).map((byte, i) => (i === 10 ? byte ^ 1 : byte)));
   const bad = await ledger('audit', dir, '--policy', policyFile);

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import test from 'ava';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { HOMES, NAMES, NOW_S, openBrowser, openSite } from './page/site.ts';
+import { HOMES, NAMES, NOW_S, openBrowser, openSite, PRICES } from './page/site.ts';
 import type { Site } from './page/site.ts';
+import { evenMeter, priceSet, tick } from '../helpers/even-meter.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -16,7 +17,7 @@ const PATHS = [
 let site: Site;
 let browser: Browser;
 test.before(async () => {
-  [site, browser] = await Promise.all([openSite(HOMES), openBrowser()]);
+  [site, browser] = await Promise.all([openSite(HOMES, {}, PRICES), openBrowser()]);
 });
 test.after.always(async () => {
   await browser?.close();
@@ -129,7 +130,6 @@ test.serial('the commons says how many are up, and each node says how it is', as
     'up', 'up', 'reporting', 'silent', 'down',
   ]);
   t.is(await page.locator('.card h3').nth(3).textContent(), NAMES[dan.meter]);
-  t.false((await page.content()).includes('Cost'));
   await page.getByRole('link', { name: 'bob' }).click();
   t.is(await page.locator('h1').textContent(), 'bob');
   t.true(page.url().endsWith(`/node/${bob.meter}`));
@@ -153,7 +153,9 @@ test.serial('what is missing is named, with its times', async (t) => {
 
 test.serial('a try-out says so, a price shows a cost, and one young node has its plots', async (t) => {
   const young = { ...bob, enrolledS: NOW_S - 3600, untilS: NOW_S, intervalS: 60, batchRecords: 5 };
-  const tryOut = await openSite([young], { rate: 10, price: { currency: 'EUR', minorPerKWh: 31 } });
+  const tryOut = await openSite([young], { rate: 10 }, [
+    priceSet(new Date((NOW_S - 3600) * 1000).toISOString(), '2027-03-18'),
+  ]);
   const { page, close } = await visit('/', {}, tryOut);
   t.true((await page.locator('.tryout').textContent())!.includes('10 times as fast'));
   t.is(await page.locator('.lead').textContent(), 'One node, and it is up.');
@@ -163,6 +165,50 @@ test.serial('a try-out says so, a price shows a cost, and one young node has its
   t.true(await page.locator('#power .hint').count() >= 60);
   await close();
   await tryOut.close();
+});
+
+test.serial('months are a table: cost, measured, claimed, and what came late told apart', async (t) => {
+  const even = evenMeter('a11ce0a11ce0a11c', '2027-02-01T00:00:00Z');
+  const entries = [
+    even.enrolled, priceSet('2027-02-01T00:00:00Z', '2027-02-01', { zone: 'UTC' }),
+    even.batch(['2027-02-21T00:00:00Z']), tick('2027-03-04T00:00:00Z'),
+    even.batch(['2027-02-26T00:00:00Z', '2027-03-11T00:00:00Z']),
+  ];
+  const late = await openSite([], {}, entries);
+  for (const path of ['/', '/node/a11ce0a11ce0a11c']) {
+    const { page, complaints, close } = await visit(path, { javaScriptEnabled: true }, late);
+    const rows = await page.locator('.months tr').evaluateAll((all) => all.map((row) => (
+      [...(row as any).cells].map((cell: any) => cell.textContent.replaceAll(/\s+/g, ' ').trim())
+    )));
+    t.deepEqual(rows, [
+      ['Month', 'Cost', 'Energy measured', 'Up measured', 'Unknown measured', 'Traffic claimed'],
+      [
+        'Mar 2027 open', '€12.96 €5.76 of it late', '24.0 kWh + 19.2 kWh late', '100 %', '0 %',
+        '873 MB + 698 MB late',
+      ],
+      ['Feb 2027', '€14.40', '48.0 kWh', '71.43 %', '28.57 %', '1.75 GB'],
+    ]);
+    t.regex((await page.locator('.prices').textContent())!, /1 Feb 2027 in UTC: €0.30 per kWh/);
+    t.regex((await page.locator('.sums').textContent())!, /€12.96[^]*€5.76 of it for earlier months/);
+    await page.evaluate(AXE);
+    t.deepEqual(await violations(page), []);
+    await page.setViewportSize({ width: 320, height: 640 });
+    t.is(await page.evaluate('document.documentElement.scrollWidth'), 320);
+    t.deepEqual(complaints, []);
+    await close();
+  }
+  await late.close();
+});
+
+test.serial('without a price no cost is shown, and the page says why', async (t) => {
+  const priceless = await openSite([bob]);
+  for (const path of ['/', `/node/${bob.meter}`]) {
+    const { page, close } = await visit(path, {}, priceless);
+    t.false((await page.content()).includes('Cost'));
+    t.true((await page.locator('.months').textContent())!.includes('No price is set'));
+    await close();
+  }
+  await priceless.close();
 });
 
 test.serial('a ledger without nodes says what will come', async (t) => {

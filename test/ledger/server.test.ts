@@ -17,6 +17,7 @@ import type { OnStep } from '../../ledger/log/durable.ts';
 import { openTestLedger, policyOf, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
 import { createMeter, createVolunteer, digest, enrolmentBody, written } from '../helpers/meter.ts';
 import type { TestMeter } from '../helpers/meter.ts';
+import { priceBytes } from '../helpers/price.ts';
 
 interface Scene {
   url: string;
@@ -119,6 +120,56 @@ test('a full disk: try later, under the tag, and the batch is taken afterwards',
     t.like(await open(await post(batch), meter), { kind: 0, entryIndex: 2 });
   }, { onStep });
 });
+
+test('a price is taken once, and refused for what is wrong with it, each by its name', (t) =>
+  onServer(async ({ url, ledger }) => {
+  const post = (bytes: Uint8Array, type = 'application/cose'): Promise<Response> => (
+    fetch(`${url}/v1/prices`, {
+      method: 'POST', body: new Uint8Array(bytes), headers: { 'Content-Type': type },
+    })
+  );
+  const size = ledger.log().size();
+  for (const [bytes, status, code] of [
+    [priceBytes(createVolunteer('mallory')), 403, 'not-admitted'],
+    [priceBytes(VOLUNTEER, { origin: 'ledger.test/other' }), 422, 'bad-price'],
+    [priceBytes(VOLUNTEER, { currency: 'XAU' }), 422, 'malformed-price'],
+    [Uint8Array.of(...priceBytes(VOLUNTEER), 0), 422, 'malformed-price'],
+    // The clock says 11 January: December ended eleven days ago.
+    [priceBytes(VOLUNTEER, { validFrom: '2025-12-31' }), 409, 'month-closed'],
+    [new Uint8Array(513), 413, 'too-large'],
+  ] as const) {
+    const response = await post(bytes);
+    t.is(response.status, status, code);
+    const problem = await response.json() as Record<string, string>;
+    t.is(problem.type, `urn:commons-kit:${code}`);
+    t.truthy(problem.expected);
+    t.truthy(problem.got);
+  }
+  t.is((await post(priceBytes(VOLUNTEER), 'application/json')).status, 415);
+  t.is(ledger.log().size(), size);
+
+  const good = priceBytes(VOLUNTEER);
+  const taken = await post(good);
+  t.is(taken.status, 201);
+  t.deepEqual(await taken.json(), {
+    index: size, currency: 'EUR', exponent: 2, milli_minor_per_kwh: 31_450, per_kwh: '0.31450',
+    valid_from: '2026-01-01', zone: 'Europe/Berlin', starts: '2026-01-01T00:00:00Z',
+  });
+  const again = await post(good);
+  t.is(again.status, 200);
+  t.is((await again.json() as { index: number }).index, size);
+  const other = await post(priceBytes(VOLUNTEER, { currency: 'CHF' }));
+  t.is(other.status, 409);
+  t.is((await other.json() as { type: string }).type, 'urn:commons-kit:price-currency');
+  t.is(ledger.log().size(), size + 1);
+  const { prices } = await (await fetch(`${url}/v1/prices`)).json() as { prices: unknown[] };
+  t.is(prices.length, 1);
+  const report = await audit(webFiles(url), { policy: policyOf(ledger) });
+  t.deepEqual(report.findings, []);
+  t.deepEqual(report.months?.prices, [
+    { entry: size, perKWh: '0.31450', validFrom: '2026-01-01', zone: 'Europe/Berlin' },
+  ]);
+}));
 
 test('problems say what was expected', (t) => onServer(async ({ url, meter, post, ledger }) => {
   const problemOf = async (response: Response, status: number): Promise<Record<string, unknown>> => {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Hono } from 'hono';
 import { askRoutes } from '../../ledger/ask/routes.ts';
-import { createProjections } from '../../ledger/ask/project.ts';
+import { createProjections, nextIndex } from '../../ledger/ask/project.ts';
 import { COUNTERS } from '../../ledger/ask/curve.ts';
 import { blockId } from '../../ledger/ask/schema.ts';
 import { pageRoutes } from '../../ledger/page/routes.ts';
+import { priceSet, tick } from '../helpers/even-meter.ts';
 import { applyAll, logOf } from '../ledger/ask/homes.ts';
 import type { Home } from '../ledger/ask/homes.ts';
 import type { Figure, Wanted } from './table.ts';
@@ -20,6 +21,11 @@ const YEAR_S = 365 * 86_400;
 const HOUR_S = 3_600;
 /** By seeded chance, through the real projections: as many are as different as a thousand. */
 const TOLD = 10;
+/** Twice a year, in a zone whose months are not UTC’s. */
+const PRICES = [
+  priceSet('2027-01-01T00:00:00Z', '2027-01-01'),
+  priceSet('2027-06-20T00:00:00Z', '2027-07-01', { milliMinorPerKWh: 29_900 }),
+];
 /** Each question, its median counts. */
 const ASKED = 15;
 
@@ -32,7 +38,7 @@ export async function measureQuestions(
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
   createProjections(db);
   const startedMs = performance.now();
-  const logged = logOf(Array.from({ length: TOLD }, (_, i) => home(i)));
+  const logged = logOf(Array.from({ length: TOLD }, (_, i) => home(i)), 1, PRICES);
   applyAll(db, logged);
   const told = countRecords(db);
   const toldS = (performance.now() - startedMs) / 1000;
@@ -65,6 +71,11 @@ export async function measureQuestions(
   const nodePageMs = await ask(`/node/${id}?window=year`);
   const commonsMs = await ask('/');
   const metricsMs = await ask('/metrics');
+  const monthsMs = await ask('/v1/months');
+  const monthMs = await ask('/v1/months.csv?month=2027-06');
+  const closingMs = performance.now();
+  applyAll(db, [{ index: nextIndex(db), ...tick('2028-01-05T00:00:00Z') }]);
+  const closedMs = performance.now() - closingMs;
   const rssMb = process.memoryUsage().rss / 1e6;
   db.close();
   return {
@@ -77,6 +88,9 @@ export async function measureQuestions(
       ['a node’s page, a year', nodePageMs, 'ms'],
       ['the commons’ page', commonsMs, 'ms'],
       ['/metrics of all', metricsMs, 'ms'],
+      ['the commons’ months, as JSON', monthsMs, 'ms'],
+      ['a month of each node, as CSV', monthMs, 'ms'],
+      ['a month closed, once', closedMs, 'ms'],
       ['memory of the whole process', rssMb, 'MB'],
     ],
     wanted: [
@@ -105,7 +119,7 @@ function multiply(db: DatabaseSync): void {
       .map(({ name }) => name)
       .filter((name) => !['id', 'meter', 'meterRow', 'day'].includes(name))
       .join(', ');
-  const [meters, days] = [columnsOf('meter'), columnsOf('day')];
+  const [meters, days, bills, accounts] = ['meter', 'day', 'bill', 'account'].map(columnsOf);
   db.exec('BEGIN');
   const addMeter = db.prepare(`INSERT INTO meter (id, meter, ${meters})
     SELECT ?, ?, ${meters} FROM meter WHERE id = ?`);
@@ -116,6 +130,11 @@ function multiply(db: DatabaseSync): void {
   const addBlock = db.prepare(
     'INSERT INTO block (id, records) SELECT ?, records FROM block WHERE id = ?',
   );
+  for (const [table, columns] of [['bill', bills], ['account', accounts]]) {
+    const add = db.prepare(`INSERT INTO ${table} (meterRow, ${columns})
+      SELECT ?, ${columns} FROM ${table} WHERE meterRow = ?`);
+    for (let id = TOLD + 1; id <= NODES; id++) add.run(id, like(id));
+  }
   const last = (db.prepare('SELECT max(day) AS day FROM day').get() as { day: number }).day;
   for (let day = Math.floor(START_S / 86_400) - 2; day <= last; day++) {
     for (let id = TOLD + 1; id <= NODES; id++) {

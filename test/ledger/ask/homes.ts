@@ -40,10 +40,10 @@ export interface Told {
 }
 
 /** Entries of all homes, in the order of their receipt, applied to tables in memory. */
-export function settle(homes: Home[], seed = 1): DatabaseSync {
+export function settle(homes: Home[], seed = 1, others: Told['entries'] = []): DatabaseSync {
   const db = new DatabaseSync(':memory:');
   createProjections(db);
-  applyAll(db, logOf(homes, seed));
+  applyAll(db, logOf(homes, seed, others));
   return db;
 }
 
@@ -53,10 +53,9 @@ export function applyAll(db: DatabaseSync, entries: Applied[]): void {
   db.exec('COMMIT');
 }
 
-/** The log of all homes, by receipt. */
-export function logOf(homes: Home[], seed = 1): Applied[] {
-  return homes
-    .flatMap((home, i) => tell(home, seed + i).entries)
+/** The log of all homes, and of what else is told, by receipt. */
+export function logOf(homes: Home[], seed = 1, others: Told['entries'] = []): Applied[] {
+  return [...homes.flatMap((home, i) => tell(home, seed + i).entries), ...others]
     .sort((a, b) => a.entry.receivedMs - b.entry.receivedMs)
     .map((entry, index) => ({ index, ...entry }));
 }
@@ -69,7 +68,9 @@ export function tell(home: Home, seed: number): Told {
   const size = home.batchRecords ?? 4;
   for (let i = 0; i < records.length; i += size) {
     const batch = records.slice(i, i + size);
-    const receivedMs = deliveredS(home, lastTimeS(records, i + batch.length - 1)) * 1000 + 1500;
+    // A meter that never learns the time is heard of all the same.
+    const endS = lastTimeS(records, i + batch.length - 1) || home.untilS;
+    const receivedMs = deliveredS(home, endS) * 1000 + 1500;
     const entry: Entry = {
       type: 'batch-received', receivedMs, meterId, firstSeq: batch[0].firstSeq,
       lastSeq: batch[batch.length - 1].lastSeq, batchHash: new Uint8Array(32),

@@ -22,7 +22,8 @@ const bob: Home = { meter: 'b0b0000000000002', enrolledS: at(5), untilS: at(72),
 /** Every row of every table, to compare whole states. */
 function dump(db: DatabaseSync): unknown {
   const tables = [
-    'meter', 'block', 'day', 'total', 'pause', 'gap', 'waiting', 'volunteer', 'projection',
+    'meter', 'block', 'day', 'total', 'pause', 'gap', 'waiting', 'volunteer', 'projection', 'price',
+    'month', 'bill', 'account',
   ];
   return tables.map((table) =>
     db.prepare(`SELECT * FROM ${table}`).all().map((row) => ({ ...row })));

@@ -28,6 +28,11 @@ const WHERE: Record<string, string[]> = {
   '/v1/nodes/{id}/series': ['hour', 'day', 'month', 'raw']
     .map((step) => `/v1/nodes/${homes[0].meter}/series?from=2027-03-01&step=${step}`),
   '/v1/nodes/{id}/records.csv': [`/v1/nodes/${homes[0].meter}/records.csv?from=2027-03-01`],
+  '/v1/nodes/{id}/months': homes.map(({ meter }) => `/v1/nodes/${meter}/months?limit=2`),
+  '/v1/nodes/{id}/months.csv': [`/v1/nodes/${homes[0].meter}/months.csv`],
+  '/v1/months': ['/v1/months', '/v1/months?limit=1&before=2027-04'],
+  '/v1/months.csv': ['/v1/months.csv', '/v1/months.csv?month=2027-03'],
+  '/v1/prices': ['/v1/prices'],
   '/metrics': ['/metrics'],
   '/v1/openapi.json': ['/v1/openapi.json'],
 };
@@ -74,6 +79,11 @@ for (const [path, status, code] of [
   ['/v1/nodes/0000000000000000/series', 404, 'unknown-node'],
   [`/v1/nodes/${homes[0].meter}/series?from=1999-01-01`, 400, 'too-much'],
   ['/metrics?x', 400, 'malformed-query'],
+  ['/v1/months?before=2027-3', 400, 'malformed-query'],
+  ['/v1/months?limit=121', 400, 'malformed-query'],
+  ['/v1/months.csv?month=2027-13', 400, 'malformed-query'],
+  ['/v1/prices?x=1', 400, 'malformed-query'],
+  ['/v1/nodes/0000000000000000/months', 404, 'unknown-node'],
 ] as const) {
   test(`a problem, said: ${path}`, async (t) => {
     const response = await ask(path);

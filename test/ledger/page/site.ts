@@ -8,6 +8,7 @@ import type { Browser } from 'playwright-core';
 import { askRoutes } from '../../../ledger/ask/routes.ts';
 import { pageRoutes } from '../../../ledger/page/routes.ts';
 import type { PageDeps } from '../../../ledger/page/routes.ts';
+import { priceSet } from '../../helpers/even-meter.ts';
 import { settle } from '../ask/homes.ts';
 import type { Home } from '../ask/homes.ts';
 
@@ -32,6 +33,12 @@ export const HOMES: Home[] = [
   },
 ];
 
+/** Two prices; the second one holds from within March. */
+export const PRICES = [
+  priceSet('2027-02-26T16:30:00Z', '2027-02-26', { milliMinorPerKWh: 31_450 }),
+  priceSet('2027-03-02T09:00:00Z', '2027-03-10', { milliMinorPerKWh: 29_900 }),
+];
+
 export const NAMES: Record<string, string> = {
   a11ce0a11ce0a11c: 'alice', b0b0b0b0b0b0b0b0: 'bob', ca401ca401ca401c: 'carol',
   da1eda1eda1eda1e: '<script>alert("dan")</script> & dan',
@@ -45,9 +52,11 @@ export interface Site {
   close(): Promise<void>;
 }
 
-export async function openSite(homes: Home[], options: Partial<PageDeps> = {}): Promise<Site> {
+export async function openSite(
+  homes: Home[], options: Partial<PageDeps> = {}, prices: typeof PRICES = [],
+): Promise<Site> {
   const deps: PageDeps = {
-    db: settle(homes), now: () => NOW_S * 1000 + 90_000, origin: 'ledger.test/commons',
+    db: settle(homes, 1, prices), now: () => NOW_S * 1000 + 90_000, origin: 'ledger.test/commons',
     names: (meter) => NAMES[meter] ?? null, rate: 1,
     vkey: 'ledger.test/commons+1aa70c1d+AS9AjdJTgOQYdDQbVF0D9t4hwVnqVg6cKtNJn3tdGMuF',
     checkpoint: () => CHECKPOINT, ...options,
