@@ -118,7 +118,8 @@ export function createIna226({ sense, stepMs = 0n, onTruth }: Ina226Options): In
       const value = readRegister(state, state.pointer);
       // Two bytes, most significant first (figure 26); past them the chip lets the bus float.
       const bytes = new Uint8Array(sizeBytes).fill(0xff);
-      bytes.set([value >> 8, value & 0xff].slice(0, sizeBytes));
+      if (sizeBytes > 0) bytes[0] = value >> 8;
+      if (sizeBytes > 1) bytes[1] = value & 0xff;
       if (readsShunt(state.pointer) && state.converted) step(atMs);
       return bytes;
     },

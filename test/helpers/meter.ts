@@ -179,7 +179,7 @@ export interface EnrolmentOptions {
 
 /** A body for POST /v1/kits: CBOR [enrolment, sealed]. */
 export async function enrolmentBody(
-  meter: TestMeter,
+  meter: Pick<TestMeter, 'pairingKey' | 'statement'>,
   volunteer: TestVolunteer,
   options: EnrolmentOptions,
 ): Promise<Uint8Array> {
