@@ -59,6 +59,8 @@ export class Ina226 {
   private bus: Bus
   private calibration: Calibration
   private ready = false
+  /** Where a register's number is written for the bus: no new bytes three times a second. */
+  private pointer = Buffer.alloc(1)
 
   constructor(bus: Bus, calibration: Calibration) {
     this.bus = bus
@@ -91,7 +93,8 @@ export class Ina226 {
   }
 
   private async get(register: number): Promise<number> {
-    const bytes = await this.bus.transfer(ADDRESS, Buffer.from([register]), 2)
+    this.pointer[0] = register
+    const bytes = await this.bus.transfer(ADDRESS, this.pointer, 2)
     return bytes[0] * 256 + bytes[1]
   }
 

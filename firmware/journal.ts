@@ -120,6 +120,8 @@ export class Journal {
    */
   nextSignature = -1
   private store: Store
+  /** Written each second: not allocated each second. */
+  private runningBytes = Buffer.alloc(RUNNING_NUMBERS * COUNTER_BYTES + 16)
   private header: Cell
   private signing: Cell
   private linkCell: Cell
@@ -171,7 +173,7 @@ export class Journal {
   /** Saves the counters of this second. */
   async saveRunning(running: Running): Promise<void> {
     const { record } = running
-    const bytes = Buffer.alloc(RUNNING_NUMBERS * COUNTER_BYTES + 16)
+    const bytes = this.runningBytes
     let at = 0
     FIELDS.forEach(rule => {
       putNumber(bytes, at, COUNTER_BYTES, record[rule.name])
