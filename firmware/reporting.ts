@@ -12,6 +12,7 @@ import type { Edge, Meter } from './meter.js'
 import { OUTCOME, Reporter, backOffMs, signedMessage, signedPart } from './report.js'
 import type { Pairing } from './settings.js'
 import { FLAG } from './wire.js'
+import type { IntervalRecord } from './wire.js'
 
 /** LMS_SHA256_M24_H5 and H10, LMOTS_SHA256_N24_W4 (RFC 9858). */
 const LMS_H5 = 0x0a
@@ -31,9 +32,11 @@ export async function report(meter: Meter, pairing: Pairing): Promise<void> {
   meter.meterId = meterId.toString('hex')
   const reporter = reporterOf(meter, pairing, signer, meterId)
   let failures = 0
-  let dueMs = meter.journal.outstanding === null ? meter.edge.millis() + pairing.batchS * 1000 : meter.edge.millis()
+  let dueMs = meter.edge.millis()
+  if (meter.journal.outstanding === null)
+    dueMs += Math.max(0, pairing.batchS - (await waitedS(meter))) * 1000
   for (;;) {
-    while (meter.edge.millis() < dueMs && !meter.reportNow) await meter.edge.sleep(500)
+    while (meter.edge.millis() < dueMs && !meter.reportNow) await meter.edge.sleep(1000)
     meter.reportNow = false
     if (await reportAll(meter, reporter)) {
       failures = 0
@@ -46,6 +49,19 @@ export async function report(meter: Meter, pairing: Pairing): Promise<void> {
       dueMs = meter.edge.millis() + backOffMs(failures, mostS, meter.edge.random(1)[0] / 255)
     }
   }
+}
+
+/**
+ * Seconds counted since the first record that waits: a power cut does not begin the batch period
+ * anew, or a meter that loses its power more often than that would never report.
+ */
+async function waitedS(meter: Meter): Promise<number> {
+  const first = await meter.ring.readFrom(meter.journal.link.nextSeq, 1)
+  return first.length === 0 ? 0 : countedS(meter.running.record) - countedS(first[0])
+}
+
+function countedS(record: IntervalRecord): number {
+  return record.upS + record.downS + record.unknownS
 }
 
 /** Whether the ledger has all that the ring has, or took what could be sent. */
