@@ -2,7 +2,6 @@
 // second, probing the node, reporting to the ledger, the screen, the button. Each catches what it
 // throws, shows and counts it, and goes on; nothing here panics.
 import * as ds from '@devicescript/core'
-import { TIME } from './clock'
 import {
   PinBus,
   ServiceBus,
@@ -18,11 +17,10 @@ import {
 } from './edge'
 import { Ina226 } from './ina226'
 import { measure, probeNode, tellRegisters } from './measuring'
-import { keepRunning, openMeter, resumeCounters, waitForPairing } from './meter'
+import { faceOf, keepRunning, openMeter, resumeCounters, waitForPairing } from './meter'
 import type { Edge, Meter } from './meter'
 import { report } from './reporting'
 import { PAGES, Ssd1306, draw } from './screen'
-import type { Face } from './screen'
 import { NOMINAL } from './settings'
 
 const FRAM_ADDRESS = 0x50
@@ -71,30 +69,6 @@ async function runScreen(meter: Meter): Promise<void> {
       await ds.sleep(10000)
     }
     await ds.sleep(1000)
-  }
-}
-
-function faceOf(meter: Meter): Face {
-  const { record } = meter.running
-  const { link } = meter.journal
-  const timeKnown = meter.clock.state() !== TIME.unknown
-  const blind = record.uptimeS > 0 && meter.milliW < 0
-  return {
-    milliW: meter.milliW,
-    todayMicroWh: record.energyMicroWh - meter.running.dayStartMicroWh,
-    uptimeS: record.uptimeS,
-    wanInBytes: record.wanInBytes,
-    wanOutBytes: record.wanOutBytes,
-    diskUsedBytes: record.diskUsedBytes,
-    reach: meter.reach,
-    probesMade: record.probesMade,
-    probesAnswered: record.probesAnswered,
-    waiting: Math.max(0, meter.ring.lastSeq + 1 - link.nextSeq),
-    ackedAgoS: timeKnown ? Math.max(0, meter.clock.unixS() - link.ackedUnixS) : -1,
-    unixS: timeKnown ? meter.clock.unixS() : 0,
-    meterId: meter.meterId,
-    notice: blind ? 'no power reading' : meter.notice,
-    fault: blind || meter.fault,
   }
 }
 

@@ -80,6 +80,7 @@ async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
   })
   meter.measuredAtMs = nowMs
   meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
+  meter.overRange = overRange
 }
 
 /** Records first: a cut between the two leaves a record whose counters are the newer ones. */

@@ -3,7 +3,7 @@
 // sources know no runtime and any other clock, bus or network can stand in.
 //
 // Owns no decision but to begin again after an error: measuring.ts and reporting.ts have those.
-import { Clock } from './clock.js'
+import { Clock, TIME } from './clock.js'
 import { Fram } from './fram.js'
 import { Http } from './http.js'
 import type { Connection } from './http.js'
@@ -13,6 +13,7 @@ import { RING_PAGE_BYTES, RING_START, crc32, openJournal } from './journal.js'
 import type { Journal } from './journal.js'
 import { openRing } from './ring.js'
 import type { Ring } from './ring.js'
+import type { Face } from './screen.js'
 import { readPairing } from './settings.js'
 import type { Pairing } from './settings.js'
 import type { Bytes, IntervalRecord } from './wire.js'
@@ -51,6 +52,8 @@ export interface Meter {
   /** Closed records that are not in the ring yet. */
   unsaved: IntervalRecord[]
   milliW: number
+  /** The last reading was clipped: there was more than the sensor can tell. */
+  overRange: boolean
   /** Until when energy and time are counted: since boot, or a fault, nothing is left out. */
   measuredAtMs: number
   /** Since when the sensor has been setting itself up; -1 while it gives readings. */
@@ -94,6 +97,7 @@ export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
     running: resume(null, null, journal.bootId, 0).running,
     unsaved: [],
     milliW: -1,
+    overRange: false,
     measuredAtMs: 0,
     setupAtMs: -1,
     reach: REACH.unknown,
@@ -158,4 +162,29 @@ export async function resumeCounters(meter: Meter, pairing: Pairing): Promise<vo
   if (resumed.cutRecord !== null) meter.unsaved.push(resumed.cutRecord)
   if (journal.link.nextSeq > meter.running.record.firstSeq)
     renumber(meter.running, journal.link.nextSeq)
+}
+
+/** What the screen has to show. */
+export function faceOf(meter: Meter): Face {
+  const { record } = meter.running
+  const { link } = meter.journal
+  const timeKnown = meter.clock.state() !== TIME.unknown
+  const blind = record.uptimeS > 0 && meter.milliW < 0
+  return {
+    milliW: meter.milliW,
+    todayMicroWh: record.energyMicroWh - meter.running.dayStartMicroWh,
+    uptimeS: record.uptimeS,
+    wanInBytes: record.wanInBytes,
+    wanOutBytes: record.wanOutBytes,
+    diskUsedBytes: record.diskUsedBytes,
+    reach: meter.reach,
+    probesMade: record.probesMade,
+    probesAnswered: record.probesAnswered,
+    waiting: Math.max(0, meter.ring.lastSeq + 1 - link.nextSeq),
+    ackedAgoS: timeKnown ? Math.max(0, meter.clock.unixS() - link.ackedUnixS) : -1,
+    unixS: timeKnown ? meter.clock.unixS() : 0,
+    meterId: meter.meterId,
+    notice: blind ? 'no power reading' : meter.overRange ? 'power over range' : meter.notice,
+    fault: blind || meter.overRange || meter.fault,
+  }
 }

@@ -49,9 +49,8 @@ export function draw(face: Face, page: number): Buffer {
   if (page === 0) drawNow(picture, face)
   else if (page === 1) drawTraffic(picture, face)
   else drawLedger(picture, face)
-  const notice = face.notice.length > 0 ? face.notice : stateOf(face)
   for (let x = 0; x < WIDTH; x++) picture[x + 7 * WIDTH] = face.fault ? 0xff : 0x00
-  text(picture, 0, 7, notice.slice(0, 21), face.fault)
+  text(picture, 0, 7, wordsOf(face).slice(0, 21), face.fault)
   return picture
 }
 
@@ -82,7 +81,9 @@ function drawLedger(picture: Buffer, face: Face): void {
   text(picture, 0, 5, 'id ' + face.meterId, false)
 }
 
-function stateOf(face: Face): string {
+/** The last line of every page: what is wrong, or how things are. */
+export function wordsOf(face: Face): string {
+  if (face.notice.length > 0) return face.notice
   if (face.reach === 2) return 'node does not answer'
   if (face.reach === 0) return 'looking for the node'
   if (face.ackedAgoS < 0) return 'ledger: not yet'

@@ -13,6 +13,7 @@ const WAYS = {
   '--test-boot': { purpose: 'boot', script: '../test/boot/main.ts', args: [] },
   '--test-node': { purpose: 'node', script: '../test/node/main.ts', args: [] },
   '--test-usb': { purpose: 'usb', script: '../test/usb/main.ts', args: [] },
+  '--test-year': { script: '../test/firmware/year/main.ts', args: [] },
   '--speed': { purpose: 'speed', script: '../test/speed/main.ts', args: [] },
   try: { purpose: 'start', script: './kit.ts', args: ['try'] },
 };
