@@ -72,11 +72,20 @@ export function startWeather(world: World, untilMs: number): Weather {
   return weather;
 }
 
+/** Once it is calm, what an earlier fault still had in store does not come. */
+function later(world: World, afterMs: number, change: () => void): void {
+  world.timeline.at(world.timeline.nowMs() + afterMs, () => {
+    if (!world.isCalm) change();
+  });
+}
+
 function calm(world: World): void {
+  world.isCalm = true;
   world.note('calm');
   Object.assign(world.lines, { lan: 'well', wan: 'well' });
   Object.assign(world.commons, { mood: 'well', moodiness: 0 });
   world.claims = null;
+  world.fram.cutAfter(undefined, () => {});
   if (!world.home.isUp()) world.home.comeUp();
   world.powerOn();
 }
@@ -86,9 +95,9 @@ function powerFaults(world: World): Fault[] {
     if (world.life === null) return;
     // Its meter writes 220 bytes a second, and more when a record is closed or a batch is made.
     world.cutAfter(Math.floor(world.chance() * 4_000));
-    world.timeline.at(world.timeline.nowMs() + MINUTE + lasting(world, HOUR), () => {
+    later(world, MINUTE + lasting(world, HOUR), () => {
       world.cutPower();
-      world.timeline.at(world.timeline.nowMs() + lasting(world, HOUR), () => world.powerOn());
+      later(world, lasting(world, HOUR), () => world.powerOn());
     });
   };
   return [
@@ -96,27 +105,29 @@ function powerFaults(world: World): Fault[] {
     {
       name: 'power cut', everyMs: 3 * DAY, come: () => {
         world.cutPower();
-        world.timeline.at(world.timeline.nowMs() + lasting(world, HOUR), () => world.powerOn());
+        later(world, lasting(world, HOUR), () => world.powerOn());
       },
     },
     {
       name: 'power flickers', everyMs: 9 * DAY, come: () => {
         for (let i = 1; i < 12; i++) {
-          const atMs = world.timeline.nowMs() + i * (S + Math.floor(world.chance() * 5 * S));
-          world.timeline.at(atMs, () => (i % 2 ? world.cutPower() : world.powerOn()));
+          const afterMs = i * (S + Math.floor(world.chance() * 5 * S));
+          later(world, afterMs, () => (i % 2 ? world.cutPower() : world.powerOn()));
         }
-        world.timeline.at(world.timeline.nowMs() + 2 * MINUTE, () => world.powerOn());
+        later(world, 2 * MINUTE, () => world.powerOn());
       },
     },
   ];
 }
 
 function lineFaults(world: World): Fault[] {
-  const { timeline, lines, commons } = world;
-  const spell = (name: string, everyMs: number, meanMs: number, begin: () => void, end: () => void) => ({
+  const { lines, commons } = world;
+  const spell = (
+    name: string, everyMs: number, meanMs: number, begin: () => void, end: () => void,
+  ): Fault => ({
     name, everyMs, come: () => {
       begin();
-      timeline.at(timeline.nowMs() + lasting(world, meanMs), end);
+      later(world, lasting(world, meanMs), end);
     },
   });
   const well = (which: 'lan' | 'wan') => () => void (lines[which] = 'well');
@@ -155,7 +166,7 @@ function nodeFaults(world: World, weather: Weather): Fault[] {
     const downMs = 40 * S + lasting(world, meanMs);
     home.goDown();
     if (downMs > MINUTE) seeOnScreen(world, 'node does not answer', MINUTE, () => !home.isUp());
-    timeline.at(timeline.nowMs() + downMs, () => {
+    later(world, downMs, () => {
       if (home.isUp()) return;
       const known = home.truth().atMost.inBytes > 0;
       home.comeUp();

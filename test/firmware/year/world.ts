@@ -57,6 +57,8 @@ export class World {
   /** Null while the meter has no power, or has not opened its memory yet. */
   meter: Meter | null = null;
   life: Life | null = null;
+  /** No fault comes any more. */
+  isCalm = false;
   /** Nonsense that the node answers with for now. */
   claims: Buffer | null = null;
   readonly counts = { cuts: 0, bytesWritten: 0, faults: 0, probes: 0, boots: 0 };
