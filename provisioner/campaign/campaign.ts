@@ -44,6 +44,21 @@ const kitSchema = v.strictObject({
   ssh_port: v.optional(port, 22),
 });
 
+/** What a YunoHost serves the fediverse with: applications of YunoHost's own catalogue. */
+export const yunohostApps = ['snac', 'gotosocial'] as const;
+export type YunohostApp = (typeof yunohostApps)[number];
+
+/** Who certifies a YunoHost's domain: the campaign's own authority, or Let's Encrypt. */
+export const yunohostCertificates = ['campaign', 'letsencrypt'] as const;
+export type YunohostCertificate = (typeof yunohostCertificates)[number];
+
+const yunohostDefaults = { app: 'snac', certificate: 'campaign' } as const;
+
+const yunohostSchema = v.strictObject({
+  app: v.optional(v.picklist(yunohostApps), yunohostDefaults.app),
+  certificate: v.optional(v.picklist(yunohostCertificates), yunohostDefaults.certificate),
+});
+
 const campaignSchema = v.strictObject({
   name: title,
   ledger: ledgerUrl,
@@ -55,6 +70,7 @@ const campaignSchema = v.strictObject({
   ca_domains: v.optional(v.array(domainName), []),
   image_signers: v.optional(v.array(imageSigner), []),
   contact: v.optional(title),
+  yunohost: v.optional(yunohostSchema),
   kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
 });
 
@@ -92,6 +108,11 @@ export interface Kit {
   sshPort: number;
 }
 
+export interface YunohostChoices {
+  app: YunohostApp;
+  certificate: YunohostCertificate;
+}
+
 export interface Campaign {
   name: string;
   /** Base URL, without a slash at the end. */
@@ -108,6 +129,8 @@ export interface Campaign {
   imageSigners: string[];
   /** Whom owners call: printed on their leaflets. */
   contact?: string;
+  /** What is to choose of a YunoHost; of no other image. */
+  yunohost: YunohostChoices;
   kits: Kit[];
   /** The file, as an absolute path, and the folder where bench.db and secrets/ stand beside it. */
   file: string;
@@ -136,6 +159,7 @@ export async function readCampaign(file: string): Promise<Campaign> {
  */
 export function parseCampaign(text: string, file: string): Campaign {
   const raw = check(parseToml(text, file), file);
+  if (raw.yunohost !== undefined && raw.image !== 'yunohost') throw idleTable(raw.image, file);
   const path = resolve(file);
   const kits = raw.kit.map(({ ssh_port: sshPort, network, ...kit }) => ({
     ...kit,
@@ -155,6 +179,7 @@ export function parseCampaign(text: string, file: string): Campaign {
     caDomains: raw.ca_domains,
     imageSigners: raw.image_signers,
     ...(raw.contact !== undefined && { contact: raw.contact }),
+    yunohost: raw.yunohost ?? yunohostDefaults,
     kits,
     file: path,
     dir: dirname(path),
@@ -244,6 +269,18 @@ function expectation(issue: v.BaseIssue<unknown>): string {
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+/** A setting that nothing reads would be dropped without a word. */
+function idleTable(image: string, file: string): KitError {
+  return new KitError({
+    code: 'campaign-invalid',
+    message: `${file}: [yunohost] says nothing about this image`,
+    expected: 'image = "yunohost", or no [yunohost]',
+    got: `image = ${JSON.stringify(image)}`,
+    hint: `Remove [yunohost] from ${file}, or change image.`,
+    exitCode: 2,
+  });
 }
 
 function refuseDuplicates(kits: Kit[], file: string): void {

@@ -103,10 +103,14 @@ async function meetPeer(
     inspection: Inspection;
   },
 ): Promise<Check[]> {
-  const { peer, secrets, connection, connect, inspection } = deps;
+  const { peer, secrets, connection, connect } = deps;
+  const { account: accountOn } = deps.inspection;
+  if (accountOn === undefined) {
+    return notTried('kit cannot work accounts of this server', 'Follow somebody by its own page.');
+  }
   const sideOf = (of: Kit, its: NodeSecrets, over: NodeConnection): Side => {
     const { owner: user, domain } = of;
-    const account = inspection.account({ user, domain }, shellOver(over));
+    const account = accountOn({ user, domain }, shellOver(over));
     const withdraw = (id: string) => withdrawNote(id, { kit: of, account, secrets: its, connect });
     return { account, withdraw };
   };

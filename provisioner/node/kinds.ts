@@ -17,6 +17,9 @@ import { snacInspection } from './snac/inspection.ts';
 import { snacPassphraseHook } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
 import type { FileWrite } from './step.ts';
+import { yunohostDesired } from './yunohost/desired.ts';
+import { yunohostInspection } from './yunohost/inspection.ts';
+import { yunohost } from './yunohost/plan.ts';
 
 export interface NodeSecrets {
   campaign: CampaignSecrets;
@@ -35,15 +38,15 @@ export interface Inspection {
   firewall: Fact<boolean>;
   /** TCP ports that others may reach; whatever else listens must not answer. */
   openPorts: number[];
-  /** The owner's account on its fediverse server. */
-  account(owner: { user: string; domain: string }, shell: Shell): SnacPeer;
+  /** The owner's account on its fediverse server; undefined: kit cannot work that server. */
+  account: ((owner: { user: string; domain: string }, shell: Shell) => SnacPeer) | undefined;
   /** Where to look when the web server answers wrongly. */
   webUnits: string;
 }
 
 interface Kind {
   configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
-  inspection: Inspection;
+  inspection(campaign: Campaign): Inspection;
   /** Programs for `folder` that give the owner's accounts a new passphrase; for hand-over. */
   passphraseHooks?(folder: string): FileWrite[];
 }
@@ -52,13 +55,18 @@ const kinds: Record<string, Kind> = {
   freedombox: {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(freedombox, freedomboxDesired(kit, campaign, secrets), options),
-    inspection: freedomboxInspection,
+    inspection: () => freedomboxInspection,
   },
   snac: {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),
-    inspection: snacInspection,
+    inspection: () => snacInspection,
     passphraseHooks: (folder) => [snacPassphraseHook(folder)],
+  },
+  yunohost: {
+    configure: (kit, campaign, secrets) => (options) =>
+      configureNode(yunohost, yunohostDesired(kit, campaign, secrets), options),
+    inspection: yunohostInspection,
   },
 };
 
@@ -69,7 +77,7 @@ export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets)
 
 /** What to look at on a campaign's nodes. @throws KitError `kind-unknown` */
 export function inspectionOf(campaign: Campaign): Inspection {
-  return kindOf(campaign).inspection;
+  return kindOf(campaign).inspection(campaign);
 }
 
 /** @throws KitError `kind-unknown`; `handover-unknown` where nobody knows how to hand one over */

@@ -11,7 +11,7 @@ import { lineChains, lineCounters } from './line-chains.ts';
 
 export const lineUnit = 'commons-line.service';
 
-const rulesPath = '/etc/commons-kit/line.nft';
+export const lineRulesPath = '/etc/commons-kit/line.nft';
 
 /** Counts before any firewall has dropped a packet, as a snac node does (firewall.ts). */
 const rules = `#!/usr/sbin/nft -f
@@ -38,14 +38,14 @@ Conflicts=shutdown.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f ${rulesPath}
+ExecStart=/usr/sbin/nft -f ${lineRulesPath}
 
 [Install]
 WantedBy=multi-user.target
 `;
 
 export const lineFiles: FileWrite[] = [
-  { path: rulesPath, mode: '0644', owner: 'root:root', content: rules },
+  { path: lineRulesPath, mode: '0644', owner: 'root:root', content: rules },
   { path: `/etc/systemd/system/${lineUnit}`, mode: '0644', owner: 'root:root', content: unit },
 ];
 

@@ -44,14 +44,17 @@ export interface SnacAccount {
   folder?: string;
   /** The system user that snac runs as; Debian's unless told otherwise. */
   runAs?: string;
+  /** Where its program is; in the path unless told otherwise. */
+  program?: string;
 }
 
 export function snacPeer(
-  { user, domain, prefix = '', folder = snacData, runAs = 'debian-snac' }: SnacAccount,
+  { user, domain, ...where }: SnacAccount,
   shell: Shell,
 ): SnacPeer {
+  const { prefix = '', folder = snacData, runAs = 'debian-snac', program = 'snac' } = where;
   const snac = (verb: string, ...words: string[]): Promise<string> =>
-    shell(asUser(runAs, ['snac', verb, folder, user, ...words]));
+    shell(asUser(runAs, [program, verb, folder, user, ...words]));
   const home = `${folder}/user/${user}`;
   return {
     account: `@${user}@${domain}`,
@@ -65,7 +68,7 @@ export function snacPeer(
       return Number(/^status: (-?\d+)$/m.exec(said)?.[1] ?? 0);
     },
     async findActor(account) {
-      const said = await shell(asUser(runAs, ['snac', 'webfinger', folder, account]));
+      const said = await shell(asUser(runAs, [program, 'webfinger', folder, account]));
       return /^actor: (https:\S+)$/m.exec(said)?.[1];
     },
     async findNote(text) {

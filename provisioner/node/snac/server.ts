@@ -148,17 +148,22 @@ function domainInUse(desired: SnacDesired, host: string, users: string[]): KitEr
 
 /**
  * snac's folder is for its user alone; its index of public posts has lines of 33 bytes, the way
- * that its NodeInfo counts posts.
+ * that its NodeInfo counts posts. The group reads in the journal when the meter last reported.
  */
-export const snacCounted: CountersSource = {
-  accounts: `for file in /var/lib/snac2/user/*/user.json; do
+export function snacCountedIn(folder: string, user: string): CountersSource {
+  return {
+    accounts: `for file in ${folder}/user/*/user.json; do
   [ -e "$file" ] && users=$((users + 1))
 done
-for size in $(/usr/bin/stat -c %s /var/lib/snac2/user/*/public.idx 2>/dev/null); do
+for size in $(/usr/bin/stat -c %s ${folder}/user/*/public.idx 2>/dev/null); do
   posts=$((posts + size / 33))
 done`,
-  // The group reads in the journal when the meter last reported.
-  runAs: 'User=debian-snac\nSupplementaryGroups=systemd-journal',
+    runAs: `User=${user}\nSupplementaryGroups=systemd-journal`,
+  };
+}
+
+export const snacCounted: CountersSource = {
+  ...snacCountedIn(snacData, 'debian-snac'),
   page: statusProgram,
 };
 

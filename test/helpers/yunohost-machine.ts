@@ -1,0 +1,209 @@
+// A machine that a YunoHost stands on, for tests as root: processes, mounts, host name and network of
+// its own, Debian's sshd and nftables as they are, and stand-ins (yunohost/) for YunoHost and for
+// systemd. Its plug can be pulled at any moment, or at a point that the stand-in names; what was
+// written stays. Its programs are the bench's own, mounted read-only.
+
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export interface YunohostMachine {
+  /** Where the bench reaches it: a private address, as YunoHost's sshd wants of root. */
+  address: string;
+  boot(): Promise<void>;
+  /** Pulls its plug. */
+  cut(): Promise<void>;
+  /** Waits until the stand-in has come to the point named in `cutAt`, or `done` is settled. */
+  pointReached(done: Promise<unknown>): Promise<boolean>;
+  read(path: string): string;
+  write(path: string, text: string, mode?: number): void;
+  exists(path: string): boolean;
+  remove(path: string): void;
+  /** Runs shell within it, while it is on. */
+  shell(script: string): string;
+  end(): Promise<void>;
+}
+
+export interface MachineIdentity {
+  hostname: string;
+  /** OpenSSH PEM. */
+  hostKeyPem: string;
+  /** authorized_keys(5), the bench's. */
+  benchLine: string;
+}
+
+const standIns = fileURLToPath(new URL('yunohost/', import.meta.url));
+const systemNames = ['systemctl', 'ldapsearch', 'ldapdelete', 'ldapmodify', 'hostnamectl', 'nginx'];
+const bootTimeoutMs = 30_000;
+
+/** One a process at a time: its network is named after the process. */
+export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine {
+  const dir = mkdtempSync(join(tmpdir(), 'kit-yunohost-'));
+  const root = join(dir, 'root');
+  const name = `ynh${process.pid}`;
+  const net = `10.79.${process.pid % 256}`;
+  plant(root, identity);
+  layNetwork(name, net);
+  let machine: ChildProcess | undefined;
+  const at = (path: string): string => join(root, path);
+  const self: YunohostMachine = {
+    address: `${net}.2`,
+    async boot() {
+      rmSync(join(dir, 'run'), { recursive: true, force: true });
+      mkdirSync(join(dir, 'run'));
+      machine = spawn('nsenter', [`--net=/run/netns/${name}`, 'unshare', ...unsharing(root, dir)], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const untilMs = performance.now() + bootTimeoutMs;
+      while (!(await answers(self.address, 22))) {
+        if (machine.exitCode !== null || performance.now() > untilMs) {
+          throw new Error(`no SSH server: ${logOf(at('var/log/sshd.log'))}`);
+        }
+        await sleep(30);
+      }
+    },
+    async cut() {
+      if (machine === undefined) return;
+      const gone = once(machine, 'exit');
+      machine.kill('SIGKILL');
+      await gone;
+      machine = undefined;
+      while (execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).trim() !== '') {
+        await sleep(10);
+      }
+    },
+    async pointReached(done) {
+      let settled = false;
+      void done.then(() => (settled = true), () => (settled = true));
+      while (!settled) {
+        if (existsSync(join(dir, 'run/cut'))) return true;
+        await sleep(10);
+      }
+      return false;
+    },
+    read: (path) => readFileSync(at(path), 'utf8'),
+    write(path, text, mode = 0o644) {
+      mkdirSync(dirname(at(path)), { recursive: true });
+      writeFileSync(at(path), text, { mode });
+    },
+    exists: (path) => existsSync(at(path)),
+    remove: (path) => rmSync(at(path), { recursive: true, force: true }),
+    shell(script) {
+      const pid = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n')[0];
+      const words = ['-t', pid, '--all', `--root=${root}`, '/bin/sh', '-c', script];
+      return execFileSync('nsenter', words, { encoding: 'utf8' });
+    },
+    async end() {
+      await self.cut();
+      execFileSync('ip', ['netns', 'del', name]);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  return self;
+}
+
+/** /run is in memory on a real node: here it is a folder made anew at each boot. */
+function unsharing(root: string, dir: string): string[] {
+  const mounts = `set -e
+mount --make-rprivate /
+mount --bind /usr ${root}/usr
+mount -o remount,bind,ro ${root}/usr
+mount --bind ${root}/local ${root}/usr/local
+mount --bind ${dir}/run ${root}/run
+mount -t proc proc ${root}/proc
+mount --rbind /dev ${root}/dev
+exec chroot ${root} /usr/local/sbin/init`;
+  const spaces = ['--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child=SIGKILL'];
+  return [...spaces, '/bin/sh', '-c', mounts];
+}
+
+function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentity): void {
+  const put = (path: string, text: string, mode = 0o644): void => {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text, { mode });
+    chmodSync(join(root, path), mode);
+  };
+  const folders = ['usr', 'proc', 'dev', 'run', 'tmp', 'home', 'root', 'var/log', 'var/lib/stand-in'];
+  for (const folder of folders) mkdirSync(join(root, folder), { recursive: true });
+  chmodSync(join(root, 'tmp'), 0o1777);
+  for (const link of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${link}`, join(root, link));
+  symlinkSync('/run', join(root, 'var/run'));
+  for (const file of ['group', 'login.defs', 'ssl', 'pam.d', 'security', 'ld.so.cache']) {
+    const from = join('/etc', file);
+    if (existsSync(from)) cpSync(from, join(root, from), { recursive: true, verbatimSymlinks: true });
+  }
+  const passwd = readFileSync('/etc/passwd', 'utf8');
+  const sshd = /^sshd:/m.test(passwd) ? '' : 'sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n';
+  put('etc/passwd', `${passwd.replace(/^(root:.*):[^:]*$/m, '$1:/bin/sh')}${sshd}`);
+  put('etc/shadow', 'root:*:20000:0:99999:7:::\n', 0o640);
+  put('etc/nsswitch.conf', 'passwd: files\ngroup: files\nshadow: files\n');
+  put('etc/hostname', `${hostname}\n`);
+  put('etc/hosts', '127.0.0.1 localhost\n');
+  put('etc/resolv.conf', 'nameserver 10.79.0.1\n');
+  put('etc/ssl/certs/ca-certificates.crt', '');
+  symlinkSync('/usr/share/zoneinfo/Etc/UTC', join(root, 'etc/localtime'));
+  put('etc/ssh/sshd_config', `Include /etc/ssh/sshd_config.d/*.conf
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+UsePAM no
+`);
+  put('etc/ssh/ssh_host_ed25519_key', hostKeyPem, 0o600);
+  put('root/.ssh/authorized_keys', `${benchLine}\n`, 0o600);
+  chmodSync(join(root, 'root/.ssh'), 0o700);
+  chmodSync(join(root, 'root'), 0o700);
+  plantStandIns(root, put);
+}
+
+function plantStandIns(root: string, put: (path: string, text: string, mode?: number) => void): void {
+  const program = (file: string): string => readFileSync(join(standIns, file), 'utf8');
+  for (const folder of ['bin', 'sbin', 'lib', 'share']) {
+    mkdirSync(join(root, 'local', folder), { recursive: true });
+  }
+  put('local/lib/stand-in/stand_in.py', program('stand_in.py'));
+  put('local/bin/yunohost', program('yunohost.py'), 0o755);
+  put('local/sbin/system', program('system.py'), 0o755);
+  for (const name of [...systemNames, 'update-ca-certificates', 'init']) {
+    symlinkSync('system', join(root, 'local/sbin', name));
+  }
+  const units = 'etc/systemd/system';
+  for (const [unit, target] of [
+    ['ssh.service', 'multi-user.target'],
+    ['nginx.service', 'multi-user.target'],
+    ['yunohost-api.service', 'multi-user.target'],
+    ['yunohost-portal-api.service', 'multi-user.target'],
+    ['apt-daily-upgrade.timer', 'timers.target'],
+  ]) {
+    mkdirSync(join(root, units, `${target}.wants`), { recursive: true });
+    symlinkSync(`/usr/lib/systemd/system/${unit}`, join(root, units, `${target}.wants`, unit));
+  }
+}
+
+function layNetwork(name: string, net: string): void {
+  const run = (...words: string[]): void => void execFileSync('ip', words);
+  const [here, there] = [`${name}h`, `${name}n`];
+  run('netns', 'add', name);
+  run('link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', name);
+  run('addr', 'add', `${net}.1/30`, 'dev', here);
+  run('link', 'set', here, 'up');
+  run('-n', name, 'addr', 'add', `${net}.2/30`, 'dev', there);
+  run('-n', name, 'link', 'set', there, 'up');
+}
+
+async function answers(host: string, port: number): Promise<boolean> {
+  const socket = createConnection({ host, port, timeout: 500 });
+  const greeted = await Promise.race([
+    once(socket, 'data').then(() => true, () => false),
+    once(socket, 'timeout').then(() => false),
+    once(socket, 'close').then(() => false, () => false),
+  ]);
+  socket.destroy();
+  return greeted;
+}
+
+const logOf = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : 'no log');
