@@ -95,8 +95,9 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
     exists: (path) => existsSync(at(path)),
     remove: (path) => rmSync(at(path), { recursive: true, force: true }),
     shell(script) {
-      const pid = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n')[0];
-      const words = ['-t', pid, '--all', `--root=${root}`, '/bin/sh', '-c', script];
+      const children = readFileSync(`/proc/${machine!.pid}/task/${machine!.pid}/children`, 'utf8');
+      const [first] = children.trim().split(' ');
+      const words = ['-t', first, '-m', '-p', '-u', '-i', '-n', '-r', '-w', '/bin/sh', '-c', script];
       return execFileSync('nsenter', words, { encoding: 'utf8' });
     },
     async end() {

@@ -1,5 +1,6 @@
-"""What the stand-ins of YunoHost and of its system share: files, the directory, points of power cuts."""
+"""What the stand-ins of YunoHost and of its system share: files, the directory, points of cuts."""
 
+import glob
 import json
 import os
 import time
@@ -39,9 +40,15 @@ def offline():
 
 
 def point(name):
-    """Where a test may pull the plug: it does when it sees /run/cut."""
+    """Where a test may pull the plug: it does when it sees /run/cut. Keeps who was told what."""
     with open(f"{ROOT}/points", "a") as log:
         log.write(name + "\n")
+    with open(f"{ROOT}/arguments", "a") as log:
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            try:
+                log.write(read(path).replace("\0", " ") + "\n")
+            except OSError:
+                pass  # It has ended meanwhile.
     if exists("/etc/stand-in/cut") and read("/etc/stand-in/cut").strip() == name:
         write("/run/cut", name)
         time.sleep(120)
