@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { threadId } from 'node:worker_threads';
 
 export interface YunohostMachine {
   /** Where the bench reaches it: a private address, as YunoHost's sshd wants of root. */
@@ -42,12 +43,12 @@ const standIns = fileURLToPath(new URL('yunohost/', import.meta.url));
 const systemNames = ['systemctl', 'ldapsearch', 'ldapdelete', 'ldapmodify', 'hostnamectl', 'nginx'];
 const bootTimeoutMs = 30_000;
 
-/** One a process at a time: its network is named after the process. */
+/** One a thread at a time: its network is named after it. */
 export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine {
   const dir = mkdtempSync(join(tmpdir(), 'kit-yunohost-'));
   const root = join(dir, 'root');
-  const name = `ynh${process.pid}`;
-  const net = `10.79.${process.pid % 256}`;
+  const name = `ynh${process.pid}t${threadId}`;
+  const net = `10.79.${(process.pid + 16 * threadId) % 256}`;
   plant(root, identity);
   layNetwork(name, net);
   let machine: ChildProcess | undefined;
@@ -124,6 +125,13 @@ exec chroot ${root} /usr/local/sbin/init`;
   return [...spaces, '/bin/sh', '-c', mounts];
 }
 
+/** YunoHost makes snac's with the application: here it is there from the start. */
+const passwd = `root:x:0:0::/root:/bin/sh
+sshd:x:102:65534::/run/sshd:/usr/sbin/nologin
+snac:x:64002:64002::/nonexistent:/usr/sbin/nologin
+nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
+`;
+
 function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentity): void {
   const put = (path: string, text: string, mode = 0o644): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -135,15 +143,14 @@ function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentit
   chmodSync(join(root, 'tmp'), 0o1777);
   for (const link of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${link}`, join(root, link));
   symlinkSync('/run', join(root, 'var/run'));
-  for (const file of ['group', 'login.defs', 'ssl', 'pam.d', 'security', 'ld.so.cache']) {
+  for (const file of ['alternatives', 'login.defs', 'ssl', 'pam.d', 'security', 'ld.so.cache']) {
     const from = join('/etc', file);
     if (existsSync(from)) cpSync(from, join(root, from), { recursive: true, verbatimSymlinks: true });
   }
-  const passwd = readFileSync('/etc/passwd', 'utf8');
-  const sshd = /^sshd:/m.test(passwd) ? '' : 'sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n';
-  put('etc/passwd', `${passwd.replace(/^(root:.*):[^:]*$/m, '$1:/bin/sh')}${sshd}`);
+  put('etc/passwd', passwd);
   put('etc/shadow', 'root:*:20000:0:99999:7:::\n', 0o640);
   put('etc/nsswitch.conf', 'passwd: files\ngroup: files\nshadow: files\n');
+  put('etc/group', 'root:x:0:\nshadow:x:42:\nnogroup:x:65534:\nssl-cert:x:64001:\nsnac:x:64002:\n');
   put('etc/hostname', `${hostname}\n`);
   put('etc/hosts', '127.0.0.1 localhost\n');
   put('etc/resolv.conf', 'nameserver 10.79.0.1\n');

@@ -26,13 +26,18 @@ export interface BackedUp {
 }
 
 export function backupFiles(what: BackedUp): FileWrite[] {
+  return filesAround(program(what));
+}
+
+/** @param content of a program that knows `make`, and keeps the account that is described above */
+export function filesAround(content: string): FileWrite[] {
   const units = '/etc/systemd/system';
-  const file = (path: string, mode: string, content: string): FileWrite => ({
-    ...{ path, mode, content },
+  const file = (path: string, mode: string, text: string): FileWrite => ({
+    ...{ path, mode, content: text },
     owner: 'root:root',
   });
   return [
-    file(backupProgram, '0755', program(what)),
+    file(backupProgram, '0755', content),
     file(`${units}/commons-backup.service`, '0644', serviceUnit),
     file(`${units}/${backupTimer}`, '0644', timerUnit),
   ];

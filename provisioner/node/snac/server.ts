@@ -90,13 +90,16 @@ ${repairKey(user)}
 ${putPasswordHash(user)}`;
 }
 
-/** Shell that gives a user the password whose hash is on standard input. */
-export function putPasswordHash(user: string): string {
+/**
+ * Shell that gives a user the password whose hash is on standard input.
+ * @param user the folder @param owner of the files
+ */
+export function putPasswordHash(user: string, owner = 'debian-snac:debian-snac'): string {
   return `awk 'NR == FNR { hash = $0; next }
   /"passwd":/ { sub(/"passwd": *"[^"]*"/, "\\"passwd\\": \\"" hash "\\"") } { print }
 ' - ${user}/user.json >${user}/user.json.kit-new
 grep -q '"passwd": "[0-9a-f]*:[0-9a-f]*"' ${user}/user.json.kit-new
-chown debian-snac:debian-snac ${user}/user.json.kit-new
+chown ${owner} ${user}/user.json.kit-new
 chmod 0660 ${user}/user.json.kit-new
 mv -f ${user}/user.json.kit-new ${user}/user.json`;
 }

@@ -1,15 +1,20 @@
 // All that is asked of a YunoHost node before anything is done to it. Pure: commands and parsers.
 
+import type { YunohostApp } from '../../campaign/campaign.ts';
 import type { FactsOf } from '../fact.ts';
 import { stamps, type Stamps } from '../operation/effect.ts';
 import { fileStates, type FileStates } from '../operation/files.ts';
 import { unitStates, type UnitStates } from '../operation/units.ts';
+import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { lineCounted, lineUnit } from '../part/line.ts';
 import { resolvers } from '../part/relay.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
+import { upgradesTimer } from '../part/upgrades.ts';
+import { appUnit } from './app.ts';
 import { appBegun, apps, type AppState } from './app-state.ts';
+import { certified, type Certified } from './certificate.ts';
 import type { YunohostDesired } from './desired.ts';
 import { firewallOpen, firewallUnit } from './firewall.ts';
 import { apiState, apiUnits, type ApiState } from './race.ts';
@@ -35,6 +40,7 @@ export interface YunohostFacts {
   lineCounted: boolean;
   firewallOpen: boolean;
   relayed: boolean;
+  certified: Certified;
 }
 
 export const units = {
@@ -44,14 +50,19 @@ export const units = {
   portal: apiUnits.portal,
   line: lineUnit,
   counters: countersSocket,
+  upgrades: upgradesTimer,
+  backup: backupTimer,
 };
 
-const programs = ['python3', 'nft', 'curl', 'openssl', 'update-ca-certificates'];
+/** With the application that the campaign chose. */
+export const unitsOf = (app: YunohostApp): string[] => [...Object.values(units), appUnit(app)];
+
+const programs = ['python3', 'nft', 'curl', 'openssl', 'awk', 'update-ca-certificates'];
 
 /** @param paths of the files that the plan would write */
 export function yunohostFacts(
   paths: string[],
-  { domain, caCertificate }: YunohostDesired,
+  { app, domain, caCertificate }: YunohostDesired,
 ): FactsOf<YunohostFacts> {
   return {
     missingPrograms: {
@@ -68,7 +79,7 @@ done`,
     resolvers,
     files: fileStates(paths),
     stamps,
-    units: unitStates(Object.values(units)),
+    units: unitStates(unitsOf(app)),
     caTrusted: caTrusted(caCertificate),
     api: apiState,
     yunohost: yunohostState(domain),
@@ -77,5 +88,6 @@ done`,
     lineCounted,
     firewallOpen,
     relayed: relayed(domain),
+    certified: certified(domain),
   };
 }

@@ -5,7 +5,7 @@ import type { Inspection } from '../kinds.ts';
 import { countersPort } from '../part/firewall.ts';
 import { snacPeer } from '../snac/account.ts';
 import { snacApp } from './counted.ts';
-import { units } from './facts.ts';
+import { unitsOf } from './facts.ts';
 import { firewallOpen } from './firewall.ts';
 
 /** YunoHost's firewall opens these from the start (its conf/yunohost/firewall.yml): mail. */
@@ -14,7 +14,7 @@ const mailPorts = [25, 587, 993];
 export function yunohostInspection({ yunohost: { app } }: Campaign): Inspection {
   const { folder, user: runAs, program } = snacApp;
   return {
-    units: Object.values(units),
+    units: unitsOf(app),
     firewall: firewallOpen,
     openPorts: [22, 80, 443, countersPort, ...mailPorts],
     account: app === 'snac'

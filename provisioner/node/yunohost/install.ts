@@ -2,21 +2,12 @@
 // with the answers that YunoHost's own installer gives. Pure.
 
 import { KitError } from '../../errors.ts';
-import type { Step, StepFailure } from '../step.ts';
+import type { Step } from '../step.ts';
 import type { YunohostDesired } from './desired.ts';
 import { isKnownVersion, type YunohostState } from './state.ts';
 
 const packages = 'postfix yunohost yunohost-admin yunohost-portal';
 const selections = '/usr/lib/commons-kit/debconf-selections';
-
-const unreachable = 90;
-const failures: Record<number, StepFailure> = {
-  [unreachable]: {
-    code: 'mirror-unreachable',
-    expected: 'the mirrors in /etc/apt to answer',
-    hint: 'Give the node a way to the internet, or flash an image that has YunoHost in it.',
-  },
-};
 
 /** @throws KitError `yunohost-version`, `yunohost-missing` */
 export function installSteps(
@@ -33,12 +24,11 @@ export function installSteps(
     {
       name: 'Install YunoHost',
       because: 'its packages are not there',
-      command: `apt-get -q update || exit ${unreachable}
+      command: `apt-get -q update
 [ ! -e ${selections} ] || debconf-set-selections ${selections}
 apt-get -q -y install ${packages}
 command -v yunohost`,
       timeoutS: 7200,
-      failures,
     },
   ];
 }

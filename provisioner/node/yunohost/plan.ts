@@ -4,14 +4,20 @@
 
 import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
+import { backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { lineFiles, lineSteps } from '../part/line.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
+import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
 import type { FileWrite } from '../step.ts';
 import { accountSteps } from './account.ts';
+import { appSteps } from './app.ts';
+import { yunohostBackupFiles } from './backup.ts';
+import { campaignSteps, certificateFiles, letsencryptSteps } from './certificate.ts';
 import { counted } from './counted.ts';
 import type { YunohostDesired } from './desired.ts';
+import { diagnosisSteps } from './diagnosis.ts';
 import { yunohostFacts, type YunohostFacts } from './facts.ts';
 import { firewallFile, firewallSteps } from './firewall.ts';
 import { installSteps } from './install.ts';
@@ -40,8 +46,14 @@ export const yunohost: NodeKind<YunohostDesired, YunohostFacts> = {
       ...apiSteps(facts),
       ...lineSteps(facts),
       ...firewallSteps(facts),
+      ...campaignSteps(desired, facts),
       ...webSteps(ours.web, facts),
+      ...appSteps(desired, facts),
       ...countersSteps(ours.counters, facts),
+      ...upgradesSteps(facts),
+      ...backupSteps(ours.backup, facts),
+      ...diagnosisSteps(facts),
+      ...letsencryptSteps(desired, facts),
     ];
   },
 };
@@ -56,7 +68,10 @@ function files(desired: YunohostDesired, resolvers: string[]): Record<string, Fi
     line: lineFiles,
     firewall: [firewallFile],
     web: webFiles(desired, resolvers),
+    certificate: certificateFiles(desired),
     counters: countersFiles(counted(desired)),
+    upgrades: [upgradesFile],
+    backup: yunohostBackupFiles(),
   };
 }
 

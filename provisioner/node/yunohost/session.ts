@@ -39,8 +39,8 @@ const refusals: (StepFailure & { words: string })[] = [
   },
   {
     words: 'password needs to be at least|most used passwords|password shorter than',
-    code: 'password-weak',
-    expected: 'the passphrase to be strong enough for YunoHost',
+    code: 'passphrase-weak',
+    expected: 'a passphrase that is strong enough for YunoHost',
     hint: 'It asks for more than the kit’s secrets have: see its settings, security, passwords.',
   },
   {
@@ -84,6 +84,13 @@ const refusals: (StepFailure & { words: string })[] = [
     code: 'disk-full',
     expected: 'room on the node’s drive',
     hint: 'Use a larger drive, or take something off this one.',
+  },
+  {
+    words: 'no diagnosis result|not seem accessible|[Cc]ertificate install',
+    code: 'certificate-refused',
+    expected: 'Let’s Encrypt to certify the kit’s domain',
+    hint: 'It asks the node itself, at its domain’s public address, on port 80: finish this at home, '
+      + 'or set [yunohost] certificate = "campaign".',
   },
   {
     words: 'Unable to reach LDAP|LDAP service is down',

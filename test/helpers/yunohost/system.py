@@ -83,7 +83,7 @@ def act(verb, unit):
         stop(unit)
     elif verb == "start":
         start(unit)
-    elif verb in ("restart", "reload-or-restart", "try-reload-or-restart"):
+    elif verb in ("restart", "reload-or-restart"):
         stop(unit)
         start(unit)
     elif verb != "reload":

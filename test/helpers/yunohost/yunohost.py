@@ -8,6 +8,7 @@ Serves nobody. Each place where a power cut matters calls point(): there a test 
   /etc/stand-in/cut       the name of the point to stop at
   /etc/stand-in/offline   there is no way to the internet
   /etc/stand-in/version   what `tools versions` says; 12.1.25 otherwise
+  /etc/stand-in/hurried   a second of waiting for the lock counts as five minutes
 """
 
 import argparse
@@ -146,7 +147,8 @@ class Lock:
         while self.timeout != "skip" and exists(LOCK):
             if not os.path.exists(f"/proc/{read(LOCK).strip()}"):
                 break
-            if self.timeout is not None and time.time() - started > self.timeout:
+            speed = 300 if exists("/etc/stand-in/hurried") else 1
+            if self.timeout is not None and (time.time() - started) * speed > self.timeout:
                 raise Refused("There is already a YunoHost operation running. Please wait for it "
                               "to finish before running another one.")
             time.sleep(0.05)

@@ -23,15 +23,6 @@ test.serial('a fresh node is configured, and then there is nothing to do', async
   noSecretTold(t, node);
 });
 
-test.serial('YunoHost’s lies about itself are those of FACTS', async (t) => {
-  const { machine } = await makeYunohostNode(t);
-  const yunohost = (words: string) =>
-    machine.shell(`yunohost ${words} 2>/tmp/err >/tmp/out; echo $?; cat /tmp/out; cat /tmp/err`);
-  t.regex(yunohost('--version --output-as json'), /^0\n\{"yunohost": \{"repo"/);
-  t.regex(yunohost('user list'), /^1\n.*YunoHost is not correctly installed/);
-  t.regex(yunohost('tools postinstall --overwrite-root-password'), /^2\n/);
-});
-
 /** Where the stand-in's postinstall can be cut, as it passes them on a fresh node. */
 const points = [
   ...['postinstall: begins', 'domain: certificate made', 'domain: in the directory'],
@@ -41,6 +32,8 @@ const points = [
   ...['postinstall: firewall enabled', 'regen-conf ssh: written', 'regen-conf ssh: done'],
   ...['regen-conf nginx: written', 'regen-conf nginx: done', 'regen-conf dnsmasq: done'],
   ...['regen-conf nftables: written', 'regen-conf nftables: done'],
+  ...['app: listed', 'app: data begun', 'app: started'],
+  ...['backup: being written', 'diagnosis: half of it'],
 ];
 
 for (const point of points) {
@@ -120,6 +113,12 @@ function audit(t: ExecutionContext, { machine }: YunohostNode): void {
   t.is(rules.match(/tcp dport 8010 accept/g)?.length, 2);
   t.regex(rules, /counter name "wan_in"/);
   t.regex(machine.read('etc/nginx/conf.d/alice.test.conf'), /commons-kit\/relay\.conf/);
+  t.regex(machine.read('home/yunohost.app/snac/user/alice/user.json'), /"passwd": "[0-9a-f]{8}:[0-9a-f]{40}"/);
+  t.regex(machine.shell('readlink -f /etc/yunohost/certs/alice.test'), /\/commons-kit\n$/);
+  const kept = JSON.parse(machine.read('var/lib/commons-kit/backup.json'));
+  t.is(kept.error, null);
+  t.true(kept.proven_at >= kept.made_at && kept.archives >= 1 && kept.archives <= 2);
+  t.deepEqual(machine.shell('ls /var/lib/commons-kit').match(/installing-.*|backup-proof$/gm), null);
   t.is(machine.shell('ls /run | grep -c commons-yunohost || true').trim(), '0');
 }
 

@@ -31,6 +31,9 @@ export function freshFacts(): YunohostFacts {
       [units.portal]: { enabled: true, active: 'inactive' },
       [units.line]: { enabled: false, active: 'inactive' },
       [units.counters]: { enabled: false, active: 'inactive' },
+      [units.upgrades]: { enabled: true, active: 'active' },
+      [units.backup]: { enabled: false, active: 'inactive' },
+      'snac.service': { enabled: false, active: 'inactive' },
     },
     caTrusted: true,
     api: { waits: true, listens: false },
@@ -45,6 +48,7 @@ export function freshFacts(): YunohostFacts {
     lineCounted: false,
     firewallOpen: false,
     relayed: false,
+    certified: 'none',
   };
 }
 
@@ -74,6 +78,15 @@ export function afterSteps(before: YunohostFacts, steps: Step[]): YunohostFacts 
       };
       facts.units['nftables.service'] = { enabled: true, active: 'active' };
       facts.resolvers = ['127.0.0.1'];
+      facts.certified = 'yunohost';
+    }
+    if (command.includes('-history/commons-kit /etc')) facts.certified = 'campaign';
+    if (command.includes('ynh domain cert install')) facts.certified = 'other';
+    const app = /ynh app install (\S+)/.exec(command);
+    if (app) {
+      facts.apps = [{ id: app[1], version: '1', domainPath: domain }];
+      facts.appBegun = undefined;
+      facts.units[`${app[1]}.service`] = { enabled: true, active: 'active' };
     }
     const { directory } = facts.yunohost;
     const added = /ynh domain add (\S+)/.exec(command);

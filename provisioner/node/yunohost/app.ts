@@ -1,0 +1,146 @@
+// The application that serves the fediverse, from YunoHost's catalogue, at the root of the kit's
+// domain; and its owner's account there with the passphrase that the bench made. An installation
+// that was cut off is taken away and made again, but only where kit began it: what the owner
+// installed is never removed. Pure.
+
+import { KitError } from '../../errors.ts';
+import type { YunohostApp } from '../../campaign/campaign.ts';
+import { effect, type Stamps } from '../operation/effect.ts';
+import { unitAmiss, type UnitStates } from '../operation/units.ts';
+import type { Secret } from '../secret.ts';
+import { passwordHash, putPasswordHash } from '../snac/server.ts';
+import type { Step } from '../step.ts';
+import { begunMark, type AppState } from './app-state.ts';
+import { snacApp } from './counted.ts';
+import type { YunohostDesired } from './desired.ts';
+import { passphraseQuoted, refusalFailures, session } from './session.ts';
+
+interface AppFacts {
+  stamps: Stamps;
+  units: UnitStates;
+  apps: AppState[];
+  appBegun: string | undefined;
+}
+
+/** Downloads and compiles, on a small machine. */
+const timeoutS = 3600;
+
+export const appUnit = (app: YunohostApp): string => `${app}.service`;
+
+/** @throws KitError `app-elsewhere` */
+export function appSteps(desired: YunohostDesired, facts: AppFacts): Step[] {
+  const { app } = desired;
+  const listed = facts.apps.find(({ id }) => id === app);
+  const begun = facts.appBegun === app;
+  if (listed !== undefined && listed.domainPath !== desired.domain) throw elsewhere(desired, listed);
+  const installed: Step[] = listed !== undefined && !begun
+    ? []
+    : [
+        {
+          name: `Install ${app}, with an account for ${desired.owner}`,
+          because: begun ? 'its installation was cut off' : 'it is not there',
+          command: installCommand(desired),
+          input: accountSecret(desired),
+          timeoutS,
+          failures: refusalFailures,
+        },
+      ];
+  return [
+    ...installed,
+    ...effect(
+      {
+        id: `yunohost-app-${app}`,
+        name: `Start ${app}`,
+        dependsOn: 'once',
+        command: `systemctl --no-reload enable -q ${appUnit(app)}\nsystemctl restart ${appUnit(app)}`,
+        amiss: unitAmiss(appUnit(app), facts.units),
+      },
+      facts.stamps,
+    ),
+  ];
+}
+
+/** Until the account has its passphrase, the mark stays: what a cut leaves is made anew. */
+function installCommand(desired: YunohostDesired): string {
+  const { app, domain, owner } = desired;
+  const catalog = '/var/cache/yunohost/repo/default.json';
+  return `${session}
+listed() { [ -s /etc/yunohost/apps/${app}/settings.yml ]; }
+# A status of 0 says nothing about the catalogue: what was downloaded does.
+if [ ! -s ${catalog} ]; then
+  ynh tools update apps
+  [ -s ${catalog} ] || explain
+fi
+if listed && [ -e ${begunMark(app)} ]; then
+  ynh app remove ${app} --purge
+  ! listed || explain
+fi
+mkdir -p /var/lib/commons-kit
+: >${begunMark(app)}
+sync ${begunMark(app)}
+mv $work/passphrase $work/account
+${throwaway}
+ynh app install ${app} --force --args '${argumentsOf(app, { domain, owner })}'
+[ $status -eq 0 ] && listed && systemctl is-active -q ${appUnit(app)} || explain
+{
+${giveAccount(desired)}
+} <$work/account
+rm -f ${begunMark(app)}`;
+}
+
+/**
+ * YunoHost keeps what it was told at installation, passwords too, and gotosocial's script hands
+ * its own on as an argument: both see one that is replaced at once and that nobody knows.
+ */
+const throwaway = `printf 'Aa1-%s\\n' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')" >$work/passphrase`;
+
+/** As the manifests of snac_ynh and gotosocial_ynh ask. */
+function argumentsOf(
+  app: YunohostApp,
+  { domain, owner }: { domain: string; owner: string },
+): string {
+  if (app === 'snac') return `domain=${domain}&path=/&admin=${owner}`;
+  return `domain=${domain}&admin=${owner}&email=${owner}@${domain}&password=${passphraseQuoted}`
+    + '&accounts_registration_open=0&accounts_reason_required=1';
+}
+
+/** snac's is made into its hash at the bench, as on a node of snac's own. */
+function accountSecret({ app, owner, ownerPassphrase }: YunohostDesired): Secret {
+  return app === 'snac' ? passwordHash(owner, ownerPassphrase) : ownerPassphrase;
+}
+
+function giveAccount({ app, owner }: YunohostDesired): string {
+  const { folder, user } = snacApp;
+  if (app === 'gotosocial') return intoGotosocial(owner);
+  return putPasswordHash(`${folder}/user/${owner}`, `${user}:${user}`);
+}
+
+/**
+ * GoToSocial's own command takes passwords as arguments alone. Its table keeps bcrypt's hash, which
+ * perl has of the C library (crypt(5), $2b$); psql reads it from its standard input.
+ */
+const intoGotosocial = (owner: string): string => `hash=$(perl -e '
+  chomp(my $passphrase = <STDIN>);
+  open my $random, "<:raw", "/dev/urandom" or die;
+  read $random, my $bytes, 22;
+  my @letters = split //, "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  my $salt = join "", map { $letters[ord($_) % 64] } split //, $bytes;
+  my $hash = crypt $passphrase, q($2b$10$) . $salt;
+  die "no bcrypt" unless $hash =~ /^\\$2b\\$10\\$/;
+  print $hash')
+changed=$(runuser -u postgres -- psql -qAt -v ON_ERROR_STOP=1 -d gotosocial <<SQL
+UPDATE users SET encrypted_password = '$hash' WHERE account_id =
+  (SELECT id FROM accounts WHERE username = '${owner}' AND domain IS NULL) RETURNING 'changed';
+SQL
+)
+[ "$changed" = changed ] || { echo "gotosocial has no account of ${owner}"; exit 1; }`;
+
+function elsewhere({ app, domain, hostname }: YunohostDesired, listed: AppState): KitError {
+  return new KitError({
+    code: 'app-elsewhere',
+    message: `${app} on ${hostname} stands at another address`,
+    expected: domain,
+    got: listed.domainPath || 'no address',
+    hint: 'Its accounts are known by that address: choose it as the kit’s domain, or flash anew.',
+  });
+}
