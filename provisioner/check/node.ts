@@ -8,6 +8,7 @@ import type { NodeConnection } from '../node/connection.ts';
 import type { Inspection, NodeSecrets } from '../node/kinds.ts';
 import { unitAmiss } from '../node/operation/units.ts';
 import { judgeBackup } from './backup.ts';
+import { judgeDiagnosis } from './diagnosis.ts';
 import { failed, ok, reasonOf, unknown, type Check } from './finding.ts';
 import { judgeHealth } from './health.ts';
 import { healthFacts, type HealthFacts } from './health-facts.ts';
@@ -55,11 +56,21 @@ export async function checkNode(
       ...judgeNode(facts, asked, inspection.units),
       ...judgeHealth(health),
       judgeBackup(health.backup, facts.clockMs),
+      ...(await diagnosed(connection, inspection)),
     ];
     return { checks: [login, ...checks], facts, health };
   } catch (error) {
     return { checks: [login, ...unseen(reasonOf(error))], facts: undefined, health: undefined };
   }
+}
+
+/** Asked apart: a kind of node that does not look at itself has no such check. */
+async function diagnosed(
+  connection: NodeConnection,
+  { diagnosis }: Inspection,
+): Promise<Check[]> {
+  if (diagnosis === undefined) return [];
+  return [judgeDiagnosis((await gatherFacts(connection, { diagnosis })).diagnosis)];
 }
 
 function loginAdvice(why: unknown): string {

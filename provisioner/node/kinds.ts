@@ -18,6 +18,7 @@ import { snacPassphraseHook } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
 import type { FileWrite } from './step.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
+import type { Complaint } from './yunohost/diagnosis.ts';
 import { yunohostInspection } from './yunohost/inspection.ts';
 import { yunohost } from './yunohost/plan.ts';
 
@@ -42,6 +43,8 @@ export interface Inspection {
   account: ((owner: { user: string; domain: string }, shell: Shell) => SnacPeer) | undefined;
   /** Where to look when the web server answers wrongly. */
   webUnits: string;
+  /** What the node's own software finds amiss with it, where it looks; undefined: not yet. */
+  diagnosis?: Fact<Complaint[] | undefined>;
 }
 
 interface Kind {

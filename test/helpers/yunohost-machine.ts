@@ -129,6 +129,7 @@ exec chroot ${root} /usr/local/sbin/init`;
 const passwd = `root:x:0:0::/root:/bin/sh
 sshd:x:102:65534::/run/sshd:/usr/sbin/nologin
 snac:x:64002:64002::/nonexistent:/usr/sbin/nologin
+postgres:x:64003:64003::/nonexistent:/bin/sh
 nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
 `;
 
@@ -138,9 +139,10 @@ function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentit
     writeFileSync(join(root, path), text, { mode });
     chmodSync(join(root, path), mode);
   };
-  const folders = ['usr', 'proc', 'dev', 'run', 'tmp', 'home', 'root', 'var/log', 'var/lib/stand-in'];
+  const folders = ['usr', 'proc', 'dev', 'run', 'tmp', 'home', 'root', 'var/log',
+    'var/lib/stand-in/postgres'];
   for (const folder of folders) mkdirSync(join(root, folder), { recursive: true });
-  chmodSync(join(root, 'tmp'), 0o1777);
+  for (const open of ['tmp', 'var/lib/stand-in/postgres']) chmodSync(join(root, open), 0o1777);
   for (const link of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${link}`, join(root, link));
   symlinkSync('/run', join(root, 'var/run'));
   for (const file of ['alternatives', 'login.defs', 'ssl', 'pam.d', 'security', 'ld.so.cache']) {
@@ -150,7 +152,7 @@ function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentit
   put('etc/passwd', passwd);
   put('etc/shadow', 'root:*:20000:0:99999:7:::\n', 0o640);
   put('etc/nsswitch.conf', 'passwd: files\ngroup: files\nshadow: files\n');
-  put('etc/group', 'root:x:0:\nshadow:x:42:\nnogroup:x:65534:\nssl-cert:x:64001:\nsnac:x:64002:\n');
+  put('etc/group', 'root:x:0:\nshadow:x:42:\nnogroup:x:65534:\nssl-cert:x:64001:\nsnac:x:64002:\npostgres:x:64003:\n');
   put('etc/hostname', `${hostname}\n`);
   put('etc/hosts', '127.0.0.1 localhost\n');
   put('etc/resolv.conf', 'nameserver 10.79.0.1\n');
@@ -176,7 +178,7 @@ function plantStandIns(root: string, put: (path: string, text: string, mode?: nu
   put('local/lib/stand-in/stand_in.py', program('stand_in.py'));
   put('local/bin/yunohost', program('yunohost.py'), 0o755);
   put('local/sbin/system', program('system.py'), 0o755);
-  for (const name of [...systemNames, 'update-ca-certificates', 'init']) {
+  for (const name of [...systemNames, 'update-ca-certificates', 'init', 'psql']) {
     symlinkSync('system', join(root, 'local/sbin', name));
   }
   const units = 'etc/systemd/system';

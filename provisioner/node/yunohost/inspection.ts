@@ -5,6 +5,7 @@ import type { Inspection } from '../kinds.ts';
 import { countersPort } from '../part/firewall.ts';
 import { snacPeer } from '../snac/account.ts';
 import { snacApp } from './counted.ts';
+import { complaints } from './diagnosis.ts';
 import { unitsOf } from './facts.ts';
 import { firewallOpen } from './firewall.ts';
 
@@ -20,6 +21,7 @@ export function yunohostInspection({ yunohost: { app } }: Campaign): Inspection 
     account: app === 'snac'
       ? (owner, shell) => snacPeer({ ...owner, folder, runAs, program }, shell)
       : undefined,
+    diagnosis: complaints,
     webUnits: `nginx.service and ${app}.service`,
   };
 }

@@ -35,7 +35,7 @@ def main():
     name = os.path.basename(sys.argv[0])
     return {"systemctl": systemctl, "ldapsearch": ldapsearch, "ldapdelete": ldapdelete,
             "ldapmodify": ldapmodify, "hostnamectl": hostnamectl, "nginx": lambda _: 0,
-            "update-ca-certificates": update_ca, "init": init}[name](sys.argv[1:])
+            "update-ca-certificates": update_ca, "init": init, "psql": psql}[name](sys.argv[1:])
 
 
 def init(_):
@@ -168,6 +168,18 @@ def update_ca(_):
     """Debian's takes seconds to go through all authorities: here they are added to one bundle."""
     added = "".join(read(path) for path in glob.glob("/usr/local/share/ca-certificates/*.crt"))
     write("/etc/ssl/certs/ca-certificates.crt", added)
+    return 0
+
+
+def psql(words):
+    """GoToSocial's database: one account, and the hash that it was given."""
+    said = sys.stdin.read()
+    account = read("/var/lib/stand-in/gotosocial-admin").strip()
+    if f"username = '{account}' AND domain IS NULL" not in said or "gotosocial" not in words:
+        return 0
+    found = re.search(r"SET encrypted_password = '([^']+)'", said)
+    write("/var/lib/stand-in/postgres/hash", found[1])
+    print("changed")
     return 0
 
 

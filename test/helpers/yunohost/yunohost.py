@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.parse
 
 sys.path.insert(0, "/usr/local/lib/stand-in")
 from stand_in import ROOT, directory, exists, offline, point, read, save, write  # noqa: E402
@@ -465,7 +466,10 @@ def make_app(app, given):
         point("app: data begun")
         write(f"{data}/user.json", '{\n    "uid": "%s",\n    "passwd": "0:0"\n}\n' % given["admin"])
         write(f"{data}/key.json", "{}\n")
-    write(f"/var/log/stand-in-{app}.json", json.dumps(sorted(given)))
+    if app == "gotosocial":
+        write(f"{ROOT}/gotosocial-admin", given["admin"])
+        # As its real script does: the answers are kept, this one among them.
+        write(f"{APPS}/gotosocial/password", urllib.parse.unquote(given["password"]))
     subprocess.run(["systemctl", "enable", "-q", f"{app}.service"], check=True)
     subprocess.run(["systemctl", "start", f"{app}.service"], check=True)
     point("app: started")

@@ -12,6 +12,7 @@ test('a campaign is read with what it leaves out filled in', (t) => {
   t.deepEqual(rest, {
     ...{ name: 'Riverside', ledger: 'http://ledger.test', ledgerOrigin: 'ledger.test/commons' },
     ...{ image: 'tiny', arch: 'amd64', timezone: 'Europe/Vienna', caDomains: [], imageSigners: [] },
+    yunohost: { app: 'snac', certificate: 'campaign' },
   });
   t.deepEqual(kits[0], {
     ...{ name: 'alice', domain: 'alice.test', owner: 'alice', language: 'en' },
@@ -32,6 +33,17 @@ test('a network may be Wi-Fi, with an address of its own or without', (t) => {
     fixed: { address: '192.168.77.9/24', gateway: '192.168.77.1', dns: ['192.168.77.1'] },
     wifi: { ssid: 'Café ☕', country: 'AT' },
   });
+});
+
+test('what is to choose of a YunoHost', (t) => {
+  const chosen = (table: string) =>
+    parseCampaign(
+      campaignText.replace('image = "tiny"', 'image = "yunohost"').replace('[[kit]]', `${table}[[kit]]`),
+      'campaign.toml',
+    ).yunohost;
+  t.deepEqual(chosen(''), { app: 'snac', certificate: 'campaign' });
+  t.deepEqual(chosen('[yunohost]\napp = "gotosocial"\n'), { app: 'gotosocial', certificate: 'campaign' });
+  t.is(chosen('[yunohost]\ncertificate = "letsencrypt"\n').certificate, 'letsencrypt');
 });
 
 /** What is changed in a good campaign, and what the error must say: code, key, expected, got. */
@@ -76,6 +88,10 @@ const mistakes: [name: string, from: string, to: string, words: (string | RegExp
     ['campaign-invalid', 'kit[1].network.wifi.ssid', /32 bytes/, /é/]],
   ['a port out of range', 'owner = "alice"', 'owner = "alice"\nssh_port = 70000',
     ['campaign-invalid', 'kit[1].ssh_port', /1 to 65535/, '70000']],
+  ['a YunoHost’s choices for another image', '[[kit]]', '[yunohost]\napp = "snac"\n[[kit]]',
+    ['campaign-invalid', '[yunohost]', /image = "yunohost"/, 'image = "tiny"']],
+  ['an application that nobody has tried', '[[kit]]', '[yunohost]\napp = "pixelfed"\n[[kit]]',
+    ['campaign-invalid', 'yunohost.app', /"gotosocial"/, '"pixelfed"']],
   ['an architecture that is none of ours', '"amd64"', '"riscv64"',
     ['campaign-invalid', 'arch', /"arm64"/, '"riscv64"']],
   ['a time zone that is not one', 'Europe/Vienna', 'Mars/Olympus',
