@@ -122,10 +122,10 @@ export const refusalFailures: Record<number, StepFailure> = {
 
 /**
  * Shell for a step's command. `ynh WORDS…` runs YunoHost and keeps what it says; `explain` ends the
- * step with its words and the exit code of the refusal that they mean.
+ * step with its words and the exit code of the refusal that they mean. The folder is in memory, and
+ * root's alone (mktemp): no umask keeps others out of it, which YunoHost would then inherit.
  */
-export const session = `umask 077
-work=$(mktemp -d /run/commons-yunohost.XXXXXX)
+export const session = `work=$(mktemp -d /run/commons-yunohost.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 head -n 1 >$work/passphrase
 become='${become}'

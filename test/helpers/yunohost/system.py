@@ -174,7 +174,7 @@ def update_ca(_):
 def psql(words):
     """GoToSocial's database: one account, and the hash that it was given."""
     said = sys.stdin.read()
-    account = read("/var/lib/stand-in/gotosocial-admin").strip()
+    account = read("/var/lib/stand-in/postgres/admin").strip()
     if f"username = '{account}' AND domain IS NULL" not in said or "gotosocial" not in words:
         return 0
     found = re.search(r"SET encrypted_password = '([^']+)'", said)

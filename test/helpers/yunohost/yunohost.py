@@ -467,7 +467,7 @@ def make_app(app, given):
         write(f"{data}/user.json", '{\n    "uid": "%s",\n    "passwd": "0:0"\n}\n' % given["admin"])
         write(f"{data}/key.json", "{}\n")
     if app == "gotosocial":
-        write(f"{ROOT}/gotosocial-admin", given["admin"])
+        write(f"{ROOT}/postgres/admin", given["admin"])
         # As its real script does: the answers are kept, this one among them.
         write(f"{APPS}/gotosocial/password", urllib.parse.unquote(given["password"]))
     subprocess.run(["systemctl", "enable", "-q", f"{app}.service"], check=True)
