@@ -22,9 +22,9 @@ export function judgeDiagnosis(complaints: Complaint[] | undefined): Check {
 }
 
 function wordsOf(complaints: Complaint[]): string {
-  const told = complaints.slice(0, mostTold).map(({ category, summary }) => `${category}: ${summary}`);
-  const more = complaints.length - told.length;
-  return told.join('; ') + (more > 0 ? `; and ${more} more` : '');
+  const words = complaints.map(({ category, summary }) => `${category}: ${summary}`);
+  const more = words.length - mostTold;
+  return words.slice(0, mostTold).join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
 
 function adviceOf(complaints: Complaint[]): string {

@@ -133,6 +133,14 @@ postgres:x:64003:64003::/nonexistent:/bin/sh
 nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
 `;
 
+const group = `root:x:0:
+shadow:x:42:
+nogroup:x:65534:
+ssl-cert:x:64001:
+snac:x:64002:
+postgres:x:64003:
+`;
+
 function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentity): void {
   const put = (path: string, text: string, mode = 0o644): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -147,12 +155,13 @@ function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentit
   symlinkSync('/run', join(root, 'var/run'));
   for (const file of ['alternatives', 'login.defs', 'ssl', 'pam.d', 'security', 'ld.so.cache']) {
     const from = join('/etc', file);
-    if (existsSync(from)) cpSync(from, join(root, from), { recursive: true, verbatimSymlinks: true });
+    const whole = { recursive: true, verbatimSymlinks: true };
+    if (existsSync(from)) cpSync(from, join(root, from), whole);
   }
   put('etc/passwd', passwd);
   put('etc/shadow', 'root:*:20000:0:99999:7:::\n', 0o640);
   put('etc/nsswitch.conf', 'passwd: files\ngroup: files\nshadow: files\n');
-  put('etc/group', 'root:x:0:\nshadow:x:42:\nnogroup:x:65534:\nssl-cert:x:64001:\nsnac:x:64002:\npostgres:x:64003:\n');
+  put('etc/group', group);
   put('etc/hostname', `${hostname}\n`);
   put('etc/hosts', '127.0.0.1 localhost\n');
   put('etc/resolv.conf', 'nameserver 10.79.0.1\n');
@@ -170,7 +179,9 @@ UsePAM no
   plantStandIns(root, put);
 }
 
-function plantStandIns(root: string, put: (path: string, text: string, mode?: number) => void): void {
+type Put = (path: string, text: string, mode?: number) => void;
+
+function plantStandIns(root: string, put: Put): void {
   const program = (file: string): string => readFileSync(join(standIns, file), 'utf8');
   for (const folder of ['bin', 'sbin', 'lib', 'share']) {
     mkdirSync(join(root, 'local', folder), { recursive: true });

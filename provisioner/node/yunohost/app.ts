@@ -6,7 +6,7 @@
 import { KitError } from '../../errors.ts';
 import type { YunohostApp } from '../../campaign/campaign.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
-import { unitAmiss, type UnitStates } from '../operation/units.ts';
+import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { Secret } from '../secret.ts';
 import { passwordHash, putPasswordHash } from '../snac/server.ts';
 import type { Step } from '../step.ts';
@@ -52,7 +52,7 @@ export function appSteps(desired: YunohostDesired, facts: AppFacts): Step[] {
         id: `yunohost-app-${app}`,
         name: `Start ${app}`,
         dependsOn: 'once',
-        command: `systemctl --no-reload enable -q ${appUnit(app)}\nsystemctl restart ${appUnit(app)}`,
+        command: enableCommand(appUnit(app), 'restart'),
         amiss: unitAmiss(appUnit(app), facts.units),
       },
       facts.stamps,
@@ -92,7 +92,8 @@ rm -f ${begunMark(app)}`;
  * YunoHost keeps what it was told at installation, passwords too, and gotosocial's script hands
  * its own on as an argument: both see one that is replaced at once and that nobody knows.
  */
-const throwaway = `printf 'Aa1-%s\\n' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')" >$work/passphrase`;
+const throwaway = `random=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')
+echo "Aa1-$random" >$work/passphrase`;
 
 /** As the manifests of snac_ynh and gotosocial_ynh ask. */
 function argumentsOf(

@@ -119,8 +119,9 @@ tell() {
   fi
   words=null
   [ -z "$error" ] || words="\\"$(printf %s "$error" | tr -d '"\\\\' | tr '\\n\\t\\033' '   ')\\""
-  printf '{"v":1,"made_at":%s,"bytes":%s,"archives":%s,"proven_at":%s,"second_drive":false,"error":%s}\\n' \\
-    "$made" "$bytes" "$count" "$proven" "$words" >"$state.new"
+  printf '{"v":1,"made_at":%s,"bytes":%s,"archives":%s,"proven_at":%s,' \\
+    "$made" "$bytes" "$count" "$proven" >"$state.new"
+  printf '"second_drive":false,"error":%s}\\n' "$words" >>"$state.new"
   chmod 644 "$state.new"
   sync "$state.new"
   mv "$state.new" "$state"

@@ -14,6 +14,7 @@ import type { FileWrite, Step } from '../step.ts';
 export const firewallUnit = 'nftables.service';
 
 const comment = 'commons counters';
+const accepted = `tcp dport ${countersPort} accept comment "${comment}"`;
 
 /** YunoHost's chain, as its nftables.conf names it; rules in it add up whatever their order. */
 const rules = `# Written by kit configure: changes made here are undone by its next run.
@@ -21,8 +22,8 @@ include "${lineRulesPath}"
 
 table inet filter {
     chain input {
-        ip saddr { ${privateRanges.v4.join(', ')} } tcp dport ${countersPort} accept comment "${comment}"
-        ip6 saddr { ${privateRanges.v6.join(', ')} } tcp dport ${countersPort} accept comment "${comment}"
+        ip saddr { ${privateRanges.v4.join(', ')} } ${accepted}
+        ip6 saddr { ${privateRanges.v6.join(', ')} } ${accepted}
     }
 }
 `;

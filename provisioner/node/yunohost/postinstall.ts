@@ -128,7 +128,7 @@ function refuseForeign(desired: YunohostDesired, { directory }: YunohostState): 
     code: 'postinstall-foreign',
     message: `YunoHost on ${hostname} was set up by somebody else`,
     expected: `${owner} as administrator, ${domain} as domain`,
-    got: `${directory.admins.join(', ') || 'nobody'}; ${directory.domains.join(', ') || 'no domain'}`,
+    got: [directory.admins, directory.domains].map((names) => names.join(', ') || 'none').join('; '),
     hint: 'Whoever reached it first on its network may have done it. Flash its drive again.',
   });
 }

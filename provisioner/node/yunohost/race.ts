@@ -26,7 +26,8 @@ export interface ApiState {
 }
 
 export const apiState: Fact<ApiState> = {
-  script: `systemctl cat ${apiUnits.admin} | grep -qx 'ConditionPathExists=${markPath}' && echo waits
+  script: `systemctl cat ${apiUnits.admin} |
+  grep -qx 'ConditionPathExists=${markPath}' && echo waits
 ${apiListens} && echo listens
 true`,
   parse: (text) => {
@@ -69,7 +70,8 @@ export function apiSteps(facts: { stamps: Stamps; units: UnitStates }): Step[] {
       id: 'yunohost-api',
       name: 'Start YunoHost’s API',
       dependsOn: 'once',
-      command: `systemctl --no-reload enable -q ${units.join(' ')}\nsystemctl start ${units.join(' ')}`,
+      command: `systemctl --no-reload enable -q ${units.join(' ')}
+systemctl start ${units.join(' ')}`,
       amiss: units.map((unit) => unitAmiss(unit, facts.units)).find((why) => why !== undefined),
     },
     facts.stamps,

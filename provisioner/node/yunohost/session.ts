@@ -89,8 +89,8 @@ const refusals: (StepFailure & { words: string })[] = [
     words: 'no diagnosis result|not seem accessible|[Cc]ertificate install',
     code: 'certificate-refused',
     expected: 'Let’s Encrypt to certify the kit’s domain',
-    hint: 'It asks the node itself, at its domain’s public address, on port 80: finish this at home, '
-      + 'or set [yunohost] certificate = "campaign".',
+    hint: 'It asks the node at its domain’s public address, on port 80: finish this at home, or set '
+      + '[yunohost] certificate = "campaign".',
   },
   {
     words: 'Unable to reach LDAP|LDAP service is down',
@@ -138,10 +138,14 @@ ynh() {
 explain() {
   cat $work/out $work/err 2>/dev/null | sed 's/\\x1b\\[[0-9;]*m//g' >$work/said
   tail -n 12 $work/said
-${refusals.map(({ words }, at) => `  ! grep -qE ${quote(words)} $work/said || exit ${firstCode + at}`).join('\n')}
+${refusals.map(toldApart).join('\n')}
   [ $status -ne 0 ] || exit ${untrueCode}
   exit 1
 }`;
+
+function toldApart({ words }: { words: string }, at: number): string {
+  return `  ! grep -qE ${quote(words)} $work/said || exit ${firstCode + at}`;
+}
 
 /** The last line: INFO and SUCCESS lines share standard output with the JSON (FACTS). */
 export function lastJson(text: string): unknown {

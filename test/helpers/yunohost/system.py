@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a YunoHost's system does around it, as far as kit looks: systemd's units, LDAP's tools, names.
+"""What a YunoHost's system does around it, as far as kit looks: units, LDAP's tools, names.
 
 One program under several names. Units run as far as they matter here: nftables and the tables that
 count are the kernel's own, sshd is Debian's, YunoHost's API is a port that listens.

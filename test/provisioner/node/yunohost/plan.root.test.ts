@@ -113,7 +113,8 @@ function audit(t: ExecutionContext, { machine }: YunohostNode): void {
   t.is(rules.match(/tcp dport 8010 accept/g)?.length, 2);
   t.regex(rules, /counter name "wan_in"/);
   t.regex(machine.read('etc/nginx/conf.d/alice.test.conf'), /commons-kit\/relay\.conf/);
-  t.regex(machine.read('home/yunohost.app/snac/user/alice/user.json'), /"passwd": "[0-9a-f]{8}:[0-9a-f]{40}"/);
+  const account = machine.read('home/yunohost.app/snac/user/alice/user.json');
+  t.regex(account, /"passwd": "[0-9a-f]{8}:[0-9a-f]{40}"/);
   t.regex(machine.shell('readlink -f /etc/yunohost/certs/alice.test'), /\/commons-kit\n$/);
   const kept = JSON.parse(machine.read('var/lib/commons-kit/backup.json'));
   t.is(kept.error, null);

@@ -170,7 +170,7 @@ test.serial('Let’s Encrypt’s certificate takes the place of YunoHost’s own
   t.deepEqual((await node.configure(changes)).plan.steps, []);
 });
 
-test.serial('GoToSocial’s account has the owner’s passphrase, which it was not installed with', async (t) => {
+test.serial('GoToSocial is not installed with the passphrase that its account has', async (t) => {
   const node = await makeYunohostNode(t);
   const { machine } = node;
   machine.write('etc/stand-in/version', '12.1.38');

@@ -73,7 +73,7 @@ export function afterSteps(before: YunohostFacts, steps: Step[]): YunohostFacts 
     if (command.includes('ynh tools regen-conf nginx')) facts.relayed = true;
     if (command.includes('postinstalled || explain')) {
       facts.yunohost = {
-        ...{ version: '12.1.25', marked: true, mainDomain: domain, directory: made },
+        ...{ version: '12.1.25', marked: true, mainDomain: domain, directory: structuredClone(made) },
         configured: { ssh: true, web: true, firewall: true },
       };
       facts.units['nftables.service'] = { enabled: true, active: 'active' };
@@ -90,10 +90,10 @@ export function afterSteps(before: YunohostFacts, steps: Step[]): YunohostFacts 
     }
     const { directory } = facts.yunohost;
     const added = /ynh domain add (\S+)/.exec(command);
-    if (added) facts.yunohost.directory = { ...directory, domains: [...directory.domains, added[1]] };
+    if (added) directory.domains = [...directory.domains, added[1]];
     const main = /ynh domain main-domain -n (\S+)/.exec(command);
     if (main) facts.yunohost.mainDomain = main[1];
-    if (command.includes('ynh user create')) facts.yunohost.directory = made;
+    if (command.includes('ynh user create')) facts.yunohost.directory = structuredClone(made);
   }
   return facts;
 }
