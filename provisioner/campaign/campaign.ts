@@ -9,7 +9,8 @@ import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
-import { address, country, domainName, hostLabel, ipAddress, language } from './names.ts';
+import { acmeDirectory, address, country, domainName, emailAddress, hostLabel } from './names.ts';
+import { ipAddress, language } from './names.ts';
 import { imageSigner, ledgerKey, ledgerOrigin, ledgerUrl, port } from './names.ts';
 import { prefixedAddress, ssid, timeZone, title, userName } from './names.ts';
 
@@ -59,6 +60,11 @@ const yunohostSchema = v.strictObject({
   certificate: v.optional(v.picklist(yunohostCertificates), yunohostDefaults.certificate),
 });
 
+const certificatesSchema = v.strictObject({
+  acme: acmeDirectory,
+  contact: v.optional(emailAddress),
+});
+
 const campaignSchema = v.strictObject({
   name: title,
   ledger: ledgerUrl,
@@ -69,6 +75,7 @@ const campaignSchema = v.strictObject({
   timezone: timeZone,
   ca_domains: v.optional(v.array(domainName), []),
   image_signers: v.optional(v.array(imageSigner), []),
+  certificates: v.optional(v.union([v.literal('campaign'), certificatesSchema]), 'campaign'),
   contact: v.optional(title),
   yunohost: v.optional(yunohostSchema),
   kit: v.pipe(v.array(kitSchema), v.minLength(1), v.maxLength(1000)),
@@ -127,6 +134,8 @@ export interface Campaign {
   caDomains: string[];
   /** `NAME ssh-ed25519 KEY` of those whose images are written; empty: anybody's. */
   imageSigners: string[];
+  /** Where nodes obtain certificates by themselves; undefined: the campaign makes them. */
+  acme?: { directory: string; contact?: string };
   /** Whom owners call: printed on their leaflets. */
   contact?: string;
   /** What is to choose of a YunoHost; of no other image. */
@@ -178,6 +187,7 @@ export function parseCampaign(text: string, file: string): Campaign {
     timezone: raw.timezone,
     caDomains: raw.ca_domains,
     imageSigners: raw.image_signers,
+    ...(raw.certificates !== 'campaign' && { acme: acmeOf(raw.certificates) }),
     ...(raw.contact !== undefined && { contact: raw.contact }),
     yunohost: raw.yunohost ?? yunohostDefaults,
     kits,
@@ -191,6 +201,10 @@ function networkOf(raw: v.InferOutput<typeof kitSchema>['network']): Network {
   const { address, gateway, dns, wifi } = raw;
   const isFixed = address !== undefined && gateway !== undefined && dns !== undefined;
   return { ...(isFixed && { fixed: { address, gateway, dns } }), ...(wifi && { wifi }) };
+}
+
+function acmeOf({ acme: directory, contact }: v.InferOutput<typeof certificatesSchema>) {
+  return { directory, ...(contact !== undefined && { contact }) };
 }
 
 /** @throws KitError `unknown-kit` */

@@ -79,6 +79,18 @@ export const ledgerUrl = rule((text) => {
   return plain && ['http:', 'https:'].includes(url.protocol) && !/\s/.test(text);
 }, 'an http:// or https:// address without user, query or fragment');
 
+/** RFC 8555 § 7.1.1: the one URL that an ACME client is given. */
+export const acmeDirectory = rule((text) => {
+  const url = URL.parse(text);
+  return url !== null && url.protocol === 'https:' && url.username === '' && /^[!-~]+$/.test(text);
+}, 'the https:// address of an ACME directory');
+
+/** RFC 8555 § 7.3: a mailto address; narrower than RFC 5321, as it goes into a program. */
+export const emailAddress = rule(
+  (text) => /^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}$/.test(text) && !text.startsWith('-'),
+  'an e-mail address such as certificates@example.org',
+);
+
 /** C2SP tlog-checkpoint: the origin is one line, "a schema-less URL" by recommendation. */
 export const ledgerOrigin = rule(
   (text) => /^[!-~]{1,200}$/.test(text) && !text.includes('+'),

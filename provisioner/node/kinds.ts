@@ -50,6 +50,8 @@ export interface Inspection {
 interface Kind {
   configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
   inspection(campaign: Campaign): Inspection;
+  /** Its nodes can obtain their certificates by themselves. */
+  acme?: true;
   /** Programs for `folder` that give the owner's accounts a new passphrase; for hand-over. */
   passphraseHooks?(folder: string): FileWrite[];
 }
@@ -64,6 +66,7 @@ const kinds: Record<string, Kind> = {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),
     inspection: () => snacInspection,
+    acme: true,
     passphraseHooks: (folder) => [snacPassphraseHook(folder)],
   },
   yunohost: {
@@ -73,9 +76,18 @@ const kinds: Record<string, Kind> = {
   },
 };
 
-/** What configures this kit's node. @throws KitError `kind-unknown` */
+/** What configures this kit's node. @throws KitError `kind-unknown`, `acme-unknown` */
 export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure {
-  return kindOf(campaign).configure(kit, campaign, secrets);
+  const { acme, configure } = kindOf(campaign);
+  if (campaign.acme === undefined || acme) return configure(kit, campaign, secrets);
+  throw new KitError({
+    code: 'acme-unknown',
+    message: `Nobody has taught kit to have “${campaign.image}” obtain certificates by itself`,
+    expected: 'no [certificates] in the campaign',
+    got: campaign.acme.directory,
+    hint: 'Leave it out; a FreedomBox obtains its own once its owner asks for it on its page.',
+    exitCode: 2,
+  });
 }
 
 /** What to look at on a campaign's nodes. @throws KitError `kind-unknown` */

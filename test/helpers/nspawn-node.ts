@@ -5,10 +5,13 @@
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { cacheFolder } from '../../provisioner/cache-folder.js';
 
 export interface NspawnNode {
   /** Where the bench reaches it. */
@@ -32,6 +35,19 @@ export interface Identity {
 
 const [ours, its] = ['10.77.0.1', '10.77.0.2'];
 const bootTimeoutMs = 120_000;
+
+const launcher = fileURLToPath(new URL('../../provisioner/launch.js', import.meta.url));
+
+/** The snac image's, built once and kept in the cache. */
+export function snacRootTar(tell: (text: string) => void): string {
+  const folder = join(cacheFolder(), 'nodes');
+  const tar = join(folder, 'snac-amd64.root.tar');
+  if (existsSync(tar)) return tar;
+  tell('Building the snac image, once.');
+  const words = ['image', 'build', 'snac', '--root-tar', '--out', folder];
+  run(process.execPath, launcher, ...words, '--identity', join(folder, 'volunteer.key'));
+  return tar;
+}
 
 /** @param rootTar NAME-ARCH.root.tar as `kit image build --root-tar` leaves it */
 export function makeNode(dir: string, rootTar: string, identity: Identity): NspawnNode {

@@ -1,8 +1,8 @@
-// A node that starts in a tenth of a second: Debian's own shell, tools and sshd on an overlay of this
-// machine's root, in namespaces of its own (files, network, host name, processes), so that what is done to
-// it stays in a few MB of memory. Needs root. Each connection gets a real `sshd -i`, as inetd would start
-// it. What only a booted system has is played by small programs: systemd's units are
-// marks in /run, snac and nginx do as little as kit asks of them.
+// A node that starts in a tenth of a second: Debian's own shell, tools and sshd on an overlay of
+// this machine's root, in namespaces of its own (files, network, host name, processes), so that what
+// is done to it stays in a few MB of memory. Needs root. Each connection gets a real `sshd -i`, as
+// inetd would start it. What only a booted system has is played by small programs: systemd's units
+// are marks in /run, snac and nginx do as little as kit asks of them.
 //
 // It ends with the process that made it, whatever becomes of that.
 

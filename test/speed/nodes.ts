@@ -1,14 +1,13 @@
-// `npm run speed -- nodes`: the same desired state by kit and by Ansible, each on a node of its own that
-// has just booted (the snac image's tree, as a container), and again where nothing is to be done. The
-// steps' commands alone, timed on such a node, are what a first run cannot be faster than. That
+// `npm run speed -- nodes`: the same desired state by kit and by Ansible, each on a node of its own
+// that has just booted (the snac image's tree, as a container), and again where nothing is to be
+// done. The steps' commands alone, timed on such a node, are what a first run cannot be faster than. That
 // Ansible ended in the same state is told by kit's own plan. docs/speed.md explains the table.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { cacheFolder } from '../../provisioner/cache-folder.js';
 import { gatherFacts } from '../../provisioner/node/configure.ts';
 import { openConnection, type NodeConnection } from '../../provisioner/node/connection.ts';
 import { addressOf } from '../../provisioner/node/kinds.ts';
@@ -19,7 +18,7 @@ import { snac } from '../../provisioner/node/snac/plan.ts';
 import { passwordHash, putPasswordHash, repairKey } from '../../provisioner/node/snac/server.ts';
 import { textOf, type Step } from '../../provisioner/node/step.ts';
 import { makeBench } from '../helpers/bench.ts';
-import { makeNode, type NspawnNode } from '../helpers/nspawn-node.ts';
+import { makeNode, snacRootTar, type NspawnNode } from '../helpers/nspawn-node.ts';
 import type { DrivesOptions } from './drives.ts';
 import { compare, runAll, type Command, type Contender, type Sample } from './measure.ts';
 import { figuresTable, isMet, timesTable, wantedTable, type Wanted } from './table.ts';
@@ -52,8 +51,9 @@ const name = {
 
 /** @returns whether everything wanted was met */
 export async function measureNodes({ repeats, tell, print }: DrivesOptions): Promise<boolean> {
+  if (process.getuid?.() !== 0) throw new Error('it boots containers: run it as root');
   const dir = mkdtempSync(join(tmpdir(), 'kit-speed-nodes-'));
-  const scene = await setScene(dir, await rootTar(tell));
+  const scene = await setScene(dir, snacRootTar(tell));
   try {
     const rows = await compare(contenders(scene), repeats, tell);
     print(timesTable('a snac node', rows));
@@ -95,18 +95,6 @@ interface Scene {
   /** The one that is up: all have the same address. */
   node?: NspawnNode;
   factsSeconds: number;
-}
-
-/** The snac image's, built once. */
-async function rootTar(tell: DrivesOptions['tell']): Promise<string> {
-  if (process.getuid?.() !== 0) throw new Error('it boots containers: run it as root');
-  const folder = join(cacheFolder(), 'nodes');
-  const tar = join(folder, 'snac-amd64.root.tar');
-  if (existsSync(tar)) return tar;
-  tell('Building the snac image.');
-  const where = ['--out', folder, '--identity', join(folder, 'key')];
-  await runAll([[process.execPath, launcher, 'image', 'build', 'snac', '--root-tar', ...where]]);
-  return tar;
 }
 
 async function setScene(dir: string, tar: string): Promise<Scene> {

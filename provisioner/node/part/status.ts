@@ -5,6 +5,7 @@
 // Never on it: names of people, posts, secrets. It changes nothing.
 
 import type { FileWrite } from '../step.ts';
+import { acmeAccountPath, servedPath } from './acme.ts';
 import { statusStyle } from './status-style.ts';
 
 export const statusProgram = '/usr/local/lib/commons-kit/status';
@@ -16,6 +17,8 @@ export interface StatusSource {
   domain: string;
   /** Units without which nobody reaches the home. */
   services: string[];
+  /** The node obtains its certificate by itself (acme.ts). */
+  acme?: true;
 }
 
 /** @param root stands for `/`, of files and of /usr/local/bin; empty on a node */
@@ -35,7 +38,18 @@ const overwrites = 300;
 /** A pace that uses a drive up sooner than this is told. */
 const leastYears = 3;
 
-const program = ({ domain, services }: StatusSource, root: string): string => `#!/bin/sh
+/** An authority that could not reach the node says why: mostly the router, or the domain. */
+const obtaining = `  account=$(cat "$root${acmeAccountPath}" 2>/dev/null)
+  error=$(printf %s "$account" | sed -n 's/.*"error":"\\([^"]*\\)".*/\\1/p' | escape)
+  call='Does your domain lead to your home, and does your router pass ports 80 and 443 on to this
+server? It tries again four times a day. If this stays, call whoever made your kit.'
+  if [ -z "$(number obtained_at)" ]; then
+    row warn 'Certificate' "No public authority has given one yet\${error:+: $error}." "$call"
+    return 0
+  fi
+`;
+
+const program = ({ domain, services, acme }: StatusSource, root: string): string => `#!/bin/sh
 # The owner's page, as an HTTP answer on standard output. Written by kit configure.
 root='${root}'
 export LC_ALL=C PATH=$root/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -73,10 +87,10 @@ again, and look here after five minutes. If this stays, call whoever made your k
 }
 
 certificate() {
-  until=$(openssl x509 -noout -enddate -in "$root/etc/commons-kit/tls.crt" 2>/dev/null) &&
-    until=$(date -d "\${until#notAfter=}" +%s) || until=
+  until=$(openssl x509 -noout -enddate -in "$root${acme ? servedPath : '/etc/commons-kit/tls.crt'}" \\
+    2>/dev/null) && until=$(date -d "\${until#notAfter=}" +%s) || until=
   call='Call whoever made your kit: they put a new one in.'
-  if [ -z "$until" ]; then
+${acme ? obtaining : ''}  if [ -z "$until" ]; then
     row bad 'Certificate' 'It cannot be read: browsers and other servers turn away.' "$call"
   elif [ "$until" -le "$now" ]; then
     row bad 'Certificate' 'It has run out: browsers and other servers turn away.' "$call"

@@ -3,6 +3,7 @@
 
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
+import type { Acme } from '../part/acme.ts';
 import { Secret } from '../secret.ts';
 
 export interface SnacDesired {
@@ -20,6 +21,8 @@ export interface SnacDesired {
   /** PEM, the node's certificate first. */
   certificate: string;
   certificateKey: Secret;
+  /** Where the node obtains a certificate of its own; undefined: it keeps the one above. */
+  acme?: Acme;
   /** Base URL of the ledger, without a slash at the end. */
   ledger: string;
 }
@@ -38,6 +41,7 @@ export function snacDesired(
     caCertificate: secrets.campaign.caCertificatePem,
     certificate: secrets.kit.tls.certificatePem,
     certificateKey: new Secret(secrets.kit.tls.keyPem),
+    ...(campaign.acme !== undefined && { acme: campaign.acme }),
     ledger: campaign.ledger,
   };
 }

@@ -3,7 +3,9 @@
 import type { FactsOf } from '../fact.ts';
 import { stamps, type Stamps } from '../operation/effect.ts';
 import { fileStates, type FileStates } from '../operation/files.ts';
+import { installedPackages } from '../operation/packages.ts';
 import { unitStates, type UnitStates } from '../operation/units.ts';
+import { acmePackages, acmeTimer, servedPath } from '../part/acme.ts';
 import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { firewallLoaded, firewallUnit } from '../part/firewall.ts';
@@ -11,6 +13,7 @@ import { resolvers } from '../part/relay.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
 import { upgradesTimer } from '../part/upgrades.ts';
+import type { SnacDesired } from './desired.ts';
 import { serverJson, snacUnit, snacUsers, type ServerJson } from './server.ts';
 
 export interface SnacFacts {
@@ -29,6 +32,10 @@ export interface SnacFacts {
   firewallLoaded: boolean;
   /** Debian's welcome page, which would take the domain's requests. */
   welcomePage: boolean;
+  /** Of {@link acmePackages}; none where they are not wanted. */
+  packages: string[];
+  /** What nginx serves is there, where the node obtains its certificate by itself. */
+  served: boolean;
   server: ServerJson;
   users: Record<string, boolean>;
 }
@@ -42,12 +49,18 @@ export const units = {
   backup: backupTimer,
 };
 
+const acmeNeeds = { packages: acmePackages, units: [acmeTimer] };
+
 export const welcomePagePath = '/etc/nginx/sites-enabled/default';
 
 const programs = ['snac', 'nginx', 'nft', 'update-ca-certificates', 'unattended-upgrade', 'awk', 'zstd'];
 
-/** @param paths of the files that the plan would write @param caCertificate PEM */
-export function snacFacts(paths: string[], caCertificate: string): FactsOf<SnacFacts> {
+/** @param paths of the files that the plan would write */
+export function snacFacts(
+  paths: string[],
+  { caCertificate, acme }: Pick<SnacDesired, 'caCertificate' | 'acme'>,
+): FactsOf<SnacFacts> {
+  const wanted = acme === undefined ? { packages: [], units: [] } : acmeNeeds;
   return {
     missingPrograms: {
       script: `for name in ${programs.join(' ')}; do
@@ -60,13 +73,15 @@ done`,
     resolvers,
     files: fileStates(paths),
     stamps,
-    units: unitStates(Object.values(units)),
+    units: unitStates([...Object.values(units), ...wanted.units]),
     caTrusted: caTrusted(caCertificate),
     firewallLoaded,
     welcomePage: {
       script: `[ -e ${welcomePagePath} ] || [ -L ${welcomePagePath} ]`,
       parse: (_, exitCode) => exitCode === 0,
     },
+    packages: installedPackages(wanted.packages),
+    served: { script: `[ -s ${servedPath} ]`, parse: (_, exitCode) => exitCode === 0 },
     server: serverJson,
     users: snacUsers,
   };

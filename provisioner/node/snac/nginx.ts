@@ -2,6 +2,7 @@
 // stands at the root of the domain, so that WebFinger and NodeInfo need no paths of their own. No
 // access log: who reads what in a home is nobody's business, and SD cards wear. Pure.
 
+import { challengeLocation, servedPath } from '../part/acme.ts';
 import { relay, relayZone, type Relay } from '../part/relay.ts';
 
 export const snacPort = 8001;
@@ -10,6 +11,8 @@ export const certificateKeyPath = '/etc/commons-kit/tls.key';
 
 export interface NginxSite extends Relay {
   domain: string;
+  /** The node obtains its certificate by itself. */
+  acme?: unknown;
 }
 
 /** Attachments: what snac's own manual suggests to photographers. */
@@ -17,7 +20,7 @@ const maxUploadSize = '20m';
 
 export function nginxSite(site: NginxSite): string {
   return `# Written by kit configure: changes made here are undone by its next run.
-${tlsServer(site.domain)}
+${tlsServer(site.domain, undefined, site.acme === undefined ? ours : obtained)}
 ${relayZone}
 
 server {
@@ -26,7 +29,7 @@ server {
     server_name ${site.domain};
     access_log off;
 
-${relay(site)}
+${relay(site)}${site.acme === undefined ? '' : challengeLocation}
     location / {
         return 301 https://${site.domain}$request_uri;
     }
@@ -34,15 +37,27 @@ ${relay(site)}
 `;
 }
 
+interface Served {
+  certificate: string;
+  key: string;
+}
+
+const ours: Served = { certificate: certificatePath, key: certificateKeyPath };
+const obtained: Served = { certificate: servedPath, key: servedPath };
+
 /** The part that a second snac server of a try-out needs as well. */
-export function tlsServer(domain: string, addresses = ['443', '[::]:443']): string {
+export function tlsServer(
+  domain: string,
+  addresses = ['443', '[::]:443'],
+  { certificate, key } = ours,
+): string {
   const listen = addresses.map((address) => `    listen ${address} ssl default_server;\n`).join('');
   return `server {
 ${listen}    http2 on;
     server_name ${domain};
     access_log off;
-    ssl_certificate ${certificatePath};
-    ssl_certificate_key ${certificateKeyPath};
+    ssl_certificate ${certificate};
+    ssl_certificate_key ${key};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_tickets off;
     client_max_body_size ${maxUploadSize};

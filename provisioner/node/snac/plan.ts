@@ -7,6 +7,7 @@ import { effect } from '../operation/effect.ts';
 import { writeFiles } from '../operation/files.ts';
 import { enableCommand, unitAmiss } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
+import { acmeFiles, acmeSteps, servedSteps } from '../part/acme.ts';
 import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { firewallFile, firewallSteps } from '../part/firewall.ts';
@@ -24,7 +25,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
   name: 'snac',
   facts(desired) {
     const paths = Object.values(files(desired, [])).flat().map(({ path }) => path);
-    return snacFacts(paths, desired.caCertificate);
+    return snacFacts(paths, desired);
   },
   plan(desired, facts) {
     const missing = facts.missingPrograms;
@@ -40,6 +41,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
       ...countersSteps(ours.counters, facts),
       ...upgradesSteps(facts),
       ...backupSteps(ours.backup, facts),
+      ...(desired.acme === undefined ? [] : acmeSteps(ours.acme, facts)),
     ];
   },
 };
@@ -64,7 +66,11 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
       file(certificateKeyPath, desired.certificateKey, '0600'),
     ],
     site: [file('/etc/nginx/conf.d/commons-kit.conf', nginxSite({ ...desired, resolvers }))],
-    counters: [...countersFiles(snacCounted), statusFile({ domain, services: webServices })],
+    counters: [
+      ...countersFiles(snacCounted),
+      statusFile({ domain, services: webServices, ...(desired.acme && { acme: true }) }),
+    ],
+    acme: desired.acme === undefined ? [] : acmeFiles(desired.acme, domain),
     upgrades: [upgradesFile],
     backup: backupFiles(snacBackedUp),
   };
@@ -92,6 +98,7 @@ function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: Sna
     ...writeFiles(`Write ${desired.domain}’s certificate`, ours.certificate, facts.files),
     ...writeFiles('Write the web server’s site', ours.site, facts.files),
     ...removed,
+    ...(desired.acme === undefined ? [] : servedSteps(ours.certificate, facts)),
     ...effect(
       {
         id: 'nginx',

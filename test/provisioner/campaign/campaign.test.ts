@@ -46,12 +46,27 @@ test('what is to choose of a YunoHost', (t) => {
   t.is(chosen('[yunohost]\ncertificate = "letsencrypt"\n').certificate, 'letsencrypt');
 });
 
+test('certificates come from the campaign’s authority, or by ACME', (t) => {
+  const acmeOf = (text: string) =>
+    parseCampaign(campaignText.replace('\n[[kit]]', `${text}\n[[kit]]`), 'campaign.toml').acme;
+  const directory = 'https://acme.example.org/directory';
+  t.is(acmeOf('certificates = "campaign"'), undefined);
+  t.deepEqual(acmeOf(`[certificates]\nacme = "${directory}"`), { directory });
+  const contact = 'a.b+c@example.org';
+  const both = `[certificates]\nacme = "${directory}"\ncontact = "${contact}"`;
+  t.deepEqual(acmeOf(both), { directory, contact });
+});
+
 /** What is changed in a good campaign, and what the error must say: code, key, expected, got. */
 const mistakes: [name: string, from: string, to: string, words: (string | RegExp)[]][] = [
   ['an unknown key', 'owner = "alice"', 'owner = "alice"\ncolour = "red"',
     ['campaign-invalid', 'unknown key kit[1].colour', /only the keys/, '"colour"']],
   ['an unknown key at the top', 'image = "tiny"', 'image = "tiny"\nfoo = 1',
     ['campaign-invalid', 'unknown key foo', /only the keys/, '"foo"']],
+  ['certificates over plain HTTP', 'image = "tiny"', 'image = "tiny"\ncertificates = { acme = "http://a.test/" }',
+    ['campaign-invalid', 'certificates.acme', /https/, '"http://a.test/"']],
+  ['a contact that is an option', 'image = "tiny"', 'image = "tiny"\ncertificates = { acme = "https://a.test/", contact = "-y@a.test" }',
+    ['campaign-invalid', 'certificates.contact', /e-mail/, '"-y@a.test"']],
   ['a missing key', 'domain = "bob.test"', '',
     ['campaign-invalid', 'kit[2].domain is missing', /domain/, 'nothing']],
   ['a kit’s name that is no label', 'name = "alice"', 'name = "-alice"',

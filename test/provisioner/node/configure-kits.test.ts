@@ -43,8 +43,8 @@ function answerFacts(script: string): string {
 }
 
 /** alice answers, bob shows a stranger's key, carol is not there. */
-async function bench(t: ExecutionContext, image = 'snac') {
-  const made = await makeBench(campaignText(image));
+async function bench(t: ExecutionContext, image = 'snac', more = '') {
+  const made = await makeBench(campaignText(image).replace('[[kit]]', `${more}\n[[kit]]`));
   t.teardown(made.remove);
   const { benchLogin: login } = await made.secrets.campaign();
   const { sshHostKey: hostKey } = await made.secrets.kit(made.campaign.kits[0]);
@@ -101,4 +101,10 @@ test('an image that nobody has taught kit to configure', async (t) => {
   const [{ error }] = await run(true);
   t.true(error instanceof KitError);
   t.like(error, { code: 'kind-unknown', exitCode: 2 });
+});
+
+test('a kind that does not obtain certificates by itself says so', async (t) => {
+  const { run } = await bench(t, 'freedombox', '[certificates]\nacme = "https://acme.test/dir"');
+  const [{ error }] = await run(true);
+  t.like(error, { code: 'acme-unknown', got: 'https://acme.test/dir', exitCode: 2 });
 });

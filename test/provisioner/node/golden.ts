@@ -43,7 +43,7 @@ export function testFacts<F>(name: string, asked: FactsOf<F>): void {
 interface PlanCase<F> {
   about: string;
   node: 'fresh' | 'settled';
-  desired?: Record<string, string>;
+  desired?: Record<string, unknown>;
   facts?: Partial<F>;
   /** Each step's name and reason … */
   steps?: [string, string][];

@@ -68,8 +68,9 @@ function wellNode(t: ExecutionContext) {
       if (told.life) put(`sys/block/${name}/device/life_time`, `${told.life}\n`);
       if (told.end) put(`sys/block/${name}/device/pre_eol_info`, `${told.end}\n`);
     },
-    page(): Page {
-      const source = { domain: 'alice.test', services: ['snac2.service', 'nginx.service'] };
+    page(acme?: true): Page {
+      const services = ['snac2.service', 'nginx.service'];
+      const source = { domain: 'alice.test', services, ...(acme && { acme }) };
       const script = textOf(statusFile(source, root).content);
       const { stdout, stderr, status } = spawnSync('/bin/sh', ['-s'], { input: script });
       t.is(stderr.toString(), '');
@@ -170,6 +171,23 @@ for (const [about, spoil, title, state, words] of faults) {
     t.is(rows[title].length, amiss ? 3 : 2, 'what is amiss says what to do');
   });
 }
+
+test('a certificate that the node obtains by itself: not yet, and why; then as any other', (t) => {
+  const node = wellNode(t);
+  node.put('var/lib/commons-kit/served.pem', certificates.get(60.5)!);
+  t.regex(node.page(true).rows['Certificate'][1], /^No public authority has given one yet\.$/);
+  const account = { v: 1, obtained_at: null, tried_at: nowS, error: 'no certificate: <timeout>' };
+  node.put('var/lib/commons-kit/certificate.json', JSON.stringify(account));
+  const [state, words, advice] = node.page(true).rows['Certificate'];
+  t.is(state, 'warn');
+  t.is(words, 'No public authority has given one yet: no certificate: &lt;timeout&gt;.');
+  t.regex(advice, /ports 80 and 443/);
+  const obtained = { ...account, obtained_at: nowS - day, error: null };
+  node.put('var/lib/commons-kit/certificate.json', JSON.stringify(obtained));
+  t.deepEqual(node.page(true).rows['Certificate'], ['good', 'Good for 60 days.']);
+  node.put('var/lib/commons-kit/served.pem', certificates.get(-1)!);
+  t.is(node.page(true).rows['Certificate'][0], 'bad');
+});
 
 test('two things', (t) => {
   const node = wellNode(t);

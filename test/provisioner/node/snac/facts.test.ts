@@ -1,4 +1,4 @@
 import { snacFacts } from '../../../../provisioner/node/snac/facts.ts';
 import { testFacts } from '../golden.ts';
 
-testFacts('snac-facts', snacFacts(['/etc/a'], 'an authority'));
+testFacts('snac-facts', snacFacts(['/etc/a'], { caCertificate: 'an authority' }));

@@ -37,6 +37,8 @@ export function freshFacts(): SnacFacts {
     },
     caTrusted: false,
     firewallLoaded: false,
+    packages: [],
+    served: false,
     welcomePage: true,
     server: {
       host: 'localhost',
@@ -62,6 +64,9 @@ export function afterSteps(before: SnacFacts, steps: Step[]): SnacFacts {
     for (const [, unit] of command.matchAll(/systemctl (?:re)?(?:start|load-or-restart) (\S+)/g)) {
       facts.units[unit] = { enabled: true, active: 'active' };
     }
+    const installed = /apt-get install .* (\S+)$/m.exec(command);
+    if (installed) facts.packages.push(installed[1]);
+    if (command.includes('served.pem')) facts.served = true;
     const timezone = /ln -sfn (\S+) /.exec(command);
     if (timezone) facts.localtime = timezone[1];
     if (command.includes('update-ca-certificates')) facts.caTrusted = true;
