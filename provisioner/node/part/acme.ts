@@ -6,7 +6,7 @@
 //
 //   served.pem         chain and key in one file: they change by one rename
 //   acme/              uacme's: the account's key, keys and certificates
-//   acme-obtained      there has been one: the campaign's is never served again
+//   acme-obtained      there has been one: the campaign's is not served again while it is there
 //   certificate.json   {"v":1,"obtained_at":S|null,"tried_at":S,"error":"words"|null}
 
 import { effect, type Stamps } from '../operation/effect.ts';
@@ -60,7 +60,7 @@ export function servedSteps(certificate: FileWrite[], facts: AcmeFacts): Step[] 
       id: 'served',
       name: 'Serve the campaign’s certificate until a public authority’s comes',
       dependsOn: certificate,
-      command: `if [ ! -e /var/lib/commons-kit/acme-obtained ]; then
+      command: `if [ ! -e /var/lib/commons-kit/acme-obtained ] || [ ! -s ${servedPath} ]; then
   cat ${campaigns.certificate} ${campaigns.key} |
     install -D -m 0600 /dev/stdin ${servedPath}.new
   mv -f ${servedPath}.new ${servedPath}

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 
 import { certify, makeAuthority, makeKey } from '../../../../provisioner/campaign/ca.ts';
-import { acmeFiles } from '../../../../provisioner/node/part/acme.ts';
+import { acmeFiles, servedSteps } from '../../../../provisioner/node/part/acme.ts';
 import { textOf } from '../../../../provisioner/node/step.ts';
 import { seededRandom } from '../../../helpers/bench.ts';
 
@@ -123,6 +123,32 @@ for (const [about, set, error] of refusals) {
     t.is(n.account().error, null);
   });
 }
+
+test('the campaign’s is served until there is another, and again where that was lost', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'served-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const facts = { files: {}, stamps: {}, units: {}, packages: [], served: false };
+  const [{ command }] = servedSteps([], facts);
+  const path = (name: string): string => join(root, name);
+  const serve = (): string => {
+    const script = command!
+      .replaceAll('/var/lib/commons-kit', root)
+      .replaceAll('/etc/commons-kit', root);
+    t.is(spawnSync('/bin/sh', ['-euc', script]).status, 0);
+    return readFileSync(path('served.pem'), 'utf8');
+  };
+  writeFileSync(path('tls.crt'), 'certificate\n');
+  writeFileSync(path('tls.key'), 'key\n');
+  t.is(serve(), 'certificate\nkey\n');
+  t.is(statSync(path('served.pem')).mode & 0o777, 0o600);
+  writeFileSync(path('tls.crt'), 'renewed\n');
+  t.is(serve(), 'renewed\nkey\n');
+  writeFileSync(path('acme-obtained'), '');
+  writeFileSync(path('served.pem'), 'public');
+  t.is(serve(), 'public');
+  rmSync(path('served.pem'));
+  t.is(serve(), 'renewed\nkey\n');
+});
 
 test('an answer to a challenge stands while it is asked for, and is nothing but a token', (t) => {
   const n = node(t);
