@@ -28,14 +28,22 @@ export interface PairingMark {
 
 /** What must survive (journal.ts). */
 export interface EnrolStore {
-  key: StoredKey | null
+  keys: EnrolKeys
   pairing: PairingMark | null
   link: Link
-  nextSignature: number
-  keepKey(key: StoredKey): Promise<void>
   keepPairing(mark: PairingMark): Promise<void>
-  takeSignature(): Promise<number>
   accept(link: Link): Promise<void>
+}
+
+/** What must survive of the keys (keyring.ts). */
+export interface EnrolKeys {
+  key: StoredKey | null
+  nextSignature: number
+  /** The id that this pairing's first key gave; null while that key is in force. */
+  meterId: Buffer | null
+  nextNumber(): number
+  keepKey(key: StoredKey): Promise<void>
+  takeSignature(number: number): Promise<number>
 }
 
 /** A grown key (key.ts). */
@@ -84,7 +92,7 @@ export async function enrol<S extends Signer>(
 ): Promise<Enrolled<S>> {
   const { store } = parts
   const mark = store.pairing
-  if (store.key === null || (mark !== null && !sameBytes(mark.nonce, pairing.nonce)))
+  if (store.keys.key === null || (mark !== null && !sameBytes(mark.nonce, pairing.nonce)))
     await newKey(parts, pairing)
   let opened = await openKey(parts)
   if (store.link.lastHash !== null)
@@ -101,15 +109,15 @@ export async function enrol<S extends Signer>(
 interface Opened<S extends Signer> {
   signer: S
   meterId: Buffer
-  seed: Buffer
+  key: StoredKey
 }
 
 async function openKey<S extends Signer>(parts: EnrolParts<S>): Promise<Opened<S>> {
-  const key = parts.store.key
+  const { key, meterId } = parts.store.keys
   if (key === null) throw new Error('enrol: no key')
   const signer = await parts.open(key)
-  const meterId = parts.digest(signer.publicKey).slice(0, METER_ID_BYTES)
-  return { signer, meterId, seed: key.seed }
+  const ownId = parts.digest(signer.publicKey).slice(0, METER_ID_BYTES)
+  return { signer, meterId: meterId === null ? ownId : meterId, key }
 }
 
 /**
@@ -117,10 +125,9 @@ async function openKey<S extends Signer>(parts: EnrolParts<S>): Promise<Opened<S
  * interval under way; otherwise nothing was told yet, and all of it still will be.
  */
 async function newKey<S extends Signer>(parts: EnrolParts<S>, pairing: Pairing): Promise<void> {
-  const { key, link } = parts.store
+  const { keys, link } = parts.store
   const { I, seed } = parts.makeSecret()
-  const number = key === null ? 1 : key.number + 1
-  await parts.store.keepKey({ number, height: pairing.height, I, seed })
+  await keys.keepKey({ number: keys.nextNumber(), height: pairing.height, I, seed })
   const nextSeq = link.lastHash === null ? link.nextSeq : parts.currentSeq()
   await parts.store.accept({ lastHash: null, nextSeq, entryIndex: 0, ackedUnixS: 0 })
 }
@@ -132,17 +139,17 @@ async function signStatement<S extends Signer>(
   opened: Opened<S>,
 ): Promise<Buffer | null> {
   const { store } = parts
-  const { signer, meterId, seed } = opened
+  const { signer, meterId, key } = opened
   const payload = statementPayload(signer.publicKey, pairing)
   const message = parts.covered(meterId, payload)
   const statementHash = parts.digest(message)
-  if (store.nextSignature === 0) {
+  if (store.keys.nextSignature === 0) {
     await store.keepPairing({ nonce: pairing.nonce, statementHash })
-    await store.takeSignature()
+    await store.keys.takeSignature(key.number)
   }
   const mark = store.pairing
   if (mark === null || !sameBytes(mark.statementHash, statementHash)) return null
-  const C = parts.derive(seed, 'commons-kit/enrol-c', pairing.nonce).slice(0, RANDOMIZER_BYTES)
+  const C = parts.derive(key.seed, 'commons-kit/enrol-c', pairing.nonce).slice(0, RANDOMIZER_BYTES)
   return parts.sealed(meterId, payload, await signer.signAt(message, 0, C))
 }
 

@@ -1,6 +1,7 @@
 // The meter's signing key: made in the meter, from its own randomness and the bench's, and never
 // told to anybody. Keeps the layer of inner nodes as it grows, so that a power cut costs one
-// subtree's work, and regrows one subtree at a time to sign.
+// subtree's work, and regrows one subtree at a time to sign. The key that is to follow grows leaf by
+// leaf behind the meter's other work.
 //
 // Owns when a subtree is grown and which index signs. The index is durable before it is used: the
 // store sees to that. It never prints, exports or copies a secret.
@@ -15,15 +16,31 @@ export interface Tree {
   n: number
   subtrees: number
   growSubtree(index: number): Promise<Bytes>
+  growLeaf(q: number, stack: Bytes): Promise<Bytes>
   growTop(layer: Bytes): Promise<Bytes>
   publicKey(top: Bytes): Buffer
   sign(message: Buffer, q: number, C: Buffer, subtree: Bytes, top: Bytes): Promise<Buffer>
 }
 
-/** What must survive (journal.ts). */
+/** What must survive of the key in force (keyring.ts). */
 export interface KeyStore {
   takeSignature(): Promise<number>
   readNode(index: number): Promise<Buffer | null>
+  keepNode(index: number, node: Bytes): Promise<void>
+}
+
+export interface Growth {
+  leaves: number
+  stack: Buffer
+}
+
+/** What must survive of a key that grows (keyring.ts). */
+export interface GrowthStore {
+  /** How far the key has grown. */
+  growth: Growth
+  /** Leaves between two checkpoints: a divisor of a subtree's. */
+  checkpointLeaves: number
+  keepGrowth(growth: Growth): Promise<void>
   keepNode(index: number, node: Bytes): Promise<void>
 }
 
@@ -52,6 +69,29 @@ export function makeSecret(
   return {
     I: derive(own, 'commons-kit/lms-i', benchEntropy).slice(0, I_BYTES),
     seed: derive(own, 'commons-kit/lms-seed', benchEntropy).slice(0, SEED_BYTES),
+  }
+}
+
+/**
+ * Grows the whole tree from where the store says, a leaf at a time, with `rest` before each. A power
+ * cut costs the leaves since the last checkpoint.
+ */
+export async function growLeaves(
+  tree: Tree,
+  store: GrowthStore,
+  rest: () => Promise<void>,
+): Promise<void> {
+  let { leaves, stack } = store.growth
+  while (leaves < tree.subtrees * SUBTREE_LEAVES) {
+    await rest()
+    stack = (await tree.growLeaf(leaves, stack)) as Buffer
+    leaves++
+    if (leaves % SUBTREE_LEAVES === 0) {
+      // First the root, then the word that it is there.
+      await store.keepNode(leaves / SUBTREE_LEAVES - 1, stack)
+      stack = Buffer.alloc(0)
+    }
+    if (leaves % store.checkpointLeaves === 0) await store.keepGrowth({ leaves, stack })
   }
 }
 

@@ -13,6 +13,8 @@
 //        …     …      …                 the layer: 2^(h-5) subtree roots, kept
 //      /│\          /│\
 //     32 leaves    32 leaves            `growSubtree`: from the seed, 32 one-time keys
+//
+// A key that is not needed yet grows leaf by leaf instead (`growLeaf`), and holds five nodes at most.
 
 /** Bytes to read or write, as both runtimes have them. */
 export interface Bytes {
@@ -134,17 +136,41 @@ export async function growSubtree(rt: Runtime, secret: Secret, index: number): P
   const work = { left: HASHES_BETWEEN_PAUSES }
   for (let i = 0; i < SUBTREE_LEAVES; i++) {
     const q = index * SUBTREE_LEAVES + i
-    const K = await oneTimePublicKey(rt, secret, q, work)
-    const r = power2(h) + q
-    rt.hash(nodes, (SUBTREE_LEAVES + i) * n, n, prefix(rt, secret.I, r, D_LEAF, 22), K)
+    await leafNode(rt, secret, q, { nodes, at: SUBTREE_LEAVES + i, work })
   }
   for (let width = SUBTREE_LEAVES / 2; width >= 1; width /= 2) {
     // Node `width` of the subtree, leftmost of its level, is node `first` of the whole tree.
     const first = (power2(h - SUBTREE_HEIGHT) + index) * width
-    for (let i = 0; i < width; i++) innerNode(rt, secret, nodes, width + i, first + i)
+    for (let i = 0; i < width; i++) {
+      const node = width + i
+      innerNode(rt, secret, first + i, { nodes, from: 2 * node, to: node })
+    }
   }
   await rt.pause()
   return nodes
+}
+
+/**
+ * Adds leaf `q` to `stack`, the nodes that stand for the leaves of its subtree before it, higher ones
+ * first. Returns the stack that stands for one leaf more; after a subtree's last leaf it is the
+ * subtree's root alone, and the next leaf begins with an empty one.
+ */
+export async function growLeaf(rt: Runtime, secret: Secret, q: number, stack: Bytes): Promise<Bytes> {
+  const { n, h } = secret.set
+  const nodes = rt.alloc(stack.length + n)
+  copy(nodes, 0, stack, 0, stack.length)
+  let top = stack.length / n
+  await leafNode(rt, secret, q, { nodes, at: top, work: { left: HASHES_BETWEEN_PAUSES } })
+  let r = power2(h) + q
+  // Each one bit at the end of the leaf's number is a neighbour of the same height to its left.
+  for (let rest = q % SUBTREE_LEAVES; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    r = Math.floor(r / 2)
+    top--
+    innerNode(rt, secret, r, { nodes, from: top, to: top })
+  }
+  const grown = rt.alloc((top + 1) * n)
+  copy(grown, 0, nodes, 0, grown.length)
+  return grown
 }
 
 /** Grows the tree above the subtrees from their roots; node 1 is the public key's T[1]. */
@@ -154,7 +180,7 @@ export async function growTop(rt: Runtime, secret: Secret, layer: Bytes): Promis
   const nodes = rt.alloc(2 * count * n)
   copy(nodes, count * n, layer, 0, count * n)
   for (let i = count - 1; i >= 1; i--) {
-    innerNode(rt, secret, nodes, i, i)
+    innerNode(rt, secret, i, { nodes, from: 2 * i, to: i })
     if (i % 64 === 0) await rt.pause()
   }
   return nodes
@@ -329,12 +355,29 @@ function coef(S: Bytes, i: number, w: number): number {
   return Math.floor(S[Math.floor(i / perByte)] / shift) % power2(w)
 }
 
-/** nodes[i] = H(I ‖ u32(r) ‖ D_INTR ‖ left ‖ right). */
-function innerNode(rt: Runtime, secret: Secret, nodes: Bytes, i: number, r: number): void {
+/** nodes[at] = leaf q, node 2^h + q of the tree: H(I ‖ u32(r) ‖ D_LEAF ‖ K). */
+async function leafNode(
+  rt: Runtime,
+  secret: Secret,
+  q: number,
+  { nodes, at, work }: { nodes: Bytes; at: number; work: { left: number } },
+): Promise<void> {
+  const { n, h } = secret.set
+  const K = await oneTimePublicKey(rt, secret, q, work)
+  rt.hash(nodes, at * n, n, prefix(rt, secret.I, power2(h) + q, D_LEAF, 22), K)
+}
+
+/** nodes[to] = node r of the tree, of its children at nodes[from] and after it. */
+function innerNode(
+  rt: Runtime,
+  secret: Secret,
+  r: number,
+  { nodes, from, to }: { nodes: Bytes; from: number; to: number },
+): void {
   const n = secret.set.n
   const data = prefix(rt, secret.I, r, D_INTR, 22 + 2 * n)
-  copy(data, 22, nodes, 2 * i * n, 2 * n)
-  rt.hash(nodes, i * n, n, data)
+  copy(data, 22, nodes, from * n, 2 * n)
+  rt.hash(nodes, to * n, n, data)
 }
 
 /** I ‖ u32(number) ‖ u16(domain), in `size` bytes. */

@@ -1,6 +1,6 @@
-// The meter on its board: the runtime's edges, and five fibers that never end: measuring once a
-// second, probing the node, reporting to the ledger, the screen, the button. Each catches what it
-// throws, shows and counts it, and goes on; nothing here panics.
+// The meter on its board: the runtime's edges, and six fibers that never end: measuring once a
+// second, probing the node, growing the next key, reporting to the ledger, the screen, the button.
+// Each catches what it throws, shows and counts it, and goes on; nothing here panics.
 import * as ds from '@devicescript/core'
 import {
   PinBus,
@@ -15,6 +15,7 @@ import {
   random,
   sha256,
 } from './edge'
+import { grow } from './growing'
 import { Ina226 } from './ina226'
 import { measure, probeNode, tellRegisters } from './measuring'
 import { faceOf, keepRunning, openMeter, resumeCounters, waitForPairing } from './meter'
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
   await resumeCounters(meter, pairing)
   keepRunning.start(meter, 'measure', async () => await measure(meter, pairing))
   keepRunning.start(meter, 'probe', async () => await probeNode(meter, pairing))
+  keepRunning.start(meter, 'grow', async () => await grow(meter, pairing))
   await keepRunning(meter, 'report', async () => await report(meter, pairing))
 }
 

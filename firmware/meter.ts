@@ -9,9 +9,11 @@ import { Http } from './http.js'
 import type { Connection } from './http.js'
 import { REACH, renumber, resume } from './interval.js'
 import type { Running } from './interval.js'
-import { RING_PAGE_BYTES, RING_START, crc32, openJournal } from './journal.js'
+import { crc32 } from './cell.js'
+import { RING_PAGE_BYTES, RING_START, openJournal } from './journal.js'
 import type { Journal } from './journal.js'
 import { openRing } from './ring.js'
+import type { NextKey } from './report.js'
 import type { Ring } from './ring.js'
 import type { Face } from './screen.js'
 import { readPairing } from './settings.js'
@@ -59,7 +61,13 @@ export interface Meter {
   /** Since when the sensor has been setting itself up; -1 while it gives readings. */
   setupAtMs: number
   reach: number
+  /** Of the first key, once it is known; and the same in hexadecimal digits. */
+  id: Buffer | null
   meterId: string
+  /** The next key, once it is whole. */
+  nextKey: NextKey | null
+  /** A batch is being built or sent. */
+  reporting: boolean
   page: number
   notice: string
   fault: boolean
@@ -101,7 +109,10 @@ export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
     measuredAtMs: 0,
     setupAtMs: -1,
     reach: REACH.unknown,
+    id: null,
     meterId: '',
+    nextKey: null,
+    reporting: false,
     page: 0,
     notice: '',
     fault: false,

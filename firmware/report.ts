@@ -29,6 +29,8 @@ export interface Outstanding {
   firstSeq: number
   lastSeq: number
   hash: Buffer
+  /** Number of the key that it names as its own key's successor, 0 if it names none. */
+  names: number
 }
 
 /** What must survive (journal.ts). */
@@ -41,11 +43,21 @@ export interface ReportStore {
   accept(link: Link): Promise<void>
 }
 
+/** The key that signs after the one in force. */
+export interface NextKey {
+  number: number
+  publicKey: Buffer
+}
+
 export interface ReportParts {
   store: ReportStore
   readRecords(fromSeq: number, limit: number): Promise<IntervalRecord[]>
   /** Signs with a fresh index, durable before it is used. */
   sign(message: Buffer): Promise<Buffer>
+  /** The key that a batch built now names, null if none. */
+  successor(): NextKey | null
+  /** Puts the successor of that number in force, for good. */
+  adopt(number: number): Promise<void>
   /** Posts `body`; throws if no answer came whole. */
   post(url: string, headers: string[], body: Buffer): Promise<Posted>
   digest(bytes: Buffer): Buffer
@@ -73,6 +85,14 @@ export interface Reporting {
   urls: string[]
 }
 
+/** A payload to be signed. */
+interface Draft {
+  payload: Buffer
+  lastSeq: number
+  /** Number of the key it names, 0 if none. */
+  names: number
+}
+
 /** How an attempt ended. */
 export const OUTCOME = {
   /** There is nothing to report. */
@@ -94,7 +114,7 @@ const BATCH_RECORDS = 24
  * Base record, deltas, hashes and gaps: 24 quiet records take 560 bytes. To write more bytes than
  * this would also take more machine steps than there may be at once.
  */
-const PAYLOAD_BYTES = 1024
+const PAYLOAD_BYTES = 1000
 /** Tag, array, empty map and the heads of three byte strings. */
 const ENVELOPE_BYTES = 12
 const HEADER_BYTES = 24
@@ -147,28 +167,37 @@ export class Reporter {
     const batch = await this.signed(draft.payload)
     await this.parts.pause()
     const hash = this.parts.digest(batch)
-    const { lastSeq } = draft
-    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq, lastSeq, hash })
+    const { lastSeq, names } = draft
+    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq, lastSeq, hash, names })
     return true
   }
 
   /** The payload of what the ledger lacks from `firstSeq` on; null if that is nothing. */
-  private async draft(firstSeq: number): Promise<{ payload: Buffer; lastSeq: number } | null> {
+  private async draft(firstSeq: number): Promise<Draft | null> {
     const found = await this.parts.readRecords(firstSeq, BATCH_RECORDS)
     if (found.length === 0) return null
     const bytes = Buffer.alloc(PAYLOAD_BYTES)
     const out = { bytes, at: 0 }
     let records = withFewGaps(found, firstSeq)
     await this.parts.pause()
-    while (!this.encoded(out, records, firstSeq)) {
+    const next = this.parts.successor()
+    while (!this.encoded(out, records, { firstSeq, next })) {
       records = records.slice(0, Math.ceil(records.length / 2))
       await this.parts.pause()
     }
-    return { payload: bytes.slice(0, out.at), lastSeq: records[records.length - 1].lastSeq }
+    return {
+      payload: bytes.slice(0, out.at),
+      lastSeq: records[records.length - 1].lastSeq,
+      names: next === null ? 0 : next.number,
+    }
   }
 
   /** Whether the records fitted: a node that claims wild numbers makes large ones. One fits. */
-  private encoded(out: Sink, records: IntervalRecord[], firstSeq: number): boolean {
+  private encoded(
+    out: Sink,
+    records: IntervalRecord[],
+    { firstSeq, next }: { firstSeq: number; next: NextKey | null },
+  ): boolean {
     out.at = 0
     try {
       encodePayload(out, {
@@ -177,7 +206,7 @@ export class Reporter {
         previous: this.parts.store.link.lastHash,
         firmwareHash: this.about.firmwareHash,
         gaps: gapsOf(records, firstSeq),
-        successor: null,
+        successor: next === null ? null : next.publicKey,
       })
       return true
     } catch (error) {
@@ -238,6 +267,9 @@ export class Reporter {
       ackedUnixS: reply.unixS,
     }
     if (reply.kind === REPLY.accepted || reply.kind === REPLY.repeated) {
+      // First the key: a cut after this sends the same batch again, and it is repeated.
+      if (store.outstanding !== null && store.outstanding.names > 0)
+        await this.parts.adopt(store.outstanding.names)
       await store.accept(link)
       return OUTCOME.accepted
     }

@@ -4,20 +4,16 @@
 import { enrol } from './enrol.js'
 import type { Enrolled } from './enrol.js'
 import { renumber, setFlag } from './interval.js'
-import type { StoredKey } from './journal.js'
+import { keyToName, mustWaitForKey, signerParts, treeOf } from './growing.js'
+import type { StoredKey } from './keyring.js'
 import { makeSecret, openSigner } from './key.js'
-import type { Signer, Tree } from './key.js'
-import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet, subtreeCount } from './lms.js'
-import type { Edge, Meter } from './meter.js'
+import type { Signer } from './key.js'
+import type { Meter } from './meter.js'
 import { OUTCOME, Reporter, backOffMs, signedMessage, signedPart } from './report.js'
 import type { Pairing } from './settings.js'
 import { FLAG } from './wire.js'
 import type { IntervalRecord } from './wire.js'
 
-/** LMS_SHA256_M24_H5 and H10, LMOTS_SHA256_N24_W4 (RFC 9858). */
-const LMS_H5 = 0x0a
-const LMS_H10 = 0x0b
-const LMOTS_W4 = 0x07
 /** A batch goes through the relay, is verified and made durable before it is answered. */
 const REPORT_MORE_MS = 7000
 /** A console line holds about 290 characters. */
@@ -28,9 +24,10 @@ const MAX_SIGNING_WAIT_S = 86400
 const REBUILDS = 2
 
 export async function report(meter: Meter, pairing: Pairing): Promise<void> {
-  const { signer, meterId } = await enrolled(meter, pairing)
-  meter.meterId = meterId.toString('hex')
-  const reporter = reporterOf(meter, pairing, signer, meterId)
+  const found = await enrolled(meter, pairing)
+  meter.id = found.meterId
+  meter.meterId = found.meterId.toString('hex')
+  const reporter = reporterOf(meter, pairing, found)
   let failures = 0
   let dueMs = meter.edge.millis()
   if (meter.journal.outstanding === null)
@@ -38,7 +35,7 @@ export async function report(meter: Meter, pairing: Pairing): Promise<void> {
   for (;;) {
     while (meter.edge.millis() < dueMs && !meter.reportNow) await meter.edge.sleep(1000)
     meter.reportNow = false
-    if (await reportAll(meter, reporter)) {
+    if (await reportAlone(meter, reporter)) {
       failures = 0
       dueMs = meter.edge.millis() + pairing.batchS * 1000
     } else {
@@ -64,10 +61,24 @@ function countedS(record: IntervalRecord): number {
   return record.upS + record.downS + record.unknownS
 }
 
+/** Nothing grows meanwhile. */
+async function reportAlone(meter: Meter, reporter: Reporter): Promise<boolean> {
+  meter.reporting = true
+  try {
+    return await reportAll(meter, reporter)
+  } finally {
+    meter.reporting = false
+  }
+}
+
 /** Whether the ledger has all that the ring has, or took what could be sent. */
 async function reportAll(meter: Meter, reporter: Reporter): Promise<boolean> {
   let rebuilds = 0
   for (;;) {
+    if (meter.journal.outstanding === null && mustWaitForKey(meter)) {
+      meter.notice = 'growing the next key'
+      return false
+    }
     const outcome = await reporter.attempt()
     const { link } = meter.journal
     if (link.nextSeq > meter.running.record.firstSeq) renumber(meter.running, link.nextSeq)
@@ -94,7 +105,9 @@ function reasonOf(outcome: number): string {
   return 'ledger: out of step'
 }
 
-function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buffer): Reporter {
+function reporterOf(meter: Meter, pairing: Pairing, found: Enrolled<Signer>): Reporter {
+  const { keys } = meter.journal
+  let number = keys.key === null ? 0 : keys.key.number
   const post = async (url: string, headers: string[], body: Buffer) =>
     await meter.http.request({
       method: 'POST',
@@ -108,7 +121,16 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
     {
       store: meter.journal,
       readRecords: async (fromSeq, limit) => await meter.ring.readFrom(fromSeq, limit),
-      sign: async message => await signer.sign(message),
+      sign: async message => {
+        const { key } = keys
+        if (key !== null && key.number !== number) {
+          found.signer = await signerOf(meter, key)
+          number = key.number
+        }
+        return await found.signer.sign(message)
+      },
+      successor: () => keyToName(meter),
+      adopt: async named => await keys.adopt(named),
       post: post,
       digest: meter.edge.sha256,
       hmac: meter.edge.hmac,
@@ -120,7 +142,7 @@ function reporterOf(meter: Meter, pairing: Pairing, signer: Signer, meterId: Buf
       },
     },
     {
-      meterId: meterId,
+      meterId: found.meterId,
       origin: pairing.origin,
       pairKey: pairing.pairKey,
       firmwareHash: pairing.firmwareHash,
@@ -162,34 +184,11 @@ async function printStatement(meter: Meter, statement: Buffer): Promise<void> {
 
 async function signerOf(meter: Meter, key: StoredKey): Promise<Signer> {
   const notice = meter.notice
-  const signer = await openSigner(treeOf(meter.edge, key), {
-    store: meter.journal,
-    random: meter.edge.random,
-    progress: (done, of) => {
-      meter.notice = 'making key ' + done + '/' + of
-    },
-  })
+  const parts = signerParts(meter, key)
+  parts.progress = (done, of) => {
+    meter.notice = 'making key ' + done + '/' + of
+  }
+  const signer = await openSigner(treeOf(meter.edge, key), parts)
   meter.notice = notice
   return signer
-}
-
-function treeOf(edge: Edge, key: StoredKey): Tree {
-  const set = parameterSet(key.height === 5 ? LMS_H5 : LMS_H10, LMOTS_W4)
-  const secret = { set: set, I: key.I, seed: key.seed }
-  const rt = {
-    hash: edge.hashInto,
-    alloc: (size: number) => Buffer.alloc(size),
-    pause: edge.pause,
-  }
-  return {
-    n: set.n,
-    subtrees: subtreeCount(set),
-    growSubtree: async index => await growSubtree(rt, secret, index),
-    growTop: async layer => await growTop(rt, secret, layer),
-    publicKey: top => hssPublicKey(rt, secret, top) as Buffer,
-    sign: async (message, q, C, subtree, top) => {
-      const parts = { q: q, C: C, subtree: subtree, top: top }
-      return (await hssSign(rt, secret, message, parts)) as Buffer
-    },
-  }
 }

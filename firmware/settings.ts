@@ -23,7 +23,7 @@ export interface Pairing {
   probeS: number
   /** How long an answer of the node may take; the ledger's may take seven seconds more. */
   patienceS: number
-  /** Of the key's tree: 5 or 10. */
+  /** Of the first key's tree: 5 or 10. */
   height: number
   calibration: Calibration
 }
@@ -42,7 +42,7 @@ export type Get = (key: string) => Promise<Buffer | null>
 export const NOMINAL: Calibration = { id: 0, nanoAmpPerStep: 250000, offsetNanoAmp: 0, nanoVoltPerStep: 1250000 }
 /** A record every quarter of an hour, a batch every hour, a probe every half minute. */
 const TIMES = [900, 3600, 30]
-const DEFAULT_HEIGHT = 10
+const DEFAULT_HEIGHT = 5
 const DEFAULT_PATIENCE_S = 5
 
 /**

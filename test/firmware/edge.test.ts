@@ -17,7 +17,8 @@ const RFC_9858_A1 = 'RFC 9858 A.1 (SHA-256/192)';
 
 const PROGRAM = `
 import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from './lms'
-import { crc32, openJournal } from './journal'
+import { crc32 } from './cell'
+import { openJournal } from './journal'
 import { openRing } from './ring'
 import { hashInto, pause } from './edge'
 import { FIELDS, decodePayload, emptyRecord, encodePayload } from './wire'
@@ -80,8 +81,8 @@ async function memory() {
   const read = async (address: number, length: number) => bytes.slice(address, address + length)
   const write = async (address: number, part: Buffer) => bytes.set(part, address)
   const journal = await openJournal({ read: read, write: write })
-  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
-  await journal.takeSignature()
+  await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
+  await journal.keys.takeSignature(1)
   const parts = { read: read, write: write, crc32: crc32, pause: pause }
   const place = { start: 0x1800, pageBytes: 512, pages: 6 }
   const ring = await openRing(parts, place)
@@ -107,7 +108,7 @@ async function memory() {
   }
   const reopened = await openJournal({ read: read, write: write })
   console.log('ring ' + (next - 1) + ' merged ' + (count < 700))
-  console.log('journal boot ' + reopened.bootId + ' next ' + reopened.nextSignature)
+  console.log('journal boot ' + reopened.bootId + ' next ' + reopened.keys.nextSignature)
   const json = '{"v":1,"boot":"00112233445566778899aabbccddeeff","wan_in_bytes":2251799813685247,' +
     '"wan_out_bytes":0,"disk_used_bytes":5}'
   console.log('claims ' + (parseCounters(Buffer.from(json)).wanInBytes === 2251799813685247))
@@ -201,6 +202,8 @@ async function reports() {
       return records
     },
     sign: async (message: Buffer) => Buffer.alloc(1504),
+    successor: () => null,
+    adopt: async (number: number) => {},
     digest: (bytes: Buffer) => Buffer.alloc(32),
     pause: pause,
   }

@@ -61,7 +61,7 @@ test('the same statement, byte for byte, at each boot until a batch is accepted'
   const one = await boot(first);
   const two = await boot(first);
   t.deepEqual(one.statement, two.statement);
-  t.is(two.journal.nextSignature, 1);
+  t.is(two.journal.keys.nextSignature, 1);
   const said = wire.decodeEnrol(wire.decodeSign1(one.statement as Buffer).payload);
   t.deepEqual(said.nonce, first.nonce);
   t.deepEqual(one.meterId, sha256(said.publicKey).subarray(0, 8));

@@ -9,7 +9,8 @@ import type { Journal } from '../../firmware/journal.ts';
 import type { Ring } from '../../firmware/ring.ts';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 
-const { crc32, openJournal } = await import('../../firmware/journal.ts');
+const { crc32 } = await import('../../firmware/cell.ts');
+const { openJournal } = await import('../../firmware/journal.ts');
 const { openRing } = await import('../../firmware/ring.ts');
 const { emptyRecord } = await import('../../firmware/wire.ts');
 
@@ -76,13 +77,13 @@ function energyAt(seq: number): number {
 /** A meter's life in short: counters each second, records, batches, replies that accept. */
 async function live(memory: Memory, seconds: number): Promise<Durable[]> {
   const { journal, ring } = await open(memory);
-  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16, 7), seed: Buffer.alloc(24, 9) });
+  await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16, 7), seed: Buffer.alloc(24, 9) });
   const states: Durable[] = [];
   const note = (energy: number) =>
     states.push({
       energy,
       lastSeq: ring.lastSeq,
-      nextSignature: journal.nextSignature,
+      nextSignature: journal.keys.nextSignature,
       nextSeq: journal.link.nextSeq,
       batch: journal.outstanding ? journal.outstanding.hash.toString('hex') : null,
       writes: memory.writes.length,
@@ -101,12 +102,12 @@ async function live(memory: Memory, seconds: number): Promise<Durable[]> {
     await ring.append(recordAt(second), accepted);
     note(running.energyMicroWh);
     if (second % 9 === 0 && journal.outstanding === null) {
-      await journal.takeSignature();
+      await journal.keys.takeSignature(1);
       note(running.energyMicroWh);
       const batch = Buffer.alloc(40, second);
       const hash = createHash('sha256').update(batch).digest();
       const firstSeq = journal.link.nextSeq;
-      await journal.keepBatch(batch, { lengthBytes: 40, firstSeq, lastSeq: ring.lastSeq, hash });
+      await journal.keepBatch(batch, { lengthBytes: 40, firstSeq, lastSeq: ring.lastSeq, hash, names: 0 });
       note(running.energyMicroWh);
     }
     // For a while the ledger is silent: the ring must merge.
@@ -150,8 +151,8 @@ async function audit(memory: Memory, before: Durable, after: Durable): Promise<s
   const { journal, ring } = await open(memory);
   const energy = journal.running ? journal.running.record.energyMicroWh : -1;
   if (energy !== before.energy && energy !== after.energy) return `energy ${energy}`;
-  if (journal.nextSignature < before.nextSignature) return `signature ${journal.nextSignature}`;
-  if (journal.nextSignature > after.nextSignature) return `signature ${journal.nextSignature}`;
+  if (journal.keys.nextSignature < before.nextSignature) return `signature ${journal.keys.nextSignature}`;
+  if (journal.keys.nextSignature > after.nextSignature) return `signature ${journal.keys.nextSignature}`;
   const { nextSeq } = journal.link;
   if (nextSeq !== before.nextSeq && nextSeq !== after.nextSeq) return `next ${nextSeq}`;
   if (ring.lastSeq !== before.lastSeq && ring.lastSeq !== after.lastSeq) return `seq ${ring.lastSeq}`;
@@ -182,11 +183,11 @@ test('after a cut the meter goes on: fresh index, next record', async (t) => {
   await live(memory, 40);
   const { journal, ring } = await open(memory);
   t.is(journal.bootId, 2);
-  const used = journal.nextSignature;
-  t.is(await journal.takeSignature(), used);
+  const used = journal.keys.nextSignature;
+  t.is(await journal.keys.takeSignature(1), used);
   await ring.append(recordAt(41), { throughSeq: 0, batchLastSeq: 0 });
   const again = await open(memory);
-  t.is(again.journal.nextSignature, used + 1);
+  t.is(again.journal.keys.nextSignature, used + 1);
   t.is(again.ring.lastSeq, 41);
   await t.throwsAsync(again.ring.append(recordAt(41), { throughSeq: 0, batchLastSeq: 0 }), {
     message: /sequence/,
@@ -196,45 +197,50 @@ test('after a cut the meter goes on: fresh index, next record', async (t) => {
 test('a worn bit costs an index, and never gives one twice', async (t) => {
   const memory = new Memory();
   const { journal } = await open(memory);
-  await journal.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
+  await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
   let used = -1;
-  while (used < 4) used = await journal.takeSignature();
+  while (used < 4) used = await journal.keys.takeSignature(1);
   const sound = Buffer.from(memory.bytes);
   // The cell of the signing index: two slots of 32 bytes at 0x40, 16 of each written.
   for (let bit = 0; bit < 2 * 256; bit++) {
     memory.bytes = Buffer.from(sound);
     memory.bytes[0x40 + (bit >> 3)] ^= 1 << (bit & 7);
-    const next = await (await open(memory)).journal.takeSignature();
+    const next = await (await open(memory)).journal.keys.takeSignature(1);
     t.true(next > used && next <= used + 2, `bit ${bit}: ${next}`);
   }
 });
 
 test('a key with its last index used signs no more', async (t) => {
   const { journal } = await open(new Memory());
-  await t.throwsAsync(journal.takeSignature(), { message: /signature-index: lost/ });
-  await journal.keepKey({ number: 1, height: 2, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
-  for (let q = 0; q < 4; q++) t.is(await journal.takeSignature(), q);
-  await t.throwsAsync(journal.takeSignature(), { message: /used up/ });
+  await t.throwsAsync(journal.keys.takeSignature(1), { message: /signature-index: lost/ });
+  await journal.keys.keepKey({ number: 1, height: 2, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
+  for (let q = 0; q < 4; q++) t.is(await journal.keys.takeSignature(1), q);
+  await t.throwsAsync(journal.keys.takeSignature(1), { message: /used up/ });
 });
 
-test('nodes are kept for one key only', async (t) => {
-  const { journal } = await open(new Memory());
+test('nodes are kept for one key only, and next to those of the key before', async (t) => {
+  const { journal: { keys } } = await open(new Memory());
   const key = { number: 1, height: 10, I: Buffer.alloc(16, 1), seed: Buffer.alloc(24) };
-  await journal.keepKey(key);
-  t.is(await journal.readNode(3), null);
-  await journal.keepNode(3, Buffer.alloc(24, 0x33));
-  t.deepEqual(await journal.readNode(3), Buffer.alloc(24, 0x33));
-  await journal.keepKey({ ...key, number: 2, I: Buffer.alloc(16, 2) });
-  t.is(await journal.readNode(3), null);
+  const next = { ...key, number: 2, I: Buffer.alloc(16, 2) };
+  const third = { ...key, number: 3, I: Buffer.alloc(16, 3) };
+  t.is(await keys.readNode(key, 3), null);
+  for (let i = 0; i < 32; i++) {
+    await keys.keepNode(key, i, Buffer.alloc(24, 0x40 + i));
+    await keys.keepNode(next, i, Buffer.alloc(24, 0x80 + i));
+  }
+  for (let i = 0; i < 32; i++) {
+    t.deepEqual(await keys.readNode(key, i), Buffer.alloc(24, 0x40 + i));
+    t.deepEqual(await keys.readNode(next, i), Buffer.alloc(24, 0x80 + i));
+    t.is(await keys.readNode(third, i), null);
+  }
 });
 
 test('32 KB hold ten days at a quarter of an hour, and years in coarser records', async (t) => {
   const memory = new Memory();
-  const { crc32: crc } = await import('../../firmware/journal.ts');
   const parts = {
     read: (address: number, length: number) => memory.read(address, length),
     write: (address: number, bytes: Buffer) => memory.write(address, bytes),
-    crc32: crc,
+    crc32,
     pause: async () => {},
   };
   const ring = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages: 26 });

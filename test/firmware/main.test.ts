@@ -46,7 +46,7 @@ test.serial('paired, enrolled, accepted: energy and bytes are the truth', async 
   const accepted = () => ledger.posted.filter(({ answer }) => answer === 'accepted');
   await until('two batches', () => accepted().length >= 2);
   const posted = accepted();
-  t.is(new Set(posted.map((p) => p.signatureIndex)).size, posted.length);
+  t.is(new Set(posted.map((p) => p.signature)).size, posted.length);
   const last = ledger.records[ledger.records.length - 1];
   const truth = meter.truth().energyMicroWhAt(bootMs() + last.uptimeS * 1000);
   t.true(Math.abs(last.energyMicroWh - truth) <= truth / 10_000 + MICRO_WH_A_SECOND);
@@ -128,7 +128,7 @@ test.serial('a node that comes and goes does not use up the key', async (t) => {
   await until('a report', () => ledger.posted.length > 0);
   const bytes = node.bytes;
   await until('twenty more answers', () => node.bytes >= bytes + 20 * 1234);
-  t.is(new Set(ledger.posted.map(({ signatureIndex }) => signatureIndex)).size, 1);
+  t.is(new Set(ledger.posted.map(({ signature }) => signature)).size, 1);
 });
 
 test.serial('a ledger that takes nothing does not use up the key', async (t) => {
@@ -157,6 +157,27 @@ test.serial('a sensor that is gone adds no energy, and the record says so', asyn
     ledger.records.slice(faulty).some(({ flags, meanMilliW }) => flags === 0 && meanMilliW > 2700),
   );
   t.pass();
+});
+
+test.serial('a key of 32 signatures is followed by one of 1,024, across power cuts', async (t) => {
+  const { ledger, meter, lines, until, statement, powerOn } = await openScene(t);
+  await until('enrolment', () => statement().length > 0);
+  ledger.enrol(statement());
+  await until('a batch', () => ledger.records.length > 0);
+  for (const bytes of [700, 3_000]) {
+    await meter.cutAfterWrittenBytes(bytes);
+    powerOn();
+  }
+  await until('another key', () => ledger.keys.length === 2);
+  const seen = ledger.posted.length;
+  await until('two batches by it', () =>
+    ledger.posted.slice(seen).filter(({ answer }) => answer === 'accepted').length >= 2);
+  t.is(ledger.keys[1].readUInt32BE(4), 0x0b);
+  t.true(ledger.posted.slice(seen).every(({ answer }) => answer !== 'invalid'));
+  const signed = new Map(ledger.posted.map(({ batch, signature }) => [batch.toString('hex'), signature]));
+  t.is(new Set(signed.values()).size, signed.size);
+  t.is(ledger.gaps, 0);
+  t.false(lines.some((line) => line.startsWith('fault')), lines.join('\n'));
 });
 
 async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): Promise<Scene> {

@@ -3,7 +3,7 @@
 import test from 'ava';
 import { createHash, createHmac } from 'node:crypto';
 import '../helpers/firmware.ts';
-import type { Link, Outstanding, ReportStore } from '../../firmware/report.ts';
+import type { Link, NextKey, Outstanding, ReportStore } from '../../firmware/report.ts';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 
 const { OUTCOME, Reporter, backOffMs, gapsOf } = await import('../../firmware/report.ts');
@@ -51,7 +51,9 @@ interface Answer {
 function scene(count: number, answers: (Answer | 'silence')[], make = recordAt) {
   const store = new Store();
   const posted: { url: string; nonce: string; batch: Buffer }[] = [];
-  const state = { signatures: 0, steps: 0 };
+  const state = {
+    signatures: 0, steps: 0, adopted: [] as number[], next: null as NextKey | null,
+  };
   const reporter = new Reporter(
     {
       store,
@@ -60,6 +62,8 @@ function scene(count: number, answers: (Answer | 'silence')[], make = recordAt) 
           .filter((record) => record.lastSeq >= fromSeq)
           .slice(0, limit),
       sign: async (message) => Buffer.concat([Buffer.of(++state.signatures), sha256(message)]),
+      successor: () => state.next,
+      adopt: async (number) => void state.adopted.push(number),
       digest: sha256,
       hmac,
       random: (size) => Buffer.alloc(size, posted.length + 1),
@@ -227,6 +231,30 @@ test('invalid: dropped and signed anew; try later: kept', async (t) => {
   t.is(store.link.nextSeq, 1);
   t.is(await reporter.attempt(), OUTCOME.accepted);
   t.is(state.signatures, 2);
+});
+
+test('a batch names the next key, which is put in force by its acceptance alone', async (t) => {
+  const next = { number: 2, publicKey: Buffer.alloc(52, 0x2b) };
+  const named = (batch: Buffer) => wire.decodePayload(wire.decodeSign1(batch).payload).successor;
+  for (const [kind, adopted] of [[0, [2]], [1, [2]], [2, []], [3, []], [4, []]] as const) {
+    const { reporter, posted, state } = scene(3, [{ kind }]);
+    state.next = next;
+    await reporter.attempt();
+    t.deepEqual(named(posted[0].batch), next.publicKey);
+    t.deepEqual(state.adopted, [...adopted], `kind ${kind}`);
+  }
+  const { reporter, posted, state, store } = scene(30, ['silence', 'silence', {}, {}]);
+  state.next = next;
+  t.is(await reporter.attempt(), OUTCOME.silent);
+  t.is(store.outstanding?.names, 2);
+  t.deepEqual(state.adopted, []);
+  state.next = null;
+  t.is(await reporter.attempt(), OUTCOME.accepted);
+  t.deepEqual(posted[2].batch, posted[0].batch);
+  t.deepEqual(state.adopted, [2]);
+  t.is(await reporter.attempt(), OUTCOME.accepted);
+  t.is(named(posted[3].batch), null);
+  t.deepEqual(state.adopted, [2]);
 });
 
 test('waits double up to the batch period, less a random half', (t) => {

@@ -13,7 +13,7 @@ test('unpaired, paired with defaults, paired in full', async (t) => {
   t.is(await read({}), null);
   t.like(await read(paired), {
     ledger: 'http://ledger.test', origin: 'ledger.test/commons', node: 'alice.test',
-    intervalS: 900, batchS: 3600, probeS: 30, height: 10, firmwareHash: Buffer.alloc(32),
+    intervalS: 900, batchS: 3600, probeS: 30, height: 5, firmwareHash: Buffer.alloc(32),
     calibration: { id: 0, nanoAmpPerStep: 250_000, offsetNanoAmp: 0, nanoVoltPerStep: 1_250_000 },
   });
   const times = Buffer.alloc(12);
@@ -23,9 +23,9 @@ test('unpaired, paired with defaults, paired in full', async (t) => {
   calib.writeUInt32LE(249_731, 4);
   calib.writeInt32LE(-1200, 8);
   calib.writeUInt32LE(1_250_100, 12);
-  t.like(await read({ ...paired, times, calib, height: Buffer.of(5), patience: Buffer.of(50) }), {
+  t.like(await read({ ...paired, times, calib, height: Buffer.of(10), patience: Buffer.of(50) }), {
     patienceS: 50,
-    intervalS: 60, batchS: 300, probeS: 10, height: 5,
+    intervalS: 60, batchS: 300, probeS: 10, height: 10,
     calibration: { id: 7, nanoAmpPerStep: 249_731, offsetNanoAmp: -1200, nanoVoltPerStep: 1_250_100 },
   });
 });

@@ -12,7 +12,8 @@ const wire = await import('../../firmware/wire.ts');
 export interface Posted {
   batch: Buffer;
   nonce: string;
-  signatureIndex: number;
+  /** Which of the meter's keys is in force, from 1, and its index that signed: `2/17`. */
+  signature: string;
   /** What this ledger answered it with. */
   answer: 'accepted' | 'repeated' | 'notNext' | 'silence' | 'forged' | 'invalid';
 }
@@ -21,6 +22,8 @@ export interface TestLedger {
   url: string;
   posted: Posted[];
   records: IntervalRecord[];
+  /** The meter's public keys, the last in force. */
+  keys: Buffer[];
   gaps: number;
   /** How the next posts are answered; the last goes on. */
   plan: ('truth' | 'silence' | 'forged' | 'invalid')[];
@@ -41,23 +44,25 @@ export async function openTestLedger(
   pairKey: Buffer,
   unixS: () => number,
 ): Promise<TestLedger> {
-  let publicKey: Buffer | null = null;
   let meterId = Buffer.alloc(8);
   let lastHash: Buffer | null = null;
   let nextSeq = 1;
   const accepted = new Map<string, number>();
-  const spent = new Map<number, string>();
+  const spent = new Map<string, string>();
+  const signatureOf = (batch: Buffer): string =>
+    `${Math.max(1, ledger.keys.length)}/${wire.decodeSign1(batch).proof.readUInt32BE(4)}`;
 
   const judge = (batch: Buffer): Posted['answer'] => {
     const hash = sha256(batch).toString('hex');
     const envelope = wire.decodeSign1(batch);
     const payload = wire.decodePayload(envelope.payload);
-    const index = envelope.proof.readUInt32BE(4);
-    const twin = spent.get(index);
-    if (twin !== undefined && twin !== hash) throw new Error(`equivocation at index ${index}`);
-    spent.set(index, hash);
-    if (!publicKey || !verifies(publicKey, envelope)) return 'invalid';
     if (accepted.has(hash)) return 'repeated';
+    const signature = signatureOf(batch);
+    const twin = spent.get(signature);
+    if (twin !== undefined && twin !== hash) throw new Error(`equivocation at ${signature}`);
+    spent.set(signature, hash);
+    const inForce = ledger.keys.at(-1);
+    if (!inForce || !verifies(inForce, envelope)) return 'invalid';
     const { records } = payload;
     const first = payload.gaps[0]?.firstSeq ?? records[0].firstSeq;
     const none = Buffer.alloc(0);
@@ -68,6 +73,7 @@ export async function openTestLedger(
     lastHash = sha256(batch);
     nextSeq = records[records.length - 1].lastSeq + 1;
     accepted.set(hash, accepted.size);
+    if (payload.successor !== null) ledger.keys.push(payload.successor);
     return 'accepted';
   };
 
@@ -92,9 +98,9 @@ export async function openTestLedger(
       const batch = Buffer.concat(chunks);
       const nonce = String(request.headers['commons-nonce']);
       const step = ledger.plan.length > 1 ? ledger.plan.shift() : ledger.plan[0];
-      const signatureIndex = wire.decodeSign1(batch).proof.readUInt32BE(4);
+      const signature = signatureOf(batch);
       const answer = step === 'truth' ? judge(batch) : (step ?? 'silence');
-      ledger.posted.push({ batch, nonce, signatureIndex, answer });
+      ledger.posted.push({ batch, nonce, signature, answer });
       if (answer === 'silence') request.socket.destroy();
       else {
         const kind = { accepted: 0, repeated: 1, notNext: 2, invalid: 3, forged: 0 }[answer];
@@ -112,6 +118,7 @@ export async function openTestLedger(
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     posted: [],
     records: [],
+    keys: [],
     gaps: 0,
     plan: ['truth'],
     enrol(statement) {
@@ -119,8 +126,8 @@ export async function openTestLedger(
       const { publicKey: key } = wire.decodeEnrol(envelope.payload);
       if (!verifies(key, envelope)) throw new Error('the statement is not signed by its key');
       if (envelope.proof.readUInt32BE(4) !== 0) throw new Error('the statement has another index');
-      spent.set(0, sha256(statement).toString('hex'));
-      publicKey = key;
+      spent.set('1/0', sha256(statement).toString('hex'));
+      ledger.keys = [key];
       meterId = sha256(key).subarray(0, 8) as Buffer<ArrayBuffer>;
     },
     onPost: () => {},
