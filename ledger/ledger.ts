@@ -8,6 +8,7 @@
 // log. A failed write refuses all who waited, and the state is read from the disk again. Knows no
 // HTTP.
 
+import { MAX_BATCH_BYTES } from '../firmware/wire.ts';
 import { applyEntry, createProjections, nextIndex, termsOf } from './ask/project.ts';
 import type { Applied } from './ask/project.ts';
 import { backUp } from './backup.ts';
@@ -18,6 +19,7 @@ import { LedgerError } from './errors.ts';
 import type { BatchDecision, Effects } from './ingest.ts';
 import { advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
+import { checkRoom } from './log/durable.ts';
 import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
 import { equal } from './log/tree.ts';
@@ -54,6 +56,7 @@ export interface Ledger {
   readonly store: Store;
   readonly clock: Clock;
   log(): Log;
+  /** Throws LedgerError `try-later` while what is in memory may not be on the disk. */
   state(): LedgerState;
   /**
    * Decides and, for what enters the log, waits until it is durable. `index` is the entry's. Throws
@@ -83,6 +86,12 @@ export interface PriceSet {
   isNew: boolean;
   price: SetPrice;
 }
+
+/**
+ * A pool of 256 of the largest batches, twice: SQLite writes them beside its file first. With less
+ * than this there is no use in reading the whole log again.
+ */
+const ROOM_BYTES = 2 * 256 * MAX_BATCH_BYTES;
 
 interface Item {
   index: number;
@@ -136,7 +145,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     },
   });
   const mend = async (): Promise<void> => {
-    mending ??= openParts().then((parts) => {
+    mending ??= checkRoom(store.temporaryDir, ROOM_BYTES).then(openParts).then((parts) => {
       ({ log, state } = parts);
       next = log.size();
       isBroken = false;
@@ -174,7 +183,11 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     store,
     clock,
     log: () => log,
-    state: () => state,
+    state() {
+      if (!isBroken) return state;
+      const parts = { code: 'try-later', message: 'The ledger cannot store anything now' };
+      throw new LedgerError(parts);
+    },
     async submitBatch(bytes) {
       const batch = parseBatch(bytes);
       if (isBroken) await mend();
@@ -291,7 +304,8 @@ export function project(
       }
       db.exec('COMMIT');
     } catch (error) {
-      db.exec('ROLLBACK');
+      // A full disk has ended the transaction already.
+      if (db.isTransaction) db.exec('ROLLBACK');
       throw error;
     }
   }

@@ -20,6 +20,7 @@ import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
 import { signingKey } from './log/ed25519.ts';
 import { formatLogPolicy, parsePolicy } from './log/policy.ts';
 import { serveLedger } from './server.ts';
+import { storageFault } from './storage-fault.ts';
 import { readLogKey } from './store.ts';
 import { createVerifiers } from './verifiers.ts';
 import type { Collector } from './witness/collect.ts';
@@ -320,20 +321,21 @@ function terminal({ stdout, stderr }: Streams): Terminal {
     write,
     warn,
     print: (line) => write(`${line}\n`),
-    say: (error) => warn(`${describeError(error)}\n`),
+    say: (error) => warn(`${describeError(storageFault(error) ?? error)}\n`),
   };
 }
 
 function report(io: Terminal, error: unknown, json: boolean): number {
   // Commander has printed its own words; help and version are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const known = storageFault(error) ?? error;
   if (json) {
-    const parts = error instanceof LedgerError
-      ? error.toJSON()
-      : { code: 'internal', message: String(error) };
+    const parts = known instanceof LedgerError
+      ? known.toJSON()
+      : { code: 'internal', message: String(known) };
     io.print(JSON.stringify({ type: 'error', error: parts }));
-  } else io.say(error);
-  return error instanceof LedgerError ? error.exitCode : 1;
+  } else io.say(known);
+  return known instanceof LedgerError ? known.exitCode : 1;
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -32,6 +32,9 @@ export function problemOf(error: LedgerError): Response | undefined {
   return status === undefined ? undefined : problem(status, error);
 }
 
+/** Seconds: what is wrong with a disk, or a clock, is not mended sooner. */
+const RETRY_LATER_S = 30;
+
 export function problem(
   status: number,
   { code, message: title, expected, got, hint }: Omit<Partial<LedgerError>, 'toJSON'>,
@@ -44,6 +47,7 @@ export function problem(
     headers: {
       'Content-Type': 'application/problem+json',
       'Cache-Control': 'no-store',
+      ...(status === 503 ? { 'Retry-After': String(RETRY_LATER_S) } : {}),
       ...headers,
     },
   });

@@ -284,7 +284,8 @@ function blobs(
         for (const hash of disclosed) drop.run(hash);
         withheld.exec('COMMIT');
       } catch (error) {
-        withheld.exec('ROLLBACK');
+        // A full disk has ended the transaction already.
+        if (withheld.isTransaction) withheld.exec('ROLLBACK');
         throw error;
       }
     },

@@ -2,7 +2,7 @@
 // is there, whole, whatever happens next; before, the old file (or none) is. Never appends in
 // place.
 
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -55,6 +55,20 @@ export async function allWritten(writes: readonly Promise<void>[]): Promise<void
   const results = await Promise.allSettled(writes);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+}
+
+/** Rejects unless the folder's disk takes `sizeBytes` more; leaves nothing there. */
+export async function checkRoom(dir: string, sizeBytes: number): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const path = join(dir, `${process.pid}-${counter++}-room`);
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(new Uint8Array(sizeBytes));
+    await file.sync();
+  } finally {
+    await file.close();
+    await rm(path);
+  }
 }
 
 /** Makes a folder and those above it; each new name is durable in the folder that holds it. */

@@ -255,7 +255,7 @@ async function sweepBeyond(dir: string, size: number): Promise<void> {
     const width = nodes % TILE_WIDTH;
     for (let index = Math.floor(nodes / TILE_WIDTH); ; index++) {
       const full = join(dir, tilePath({ level, index, width: TILE_WIDTH }));
-      const partials = await readdir(`${full}.p`).catch(() => []);
+      const partials = existsSync(`${full}.p`) ? await readdir(`${full}.p`) : [];
       const isEdge = index === Math.floor(nodes / TILE_WIDTH);
       const beyond = partials.filter((partial) => !isEdge || Number(partial) > width);
       if (!isEdge && partials.length === 0 && !existsSync(full)) break;

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { decodeMac0, decodeReply } from '../../firmware/wire.ts';
 import { enrolMeter, openTestLedger, policyOf } from './ledger-folder.ts';
@@ -23,18 +24,34 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-/** Starts the server; `limits` of rates are far above what the caller's one address asks. */
-export async function serveFolder(dir: string): Promise<Served> {
-  const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--json', '--dir', dir], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+export interface ServeFolderOptions {
+  /** Set beside this process's own. */
+  env?: Record<string, string>;
+  /** The command line that runs the server's: in a namespace, with fewer descriptors. */
+  enter?: (words: string[]) => string[];
+  /** What it prints of its problems; by default they stand among this process's own. */
+  stderr?: Writable;
+}
+
+/** Starts the server; limits of rates are far above what the caller's one address asks. */
+export async function serveFolder(
+  dir: string, { env = {}, enter = (words) => words, stderr }: ServeFolderOptions = {},
+): Promise<Served> {
+  const serve = ['serve', '--port', '0', '--json', '--dir', dir];
+  const [program, ...words] = enter([process.execPath, MAIN, ...serve]);
+  const child = spawn(program, words, {
+    stdio: ['ignore', 'pipe', stderr === undefined ? 'inherit' : 'pipe'],
+    env: { ...process.env, ...env },
   });
+  if (stderr !== undefined) child.stderr!.pipe(stderr, { end: false });
   const gone = once(child, 'exit');
   const line = once(createInterface(child.stdout!), 'line') as Promise<[string]>;
   const first = await Promise.race([line, gone.then(() => undefined)]);
-  if (first === undefined) throw new Error('the ledger ended before it listened');
+  const started = first && JSON.parse(first[0]) as { url?: string };
+  if (started?.url === undefined) throw new Error(`the ledger did not start: ${first?.[0]}`);
   return {
     child,
-    url: (JSON.parse(first[0]) as { url: string }).url,
+    url: started.url,
     async kill() {
       child.kill('SIGKILL');
       await gone;
@@ -51,6 +68,8 @@ export interface Reporter {
   meter: TestMeter;
   /** Entry indices of the acknowledged batches, in the order sent. */
   acked: number[];
+  /** What was sent and not acknowledged. */
+  outstanding(): Uint8Array | undefined;
   /**
    * Sends what is outstanding, or the next batch; true if it was acknowledged, false if the
    * connection failed. Throws if the ledger refuses it.
@@ -78,6 +97,7 @@ function reporterOf(meter: TestMeter): Reporter {
   return {
     meter,
     acked,
+    outstanding: () => outstanding,
     async report(url) {
       outstanding ??= meter.batch();
       const answer = await post(url, outstanding);

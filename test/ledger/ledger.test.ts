@@ -3,11 +3,24 @@
 import test from 'ava';
 import { nextIndex } from '../../ledger/ask/project.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
+import { storageFault } from '../../ledger/storage-fault.ts';
 import {
   createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../helpers/ledger-folder.ts';
+<<<<<<< HEAD
 import { createMeter } from '../helpers/meter.ts';
 import { priceBytes } from '../helpers/price.ts';
+=======
+import { createMeter, START_S } from '../helpers/meter.ts';
+
+/** Everything in the projections, row by row. */
+function dump(db: DatabaseSync): Record<string, unknown[]> {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  return Object.fromEntries(tables.map(({ name }) => [
+    name as string, db.prepare(`SELECT * FROM "${name}" ORDER BY 1, 2`).all(),
+  ]));
+}
+>>>>>>> ccc0cbf (Refuse politely on a full, read-only or broken disk and without file descriptors, and go on by itself: raw errors ended starts, and a refusal under a key named a batch that was not stored)
 
 async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
   await ledger.admit(VOLUNTEER.publicKey);
@@ -59,6 +72,34 @@ test('projections that fell behind the log are caught up at start', async (t) =>
   const again = await openTestLedger(dir, { clock });
   t.is(nextIndex(again.store.ledgerDb), 4);
   await again.close();
+  remove();
+});
+
+test('projections that SQLite has no page for: accepted, told, caught up when it has', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const problems: unknown[] = [];
+  const onProblem = (error: unknown): void => void problems.push(error);
+  const clock = createClock((START_S + 40 * 86_400) * 1000);
+  const ledger = await openTestLedger(dir, { clock, onProblem });
+  const meter = createMeter('alice');
+  await enrolMeter(ledger, meter);
+  const { ledgerDb: db } = ledger.store;
+  db.exec('PRAGMA max_page_count = 1');
+  let sent = 0;
+  for (; problems.length === 0; sent++) {
+    const batch = meter.batch(meter.records(96));
+    t.is((await ledger.submitBatch(batch)).decision.kind, 'accepted');
+  }
+  t.is(storageFault(problems[0])?.code, 'disk-full');
+  t.true(nextIndex(db) < ledger.log().size());
+  db.exec('PRAGMA max_page_count = 1000000');
+  await ledger.submitBatch(meter.batch());
+  t.is(nextIndex(db), 2 + sent + 1);
+  const grown = dump(db);
+  await ledger.close();
+  const rebuilt = await openTestLedger(dir, { freshProjections: true });
+  t.deepEqual(dump(rebuilt.store.ledgerDb), grown);
+  await rebuilt.close();
   remove();
 });
 
