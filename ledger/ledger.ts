@@ -30,6 +30,8 @@ import type { Store } from './store.ts';
 import { openStore } from './store.ts';
 import { signersOf } from './succession.ts';
 import type { SetPrice } from './tariff.ts';
+import { createTimekeeper } from './timekeeper.ts';
+import type { TimekeeperOptions } from './timekeeper.ts';
 import { unseal } from './unseal.ts';
 import type { VerifySignature } from './verifiers.ts';
 import type { SignedBatch } from './verify/batch.ts';
@@ -38,7 +40,7 @@ import { verifyEnrolment } from './verify/enrolment.ts';
 import { verifyHss } from './verify/lms.ts';
 import { verifyPrice } from './verify/price.ts';
 
-export interface LedgerOptions {
+export interface LedgerOptions extends TimekeeperOptions {
   dir: string;
   clock: Clock;
   /** At the first start; a ledger keeps its origin. */
@@ -55,6 +57,11 @@ export interface LedgerOptions {
 export interface Ledger {
   readonly store: Store;
   readonly clock: Clock;
+  /**
+   * The time that entries and meters are given. Throws LedgerError `clock-behind`, `clock-leapt`
+   * where the clock cannot be believed.
+   */
+  timeMs(): number;
   log(): Log;
   /** Throws LedgerError `try-later` while what is in memory may not be on the disk. */
   state(): LedgerState;
@@ -116,6 +123,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     store.close();
     throw error;
   });
+  const timekeeper = createTimekeeper(clock, options);
+  const timeMs = (): number => timekeeper.nowMs(state.lastReceivedMs());
   let next = log.size();
   /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
   const onTheWay = new Map<number, Promise<void>>();
@@ -182,6 +191,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   return {
     store,
     clock,
+    timeMs,
     log: () => log,
     state() {
       if (!isBroken) return state;
@@ -198,7 +208,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
         // Others were decided meanwhile: a write may have failed, a key have been succeeded.
         if (isBroken) await mend();
       } while (!signersOf(state, batch).every((key, i) => asked[i] && equal(key, asked[i])));
-      const decision = decideBatch(state, { bytes, batch, signer }, clock.nowMs());
+      const decision = decideBatch(state, { bytes, batch, signer }, timeMs());
       if (decision.kind === 'repeated') await onTheWay.get(decision.index);
       if (decision.kind === 'accepted') {
         const { meter: { id }, batch: { payload: { successor } } } = decision;
@@ -219,7 +229,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const secrets = await unseal(sealed, enrolment.sealedHash, store.keys.ageIdentity);
       if (isBroken) await mend();
       const knownIndex = state.indexOf(enrolment.hash);
-      const nowMs = clock.nowMs();
+      const nowMs = timeMs();
       const decision = decideEnrolment(state, { enrolment, bytes, knownIndex, nowMs });
       const { meterId } = enrolment;
       if (decision.kind === 'repeated') {
@@ -234,7 +244,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const price = verifyPrice(bytes, store.keys.origin);
       if (isBroken) await mend();
       const knownIndex = state.indexOf(price.hash);
-      const decision = decidePrice(state, { price, bytes, knownIndex, nowMs: clock.nowMs() });
+      const decision = decidePrice(state, { price, bytes, knownIndex, nowMs: timeMs() });
       if (decision.kind === 'repeated') {
         await onTheWay.get(decision.index);
         return { isNew: false, price: priceAt(state, decision.index) };
@@ -245,7 +255,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     async admit(key) {
       if (isBroken) await mend();
       if (state.isAdmitted(key)) return { isNew: false };
-      const receivedMs = Math.max(clock.nowMs(), state.lastReceivedMs());
+      const receivedMs = Math.max(timeMs(), state.lastReceivedMs());
       state.admit(key);
       const entry: Entry = { type: 'volunteer-admitted', receivedMs, key };
       await append({ entry, keep: [], disclose: [] });

@@ -71,6 +71,7 @@ interface ServeFlags {
   origin?: string;
   policy?: string;
   clock?: string;
+  afterPause?: boolean;
   json?: boolean;
 }
 
@@ -83,16 +84,18 @@ function serveCommand(io: Terminal): Command {
     .option('--origin <O>', 'the log’s name, at the first start; it keeps it')
     .option('--policy <FILE>', 'collect cosignatures from this policy’s witnesses')
     .option('--clock <START_MS,REAL_START_MS,RATE>', 'for try-outs: a clock that runs faster')
+    .option('--after-pause', 'take the clock’s word: nothing came for more than a month')
     .option('--json', 'say where it listens as one JSON line')
     .action(async (flags: ServeFlags) => {
       const port = parsePort(flags.port);
       const clock = flags.clock === undefined ? REAL_CLOCK : parseClock(flags.clock);
       const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
-      const { dir, origin, listenUnix } = flags;
+      const { dir, origin, listenUnix, afterPause } = flags;
       const stopped = untilSignal();
       const verifiers = createVerifiers(availableParallelism());
       const { verify } = verifiers;
-      const ledger = await openLedger({ dir, clock, origin, verify, onProblem: io.say });
+      const options = { dir, clock, origin, verify, afterPause, onProblem: io.say };
+      const ledger = await openLedger(options);
       let stopAsking = (): void => {};
       try {
         if (policy !== undefined) {

@@ -24,6 +24,8 @@ const STATUS: Record<string, number> = {
   'wrong-type': 415,
   'too-many': 429,
   'try-later': 503,
+  'clock-behind': 503,
+  'clock-leapt': 503,
 };
 
 /** The response for a refusal, or undefined if the error is not the peer's to read. */

@@ -51,7 +51,7 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
   app.get('/v1/ledger', (c) => {
     const { keys: { origin, ageRecipient: age_recipient } } = ledger.store;
     const { rate } = ledger.clock;
-    const now = ledger.clock.nowMs();
+    const now = ledger.timeMs();
     c.header('Cache-Control', 'no-store');
     return c.json({ origin, vkey: ledger.log().vkey, age_recipient, now, rate });
   });
@@ -114,10 +114,10 @@ function reply(
   ledger: Ledger,
   parts: Pick<ReplyParts, 'kind' | 'batchHash' | 'nonce' | 'entryIndex'> & { meter: MeterState },
 ): Response {
-  const { store: { keys: { origin }, pairingKey }, clock } = ledger;
+  const { store: { keys: { origin }, pairingKey }, timeMs } = ledger;
   const key = pairingKey(parts.meter.id);
   if (key === undefined) throw new Error('an enrolled meter has no pairing key: secrets.db is old');
-  const body = sealReply({ ...parts, origin, nowMs: clock.nowMs() }, key);
+  const body = sealReply({ ...parts, origin, nowMs: timeMs() }, key);
   return new Response(new Uint8Array(body), {
     status: REPLY_STATUS[parts.kind],
     headers: { 'Content-Type': 'application/cose', 'Cache-Control': 'no-store' },

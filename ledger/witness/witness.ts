@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LedgerError } from '../errors.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
-import { cosign } from '../log/cosignature.ts';
+import { cosign, cosignatureTime } from '../log/cosignature.ts';
 import { signingKey } from '../log/ed25519.ts';
 import type { VerifierKey } from '../log/note.ts';
 import {
@@ -89,7 +89,8 @@ export function openWitness({ dir, name, logs, nowS }: WitnessOptions): Witness 
         db.exec('COMMIT');
         return answer;
       } catch (error) {
-        db.exec('ROLLBACK');
+        // A full disk has ended the transaction already.
+        if (db.isTransaction) db.exec('ROLLBACK');
         throw error;
       }
     },
@@ -104,7 +105,9 @@ export function openWitness({ dir, name, logs, nowS }: WitnessOptions): Witness 
     if (judgement.status === 409) return { status: 409, size: headOf(known).size };
     if (judgement.status !== 200) return { status: judgement.status, reason: judgement.reason };
     const { text, origin, size, checkpoint } = submission;
-    const cosignature = cosign(text, { ...identity, timeS: nowS() });
+    // At an earlier time than the last one's it would say of the log what was not so then.
+    const timeS = Math.max(nowS(), lastTimeS(known));
+    const cosignature = cosign(text, { ...identity, timeS });
     const signatures = [...parseNote(checkpoint).signatures, cosignature];
     put.run(origin, size, textOf(formatNote({ text, signatures })));
     return { status: 200, signatures: formatSignatureLine(cosignature) };
@@ -149,6 +152,12 @@ function readIdentity(db: DatabaseSync, wanted: string | undefined): Identity {
 
 function headOf(note: string): { size: number; root: Uint8Array } {
   return note === '' ? NOTHING : parseCheckpoint(parseNote(Buffer.from(note)).text);
+}
+
+/** When this witness cosigned the note that it keeps, its own line the last; 0 if there is none. */
+function lastTimeS(note: string): number {
+  if (note === '') return 0;
+  return Number(cosignatureTime(parseNote(Buffer.from(note)).signatures.at(-1)!.signature));
 }
 
 /** Once for each checkpoint's text, however often it is sent. */

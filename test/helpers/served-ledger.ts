@@ -4,6 +4,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import type { IncomingHttpHeaders, RequestOptions } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -68,8 +70,10 @@ export interface Reporter {
   meter: TestMeter;
   /** Entry indices of the acknowledged batches, in the order sent. */
   acked: number[];
-  /** What was sent and not acknowledged. */
-  outstanding(): Uint8Array | undefined;
+  /** Its connections, from an address of its own. */
+  agent: Agent;
+  /** The batch sent last, acknowledged or not. */
+  latest(): Uint8Array | undefined;
   /**
    * Sends what is outstanding, or the next batch; true if it was acknowledged, false if the
    * connection failed. Throws if the ledger refuses it.
@@ -91,16 +95,20 @@ export async function folderOf(
   return { reporters: meters.map(reporterOf), policy };
 }
 
-function reporterOf(meter: TestMeter): Reporter {
-  let outstanding: Uint8Array | undefined;
+function reporterOf(meter: TestMeter, i: number): Reporter {
+  // An address each, as meters have: the ledger limits rates by address.
+  const agent = new Agent({ keepAlive: true, localAddress: `127.1.${i >> 7}.${1 + (i & 127)}` });
+  let [outstanding, latest]: (Uint8Array | undefined)[] = [];
   const acked: number[] = [];
   return {
     meter,
+    agent,
     acked,
-    outstanding: () => outstanding,
+    latest: () => latest,
     async report(url) {
       outstanding ??= meter.batch();
-      const answer = await post(url, outstanding);
+      latest = outstanding;
+      const answer = await postBatch(url, agent, outstanding);
       if (answer === undefined) return false;
       if (answer.status === 429 || answer.status === 503) return false;
       if (answer.status !== 200) throw new Error(`refused with ${answer.status}`);
@@ -111,17 +119,34 @@ function reporterOf(meter: TestMeter): Reporter {
   };
 }
 
-async function post(
-  url: string, body: Uint8Array,
-): Promise<{ status: number; body: Uint8Array } | undefined> {
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Uint8Array;
+}
+
+/** Posts as a meter does; nothing if the connection failed. */
+export function postBatch(
+  url: string, agent: Agent, body: Uint8Array,
+): Promise<Answer | undefined> {
   const headers = { 'Content-Type': 'application/cose', 'Commons-Nonce': '00'.repeat(16) };
-  try {
-    const response = await fetch(`${url}v1/batches`, {
-      method: 'POST', headers, body: new Uint8Array(body),
-    });
-    return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) };
-  } catch {
+  return ask(`${url}v1/batches`, { method: 'POST', agent, headers }, body);
+}
+
+export function ask(
+  url: string, options: RequestOptions, body?: Uint8Array,
+): Promise<Answer | undefined> {
+  return new Promise((resolve) => {
     // Killed in the middle: the batch stays outstanding, which is what is being tested.
-    return undefined;
-  }
+    const failed = (): void => resolve(undefined);
+    const asked = request(url, options, (response) => {
+      const chunks: Uint8Array[] = [];
+      response.on('data', (chunk: Uint8Array) => void chunks.push(chunk)).on('error', failed);
+      response.on('end', () => resolve({
+        status: response.statusCode!, headers: response.headers,
+        body: new Uint8Array(Buffer.concat(chunks)),
+      }));
+    });
+    asked.on('error', failed).end(body);
+  });
 }

@@ -7,20 +7,8 @@ import { storageFault } from '../../ledger/storage-fault.ts';
 import {
   createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../helpers/ledger-folder.ts';
-<<<<<<< HEAD
-import { createMeter } from '../helpers/meter.ts';
-import { priceBytes } from '../helpers/price.ts';
-=======
 import { createMeter, START_S } from '../helpers/meter.ts';
-
-/** Everything in the projections, row by row. */
-function dump(db: DatabaseSync): Record<string, unknown[]> {
-  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-  return Object.fromEntries(tables.map(({ name }) => [
-    name as string, db.prepare(`SELECT * FROM "${name}" ORDER BY 1, 2`).all(),
-  ]));
-}
->>>>>>> ccc0cbf (Refuse politely on a full, read-only or broken disk and without file descriptors, and go on by itself: raw errors ended starts, and a refusal under a key named a batch that was not stored)
+import { priceBytes } from '../helpers/price.ts';
 
 async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
   await ledger.admit(VOLUNTEER.publicKey);
@@ -95,10 +83,10 @@ test('projections that SQLite has no page for: accepted, told, caught up when it
   db.exec('PRAGMA max_page_count = 1000000');
   await ledger.submitBatch(meter.batch());
   t.is(nextIndex(db), 2 + sent + 1);
-  const grown = dump(db);
+  const grown = dumpProjections(ledger);
   await ledger.close();
   const rebuilt = await openTestLedger(dir, { freshProjections: true });
-  t.deepEqual(dump(rebuilt.store.ledgerDb), grown);
+  t.deepEqual(dumpProjections(rebuilt), grown);
   await rebuilt.close();
   remove();
 });

@@ -4,7 +4,7 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { formatCheckpoint } from '../../../ledger/log/checkpoint.ts';
-import { verifyCosignature } from '../../../ledger/log/cosignature.ts';
+import { cosignatureTime, verifyCosignature } from '../../../ledger/log/cosignature.ts';
 import { signingKey } from '../../../ledger/log/ed25519.ts';
 import {
   formatNote, parseNote, parseVkey, SIGNATURE_TYPE, signNote, verifierKey,
@@ -94,4 +94,22 @@ test('evidence is kept once a checkpoint, and is bounded', async (t) => {
     for (const old of [4, 2]) witness.addCheckpoint(request(old, signed(4, digest(`fork ${i}`))));
   }
   t.is(witness.evidence().length, 100);
+});
+
+test('a witness whose clock jumps back cosigns at no earlier time than before', async (t) => {
+  const { dir, remove } = temporaryDir();
+  t.teardown(remove);
+  let nowS = 1_800_000_000;
+  const witness = openWitness({ dir, logs, nowS: () => nowS });
+  t.teardown(() => witness.close());
+  const timeOf = async (body: Uint8Array): Promise<number> => {
+    const line = await (await post(witness, body)).text();
+    const [{ signature }] = parseNote(Buffer.from(`${parseNote(signed(4)).text}\n${line}`)).signatures;
+    return Number(cosignatureTime(signature));
+  };
+  t.is(await timeOf(request(0, signed(4))), nowS);
+  nowS -= 86_400;
+  t.is(await timeOf(request(4, signed(4))), 1_800_000_000);
+  nowS += 86_401;
+  t.is(await timeOf(request(4, signed(4))), 1_800_000_001);
 });
