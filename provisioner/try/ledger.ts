@@ -84,7 +84,8 @@ async function serve(trial: Trial, port: number): Promise<Running> {
     ...['--dir', folder.ledgerHome, '--port', String(port), '--origin', LEDGER_ORIGIN],
     // From its own folder: a socket's path has room for 107 bytes only.
     ...['--listen-unix', basename(folder.ledgerSocket)],
-    ...['--clock', [clock.startMs, clock.realStartMs, clock.rate].join(',')],
+    // A try-out may be taken up again after any time.
+    ...['--clock', [clock.startMs, clock.realStartMs, clock.rate].join(','), '--after-pause'],
   ];
   const child = spawn('setpriv', words, { cwd: folder.dir, stdio: ['ignore', 'pipe', log] });
   closeSync(log);

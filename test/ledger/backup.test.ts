@@ -2,8 +2,16 @@
 
 import test from 'ava';
 import { join } from 'node:path';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { audit } from '../../ledger/audit/audit.ts';
+import { folderFiles } from '../../ledger/audit/source.ts';
 import { backUp } from '../../ledger/backup.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { parseVkey } from '../../ledger/log/note.ts';
+import { parsePolicy, verifyCheckpoint } from '../../ledger/log/policy.ts';
+import { createCollector, witnessesOf } from '../../ledger/witness/collect.ts';
+import { serveWitness } from '../../ledger/witness/serve.ts';
+import { openWitness } from '../../ledger/witness/witness.ts';
 import {
   auditLedger, createClock, enrolMeter, openTestLedger, temporaryDir,
 } from '../helpers/ledger-folder.ts';
@@ -61,6 +69,47 @@ test('a restored backup of a ledger at rest signs the very next checkpoint of th
   // Same clock, same key, same entries: a witness that saw either agrees with the other.
   t.deepEqual(again.log().checkpoint(), expected);
   await again.close();
+  remove();
+});
+
+test('a restored backup goes on with its log, and the witness that knew it cosigns', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(join(dir, 'live'));
+  const logs = [parseVkey(ledger.log().vkey)];
+  const witness = openWitness({ dir: join(dir, 'witness'), logs, nowS: () => 1_800_000_000 });
+  const { port, close } = await serveWitness(witness, { port: 0 });
+  const lines = [
+    `log ${ledger.log().vkey}`, `witness w ${witness.vkey} http://127.0.0.1:${port}/`, 'quorum w', '',
+  ];
+  const policy = parsePolicy(Buffer.from(lines.join('\n')));
+  const meter = createMeter('restored');
+  await enrolMeter(ledger, meter);
+  await ledger.submitBatch(meter.batch());
+  const collect = async (of: Ledger): Promise<unknown[]> =>
+    (await createCollector(of.log, witnessesOf(policy)).collect()).map(({ error }) => error);
+  t.deepEqual(await collect(ledger), [undefined]);
+  const old = ledger.log().checkpoint();
+  const entries = ledger.log().read(0, ledger.log().size());
+  await ledger.backUp(join(dir, 'copy'));
+  await ledger.close();
+  rmSync(join(dir, 'live'), { recursive: true });
+
+  const again = await openTestLedger(join(dir, 'copy'));
+  t.deepEqual(again.log().checkpoint(), old, 'cosignature and all');
+  for (let grown = 0; grown < 3; grown++) {
+    t.is((await again.submitBatch(meter.batch())).decision.kind, 'accepted');
+    t.deepEqual(await collect(again), [undefined]);
+    const { cosignedBy } = verifyCheckpoint(again.log().checkpoint(), policy);
+    t.is(cosignedBy.length, 1);
+  }
+  t.deepEqual(again.log().read(0, entries.length), entries);
+  t.is(witness.heads()[0].size, entries.length + 3);
+  t.deepEqual(witness.evidence(), []);
+  const report = await audit(folderFiles(again.store.publicDir), { policy });
+  t.true(report.ok);
+  await again.close();
+  await close();
+  witness.close();
   remove();
 });
 

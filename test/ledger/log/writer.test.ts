@@ -8,6 +8,8 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nextIndex } from '../../../ledger/ask/project.ts';
+import { cosign } from '../../../ledger/log/cosignature.ts';
+import { parseNote } from '../../../ledger/log/note.ts';
 import { leafHash } from '../../../ledger/log/tree.ts';
 import { formatProof, verifyProof } from '../../../ledger/log/proof.ts';
 import { doomedBatches } from '../../helpers/doomed-ledger.ts';
@@ -39,6 +41,25 @@ test.before(async () => {
 test.after.always(() => {
   base.remove();
   grown.remove();
+});
+
+test('a cosignature for a checkpoint that the log has outgrown is not put under the new one', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  await ledger.admit(digest('one'));
+  const { text } = parseNote(ledger.log().checkpoint());
+  const witness = { name: 'witness.example', seed: digest('witness'), timeS: 1 };
+  const line = cosign(text, witness);
+  await ledger.admit(digest('two'));
+  const newer = ledger.log().checkpoint();
+  t.false(await ledger.log().cosign(text, [line]));
+  t.deepEqual(ledger.log().checkpoint(), newer);
+  t.deepEqual(new Uint8Array(readFileSync(join(ledger.store.publicDir, 'checkpoint'))), newer);
+  const { text: present } = parseNote(newer);
+  t.true(await ledger.log().cosign(present, [cosign(present, witness)]));
+  t.is(parseNote(ledger.log().checkpoint()).signatures.length, 2);
+  await ledger.close();
+  remove();
 });
 
 test('killed at every step, the log goes on whole', async (t) => {
