@@ -7,8 +7,10 @@ import { LedgerError } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import { decodeBase64, encodeBase64 } from './log/base64.ts';
 import { ED25519_KEY_BYTES } from './log/ed25519.ts';
+import { parseMeterId } from './owner.ts';
 import { problem } from './problem.ts';
 import { socketPath } from './unix-socket.ts';
+import { checkSpan } from './verify/request.ts';
 
 const KEY_PREFIX = 'commons-volunteer-ed25519:';
 
@@ -17,6 +19,11 @@ export function adminRoutes(ledger: Ledger): Hono {
   app.post('/admit', async (c) => {
     const { isNew } = await ledger.admit(parseVolunteerKey(await c.req.text()));
     return c.json({ isNew });
+  });
+  app.post('/erase', async (c) => {
+    const { meter, fromMs, toMs } = await c.req.json() as Record<string, unknown>;
+    const id = parseMeterId(String(meter));
+    return c.json(await ledger.erase(id, checkSpan(fromMs, toMs)));
   });
   app.post('/backup', async (c) => c.json(await ledger.backUp(await c.req.text())));
   app.onError((error) => {
@@ -40,8 +47,10 @@ export function formatVolunteerKey(key: Uint8Array): string {
   return KEY_PREFIX + encodeBase64(key);
 }
 
+export type AdminTask = 'admit' | 'backup' | 'erase';
+
 /** Asks the server that holds the ledger; its answer. Throws LedgerError `admin-refused`. */
-export function askAdmin<T>(path: string, what: 'admit' | 'backup', body: string): Promise<T> {
+export function askAdmin<T>(path: string, what: AdminTask, body: string): Promise<T> {
   const short = socketPath(path);
   return new Promise<T>((resolve, reject) => {
     const options = { socketPath: short.path, path: `/${what}`, method: 'POST' };

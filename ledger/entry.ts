@@ -7,14 +7,20 @@
 //   {1: 4, 2: …, 3: meter id, 7: [hash, hash]}                                   key revoked
 //   {1: 5, 2: …, 3 to 6: as a batch's, 8: the meter's next key, 52}              key succeeded
 //   {1: 6, 2: …, 4: SHA-256 of the price}                                        price set
+//   {1: 7, 2: …, 3: meter id, 4: SHA-256 of the owner's request, 5: publish 0…3} publication changed
+//   {1: 8, 2: …, 3: meter id, ? 4: request, 5: from ms, 6: to ms}                batches erased
+//   {1: 9, 2: …, 3: meter id, 4: request, 5: from ms, 6: to ms}                  batches disclosed
 //
 // A batch that names its meter's next key is one entry, of type 5, in place of one of type 3: a
 // batch is taken and its key followed, or neither. An entry never holds a name, an address or a
-// reading. Types 7 and on are free. One strict rule: bytes that this file would not write are
+// reading. Types 10 and on are free. One strict rule: bytes that this file would not write are
 // refused.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { LedgerError } from './errors.ts';
+import type { Span } from './fate.ts';
+import { PUBLISH } from './publish.ts';
+import type { Publish } from './publish.ts';
 
 export interface BatchCommitment {
   receivedMs: number;
@@ -40,7 +46,30 @@ export type Entry =
       /** The two blobs, each the meter’s, under one signature index. */
       evidence: [Uint8Array, Uint8Array];
     }
-  | { type: 'price-set'; receivedMs: number; priceHash: Uint8Array };
+  | { type: 'price-set'; receivedMs: number; priceHash: Uint8Array }
+  | {
+      type: 'publication-changed';
+      receivedMs: number;
+      meterId: Uint8Array;
+      requestHash: Uint8Array;
+      /** From the next batch on. */
+      publish: Publish;
+    }
+  | {
+      type: 'batches-erased';
+      receivedMs: number;
+      meterId: Uint8Array;
+      /** Null: the ledger's operator did it without the owner. */
+      requestHash: Uint8Array | null;
+      span: Span;
+    }
+  | {
+      type: 'batches-disclosed';
+      receivedMs: number;
+      meterId: Uint8Array;
+      requestHash: Uint8Array;
+      span: Span;
+    };
 
 export type EntryOf<T extends Entry['type']> = Extract<Entry, { type: T }>;
 
@@ -51,6 +80,13 @@ export function isBatch(entry: Entry): entry is BatchEntry {
   return entry.type === 'batch-received' || entry.type === 'key-succeeded';
 }
 
+/** What an owner's request became, or the operator's erasure. */
+export type WishEntry = EntryOf<'publication-changed' | 'batches-erased' | 'batches-disclosed'>;
+
+export function isWish(entry: Entry): entry is WishEntry {
+  return entry.type === 'publication-changed' || 'span' in entry;
+}
+
 const TYPE = {
   'volunteer-admitted': 1,
   'kit-enrolled': 2,
@@ -58,6 +94,9 @@ const TYPE = {
   'key-revoked': 4,
   'key-succeeded': 5,
   'price-set': 6,
+  'publication-changed': 7,
+  'batches-erased': 8,
+  'batches-disclosed': 9,
 } as const;
 
 const KEY_BYTES = 32;
@@ -79,6 +118,9 @@ export function encodeEntry(entry: Entry): Uint8Array {
   }
   if (entry.type === 'key-succeeded') members.push([8, entry.successor]);
   if (entry.type === 'key-revoked') members.push([7, entry.evidence]);
+  if ('requestHash' in entry && entry.requestHash !== null) members.push([4, entry.requestHash]);
+  if (entry.type === 'publication-changed') members.push([5, entry.publish]);
+  if ('span' in entry) members.push([5, entry.span.fromMs], [6, entry.span.toMs]);
   return encode(new Map(members), rfc8949EncodeOptions);
 }
 
@@ -125,9 +167,30 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
       const priceHash = bytesOf(map.get(4), HASH_BYTES, 'a hash');
       return { type: 'price-set', receivedMs, priceHash };
     }
+    case TYPE['publication-changed']: {
+      const requestHash = bytesOf(map.get(4), HASH_BYTES, 'a hash');
+      const publish = Object.values(PUBLISH).find((one) => one === map.get(5));
+      if (publish === undefined) throw malformed('publication 0 to 3', String(map.get(5)));
+      return { type: 'publication-changed', receivedMs, meterId: meterId(), requestHash, publish };
+    }
+    case TYPE['batches-erased']: {
+      const requestHash = map.has(4) ? bytesOf(map.get(4), HASH_BYTES, 'a hash') : null;
+      return { type: 'batches-erased', receivedMs, meterId: meterId(), requestHash, span: spanOf(map) };
+    }
+    case TYPE['batches-disclosed']: {
+      const requestHash = bytesOf(map.get(4), HASH_BYTES, 'a hash');
+      const span = spanOf(map);
+      return { type: 'batches-disclosed', receivedMs, meterId: meterId(), requestHash, span };
+    }
     default:
-      throw malformed('type 1 to 6', String(map.get(1)));
+      throw malformed('type 1 to 9', String(map.get(1)));
   }
+}
+
+function spanOf(map: ReadonlyMap<unknown, unknown>): Span {
+  const [fromMs, toMs] = [uint(map, 5), uint(map, 6)];
+  if (toMs <= fromMs) throw malformed(`a time after ${fromMs}`, `${toMs}`);
+  return { fromMs, toMs };
 }
 
 function batchOf(

@@ -6,6 +6,7 @@ import type { IntervalRecord } from '../firmware/wire.ts';
 import type { Calendar } from './calendar.ts';
 import type { Entry } from './entry.ts';
 import { LedgerError } from './errors.ts';
+import type { Fate } from './fate.ts';
 import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
@@ -25,6 +26,8 @@ export interface Accepted {
   hash: Uint8Array;
   /** The last one-time key spent of the key in force since; NONE_SPENT if there is none. */
   q: number;
+  /** As its owner had chosen then. */
+  publish: Publish;
   lastRecord: IntervalRecord;
 }
 
@@ -36,6 +39,8 @@ export interface MeterState {
   publish: Publish;
   revoked: boolean;
   last: Accepted | null;
+  /** What its owner asked last: the request's number, and when projections grew again for one. */
+  asked: { number: number; regrownMs: number };
 }
 
 /** What a decision may know. Lookups go to memory or an index, never over the network. */
@@ -51,6 +56,10 @@ export interface IngestState {
   ): { hash: Uint8Array; bytes: Uint8Array } | undefined;
   /** Whether a key signs or ever signed for any meter, or was named to. */
   isTaken(publicKey: Uint8Array): boolean;
+  /** Whether a blob proves an equivocation. */
+  isEvidence(hash: Uint8Array): boolean;
+  /** What became of a batch after its time, by its entry's index. */
+  fateOf(index: number): Fate | undefined;
   /** No entry may be dated before the one before it. */
   lastReceivedMs(): number;
   prices(): readonly SetPrice[];
@@ -74,6 +83,8 @@ export interface Effects {
   keep: SignedBlob[];
   /** Hashes of blobs, kept now or before, that become public with this entry. */
   disclose: Uint8Array[];
+  /** Hashes of blobs that are dropped once the entry is durable. */
+  erase: Uint8Array[];
 }
 
 export type BatchDecision =
@@ -141,13 +152,13 @@ function beforeOf(last: Accepted | null): Before {
 
 /** The meter's state once an accepted batch has its index. */
 export function advance(
-  { effects, batch }: Extract<BatchDecision, { kind: 'accepted' }>,
+  { effects, batch, meter }: Extract<BatchDecision, { kind: 'accepted' }>,
   index: number,
 ): Accepted {
   const { hash, payload: { records } } = batch;
   const { receivedMs } = effects.entry;
   const lastRecord = records[records.length - 1];
-  return { index, receivedMs, hash, q: spentAfter(batch), lastRecord };
+  return { index, receivedMs, hash, q: spentAfter(batch), publish: meter.publish, lastRecord };
 }
 
 function accept(
@@ -163,8 +174,9 @@ function accept(
   const { id: meterId, publish, last } = meter;
   const disclose: Uint8Array[] = [];
   // Only the order of the two indices matters to the rule: the new one is later.
-  const next = { index: last === null ? 0 : last.index + 1, receivedMs };
-  if (last !== null && publish !== PUBLISH.batch && closesBucket(publish, last, next)) {
+  const next = { index: last === null ? 0 : last.index + 1, receivedMs, publish };
+  // What was received to be published at once is public already.
+  if (last !== null && last.publish !== PUBLISH.batch && closesBucket(last, next)) {
     disclose.push(last.hash);
   }
   // Without its signature nobody could know that the next key is not of the ledger's making.
@@ -177,6 +189,7 @@ function accept(
       : { type: 'key-succeeded', ...received, successor },
     keep: [{ hash, bytes, meterId, signedBy }],
     disclose,
+    erase: [],
   };
 }
 
@@ -204,7 +217,7 @@ function equivocation(
     { hash: earlier.hash, bytes: earlier.bytes, meterId: meter.id, signedBy },
     { hash, bytes, meterId: meter.id, signedBy },
   ];
-  const effects = { entry, keep, disclose: [earlier.hash, hash] };
+  const effects = { entry, keep, disclose: [earlier.hash, hash], erase: [] };
   return { kind: 'equivocation', meter, hash, reason, effects };
 }
 
@@ -252,6 +265,7 @@ export function decideEnrolment(
         { hash: sha256(statement), bytes: statement, meterId, signedBy: STATEMENT_KEY },
       ],
       disclose: [hash],
+      erase: [],
     },
   };
 }
@@ -285,6 +299,7 @@ export function decidePrice(
       entry: { type: 'price-set', receivedMs, priceHash: hash },
       keep: [{ hash, bytes, meterId: new Uint8Array(0), signedBy: null }],
       disclose: [hash],
+      erase: [],
     },
   };
 }

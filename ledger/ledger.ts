@@ -9,14 +9,18 @@
 // HTTP.
 
 import { MAX_BATCH_BYTES } from '../firmware/wire.ts';
-import { applyEntry, createProjections, nextIndex, termsOf } from './ask/project.ts';
+import {
+  applyEntry, createProjections, forgetProjections, nextIndex, termsOf,
+} from './ask/project.ts';
 import type { Applied } from './ask/project.ts';
 import { backUp } from './backup.ts';
 import type { Clock } from './clock.ts';
 import type { Entry } from './entry.ts';
-import { decodeEntry, encodeEntry, isBatch } from './entry.ts';
+import { decodeEntry, encodeEntry, isBatch, isWish } from './entry.ts';
 import { LedgerError } from './errors.ts';
-import type { BatchDecision, Effects } from './ingest.ts';
+import type { LoggedBatch, Span } from './fate.ts';
+import { batchesWithin } from './history.ts';
+import type { BatchDecision, Effects, IngestState, MeterState } from './ingest.ts';
 import { advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
 import { checkRoom } from './log/durable.ts';
@@ -39,6 +43,8 @@ import { parseBatch } from './verify/batch.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
 import { verifyHss } from './verify/lms.ts';
 import { verifyPrice } from './verify/price.ts';
+import { verifyRequest } from './verify/request.ts';
+import { checkOwner, decideErasure, decideWish, needMeter } from './wish.ts';
 
 export interface LedgerOptions extends TimekeeperOptions {
   dir: string;
@@ -76,6 +82,13 @@ export interface Ledger {
   /** Throws LedgerError as verifyPrice and decidePrice do. */
   setPrice(bytes: Uint8Array): Promise<PriceSet>;
   admit(key: Uint8Array): Promise<{ isNew: boolean }>;
+  /**
+   * Does what a meter's owner asks; `batches` is how many it concerns. Throws LedgerError as
+   * verifyRequest, checkOwner and decideWish do.
+   */
+  grant(request: Uint8Array): Promise<{ index: number; isNew: boolean; batches: number }>;
+  /** Erases batches without their owner's word, and says so in the log. */
+  erase(meterId: Uint8Array, span: Span): Promise<{ index: number; batches: number }>;
   /** Copies the folder as it stands at one moment, while the ledger goes on: see backup.ts. */
   backUp(to: string): Promise<{ files: number }>;
   /** Calls `listener` after each append, once the checkpoint that covers it is durable. */
@@ -117,6 +130,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       publicDir, temporaryDir, head, origin: keys.origin, seed, onStep,
     });
     store.forgetFrom(opened.size());
+    await store.finishErasures();
     return { log: opened, state: readState(store, opened) };
   };
   let { log, state } = await openParts().catch((error) => {
@@ -129,7 +143,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
   const onTheWay = new Map<number, Promise<void>>();
   const listeners: (() => void)[] = [];
-  project(store, log);
+  project({ store, log, state });
   /** A write failed, and what is in memory may not be on the disk. */
   let isBroken = false;
   let mending: Promise<void> | undefined;
@@ -140,7 +154,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       for (const listener of listeners) listener();
       for (const { index } of items) state.arrived(index);
       try {
-        project(store, log, blobsOf(items));
+        project({ store, log, state }, blobsOf(items));
       } catch (error) {
         // The entries are durable and will be answered for; the next commit or start catches up.
         onProblem(error);
@@ -188,6 +202,22 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     return index;
   };
 
+  const within = (meterId: Uint8Array, span: Span): LoggedBatch[] =>
+    batchesWithin({ store, log }, meterId, { span, end: next });
+  /** Something decided is not in the stores yet, from which a request's batches are read. */
+  const isUnsettled = (): boolean => isBroken || onTheWay.size > 0;
+  const settle = async (): Promise<void> => {
+    if (isBroken) await mend();
+    await Promise.allSettled(onTheWay.values());
+  };
+  const follow = (
+    { last }: MeterState,
+    { entry }: Effects,
+    { number, batches }: { number: number | null; batches: readonly LoggedBatch[] },
+  ): void => {
+    if (isWish(entry)) state.grant(entry, { number, batches, lastIndex: last?.index ?? null });
+  };
+
   return {
     store,
     clock,
@@ -218,6 +248,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       }
       if (decision.kind === 'equivocation') {
         state.revoke(decision.meter.id);
+        if (decision.effects.entry.type === 'key-revoked') state.prove(decision.effects.entry.evidence);
         return { decision, index: await append(decision.effects) };
       }
       return { decision, index: decision.kind === 'repeated' ? decision.index : 0 };
@@ -258,8 +289,32 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const receivedMs = Math.max(timeMs(), state.lastReceivedMs());
       state.admit(key);
       const entry: Entry = { type: 'volunteer-admitted', receivedMs, key };
-      await append({ entry, keep: [], disclose: [] });
+      await append({ entry, keep: [], disclose: [], erase: [] });
       return { isNew: true };
+    },
+    async grant(bytes) {
+      const request = verifyRequest(bytes, store.keys.origin);
+      const { meterId, wish, number } = request;
+      checkOwner(state, request);
+      while (isUnsettled()) await settle();
+      const meter = checkOwner(state, request);
+      const batches = wish.what === 'publish' ? [] : within(meterId, wish.span);
+      const parts = { request, bytes, meter, batches, nowMs: timeMs() };
+      const decision = decideWish(state, parts);
+      if (decision.kind === 'repeated') return { index: decision.index, isNew: false, batches: 0 };
+      const { effects, concerns } = decision;
+      follow(meter, effects, { number, batches });
+      return { index: await append(effects), isNew: true, batches: concerns };
+    },
+    async erase(meterId, span) {
+      needMeter(state, meterId);
+      while (isUnsettled()) await settle();
+      const meter = needMeter(state, meterId);
+      const batches = within(meterId, span);
+      const parts = { meter, span, batches, nowMs: timeMs() };
+      const { effects, concerns } = decideErasure(state, parts);
+      follow(meter, effects, { number: null, batches });
+      return { index: await append(effects), batches: concerns };
     },
     backUp: (to) => backUp(store, pool, to),
     onAppend: (listener) => void listeners.push(listener),
@@ -283,7 +338,9 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
     effects.keep.map((blob) => ({ ...blob, index })));
   await store.disclose(disclosed, blobs);
   store.keep(blobs, disclosed);
+  for (const { index, effects } of items) store.intendErasure(effects.erase, index);
   await log.append(items.map(({ effects }) => encodeEntry(effects.entry)));
+  await store.finishErasures();
 }
 
 /** What has just been written need not be read again. */
@@ -294,23 +351,29 @@ function blobsOf(items: readonly Item[]): Map<number, Uint8Array> {
 
 /**
  * Grows the projections by every entry of the log that they lack, one transaction a chunk. `known`:
- * batches by their entry's index; all others are read from the store.
+ * batches by their entry's index; all others are read from the store. An entry that erases or
+ * discloses has them grow anew, all of them: sums that an erased batch went into would tell of it.
  */
 export function project(
-  store: Store,
-  log: Log,
+  { store, log, state }: { store: Store; log: Log; state: IngestState },
   known: ReadonlyMap<number, Uint8Array> = new Map(),
 ): void {
   const { ledgerDb: db } = store;
   createProjections(db);
   const CHUNK = 512;
+  const isRegrown = changesThePast(log, nextIndex(db));
+  if (isRegrown) {
+    forgetProjections(db);
+    createProjections(db);
+  }
   for (let start = nextIndex(db); start < log.size(); start += CHUNK) {
     const entries = log.read(start, Math.min(start + CHUNK, log.size())).map(decodeEntry);
     db.exec('BEGIN IMMEDIATE');
     try {
       for (const [i, entry] of entries.entries()) {
         const blob = known.get(start + i);
-        applyEntry(db, { index: start + i, entry, ...(blob ? { blob } : materials(store, entry)) });
+        const rest = blob ? { blob } : materials(store, entry);
+        applyEntry(db, { index: start + i, entry, fate: state.fateOf(start + i), ...rest });
       }
       db.exec('COMMIT');
     } catch (error) {
@@ -319,6 +382,13 @@ export function project(
       throw error;
     }
   }
+  // What was erased is not to be read from the write-ahead log either.
+  if (isRegrown) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+}
+
+/** Whether an entry from `start` on changes what those before it have added to the projections. */
+function changesThePast(log: Log, start: number): boolean {
+  return start > 0 && log.read(start, log.size()).map(decodeEntry).some((entry) => 'span' in entry);
 }
 
 /** What the projections need beside the entry. */

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
 import { askAdmin, formatVolunteerKey, parseVolunteerKey } from './admin.ts';
+import type { AdminTask } from './admin.ts';
 import { audit } from './audit/audit.ts';
 import { formatReport } from './audit/report.ts';
 import type { PublicFiles } from './audit/source.ts';
@@ -19,6 +20,7 @@ import { openLedger } from './ledger.ts';
 import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
 import { signingKey } from './log/ed25519.ts';
 import { formatLogPolicy, parsePolicy } from './log/policy.ts';
+import { ask, parseMeterId, parseSpan, parseWish, readOwnerKey } from './owner.ts';
 import { serveLedger } from './server.ts';
 import { storageFault } from './storage-fault.ts';
 import { readLogKey } from './store.ts';
@@ -50,7 +52,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     .exitOverride();
   const commands = [
     serveCommand(io), admitCommand(io), backupCommand(io), auditCommand(io, status), rebuildCommand(io),
-    policyCommand(io), witnessCommand(io),
+    policyCommand(io), witnessCommand(io), eraseCommand(io), askCommand(io),
   ];
   for (const command of commands) program.addCommand(command.exitOverride());
   for (const command of [program, ...commands]) {
@@ -202,12 +204,61 @@ function backupCommand(io: Terminal): Command {
     });
 }
 
+function eraseCommand(io: Terminal): Command {
+  return new Command('erase')
+    .description('erases a meter’s batches without its owner’s word; the log says that they were')
+    .argument('<meter>', 'its id, 16 hex digits')
+    .argument('<from>', 'received from this date on: 2026-11-01, or a time in RFC 3339')
+    .argument('<to>', 'and before this one')
+    .option('--dir <DIR>', 'the ledger’s folder', DEFAULT_DIR)
+    .option('--json', 'print one JSON document')
+    .action(async (meter: string, from: string, to: string, flags: { dir: string; json?: boolean }) => {
+      const { dir, json } = flags;
+      readLogKey(dir);
+      const [id, span] = [parseMeterId(meter), parseSpan([from, to])];
+      const here = (ledger: Ledger): Promise<Erased> => ledger.erase(id, span);
+      const body = JSON.stringify({ meter, ...span });
+      const { index, batches } = await hereOrThere(io, dir, here, ['erase', body]);
+      const human = `${batches} batches erased; entry ${index} says so. Backups hold them still.`;
+      io.print(json ? JSON.stringify({ index, batches }) : human);
+    });
+}
+
+type Erased = Awaited<ReturnType<Ledger['erase']>>;
+
+interface AskFlags {
+  key: string;
+  ledger: string;
+  publish?: string;
+  erase?: string[];
+  disclose?: string[];
+  json?: boolean;
+}
+
+function askCommand(io: Terminal): Command {
+  return new Command('ask')
+    .description('a kit’s owner changes what is published, has it erased, or disclosed after all')
+    .argument('<meter>', 'its id, 16 hex digits')
+    .requiredOption('--ledger <URL>', 'the ledger')
+    .requiredOption('--key <FILE>', 'the owner’s key: 64 hex digits')
+    .option('--publish <WHAT>', 'from now on: none, batch, hour, day')
+    .option('--erase <DATES...>', 'what was received from one date on and before another')
+    .option('--disclose <DATES...>', 'the same, and make it public')
+    .option('--json', 'print one JSON document')
+    .action(async (meter: string, flags: AskFlags) => {
+      const [meterId, wish] = [parseMeterId(meter), parseWish(flags)];
+      const granted = await ask(flags.ledger, readOwnerKey(flags.key), { meterId, wish });
+      const concerns = wish.what === 'publish' ? '' : `, for ${granted.batches} batches`;
+      io.print(flags.json ? JSON.stringify(granted) : `Done${concerns}: entry ${granted.index}.`);
+    });
+}
+
 /** Does it in this process, or asks the one that serves the ledger. */
 async function hereOrThere<T>(
   io: Terminal,
   dir: string,
   here: (ledger: Ledger) => Promise<T>,
-  there: [what: 'admit' | 'backup', body: string],
+  there: [what: AdminTask, body: string],
 ): Promise<T> {
   try {
     const ledger = await openLedger({ dir, clock: REAL_CLOCK, onProblem: io.say });

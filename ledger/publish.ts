@@ -1,11 +1,12 @@
 // The disclosure rule: which batches' blobs must stand in public, computable from the log alone.
 //
-// A kit's owner chose a bucket at pairing: none, each batch, hour or day of the time received
-// (UTC). The last batch of a meter in a bucket is due once a later bucket has a batch of that
+// A kit's owner chose a bucket, at pairing or by a request since: none, each batch, hour or day of
+// the time received (UTC). The last batch of a meter in a bucket is due once a later bucket has a batch of that
 // meter: its cumulative counters make the whole bucket exact. Due and absent is **missing**; any
 // other absent batch is **withheld**, as the owner wished. Enrolments, both sides of an
 // equivocation, and a batch that names its meter's next key are always due: without its signature
-// the next key could be of the ledger's own making. Pure.
+// the next key could be of the ledger's own making. Where the choice changes between two batches, the
+// first is due only if both choices make it so. What is asked later stands in fate.ts. Pure.
 
 /** As in an enrolment: payload member 5. */
 export const PUBLISH = { none: 0, batch: 1, hour: 2, day: 3 } as const;
@@ -20,32 +21,31 @@ export interface PublishedBatch {
   index: number;
   receivedMs: number;
   namesKey: boolean;
+  /** As chosen when it was received. */
+  publish: Publish;
 }
 
-type BucketTime = Pick<PublishedBatch, 'index' | 'receivedMs'>;
+type Chosen = Omit<PublishedBatch, 'namesKey'>;
 
 /**
  * True if the arrival of `next` makes `batch`, the same meter's batch before it, due.
  * The ingest asks this of each new batch, the audit of each pair.
  */
-export function closesBucket(
-  publish: Publish,
-  batch: BucketTime,
-  next: BucketTime,
-): boolean {
-  return bucket(publish, batch) !== bucket(publish, next);
+export function closesBucket(batch: Chosen, next: Chosen): boolean {
+  return [batch.publish, next.publish].every((publish) =>
+    bucket(publish, batch) !== bucket(publish, next));
 }
 
 /** The entry indices of a meter's batches that are due, its batches given in log order. */
-export function dueBatches(publish: Publish, batches: readonly PublishedBatch[]): Set<number> {
+export function dueBatches(batches: readonly PublishedBatch[]): Set<number> {
   const due = new Set(batches.filter(({ namesKey }) => namesKey).map(({ index }) => index));
   for (let i = 0; i + 1 < batches.length; i++) {
-    if (closesBucket(publish, batches[i], batches[i + 1])) due.add(batches[i].index);
+    if (closesBucket(batches[i], batches[i + 1])) due.add(batches[i].index);
   }
   return due;
 }
 
-function bucket(publish: Publish, { index, receivedMs }: BucketTime): number {
+function bucket(publish: Publish, { index, receivedMs }: Chosen): number {
   if (publish === PUBLISH.none) return 0;
   if (publish === PUBLISH.batch) return index;
   return Math.floor(receivedMs / (publish === PUBLISH.hour ? HOUR_MS : DAY_MS));

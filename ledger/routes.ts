@@ -22,6 +22,7 @@ import type { ReplyParts } from './reply.ts';
 import { parseBatch } from './verify/batch.ts';
 import { MAX_ENROLMENT_BYTES } from './verify/enrolment.ts';
 import { MAX_PRICE_BYTES } from './verify/price.ts';
+import { MAX_REQUEST_BYTES } from './verify/request.ts';
 
 export interface RouteOptions {
   limits: Limits;
@@ -48,6 +49,7 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
   app.post('/v1/batches', (c) => limitWork(() => postBatch(c, ledger, onProblem)));
   app.post('/v1/kits', (c) => limitWork(() => postKit(c, ledger)));
   app.post('/v1/prices', (c) => limitWork(() => postPrice(c, ledger)));
+  app.post('/v1/requests', (c) => limitWork(() => postRequest(c, ledger)));
   app.get('/v1/ledger', (c) => {
     const { keys: { origin, ageRecipient: age_recipient } } = ledger.store;
     const { rate } = ledger.clock;
@@ -135,6 +137,12 @@ async function postPrice(c: Context, ledger: Ledger): Promise<Response> {
   const bytes = await readBody(c, 'application/cose', MAX_PRICE_BYTES);
   const { isNew, price } = await ledger.setPrice(bytes);
   return c.json({ index: price.index, ...priceDocument(price) }, isNew ? 201 : 200);
+}
+
+async function postRequest(c: Context, ledger: Ledger): Promise<Response> {
+  const bytes = await readBody(c, 'application/cose', MAX_REQUEST_BYTES);
+  const granted = await ledger.grant(bytes);
+  return c.json(granted, granted.isNew ? 201 : 200);
 }
 
 /** CBOR [enrolment, sealed], deterministic. */

@@ -4,11 +4,15 @@
 
 import { closeMonths, firstCalendar, inZone } from './calendar.ts';
 import type { Calendar } from './calendar.ts';
-import type { BatchEntry } from './entry.ts';
-import { decodeEntry, isBatch } from './entry.ts';
+import type { BatchEntry, WishEntry } from './entry.ts';
+import { decodeEntry, isBatch, isWish } from './entry.ts';
 import { LedgerError } from './errors.ts';
+import type { Fate, LoggedBatch } from './fate.ts';
+import { concerned } from './fate.ts';
+import { batchesWithin } from './history.ts';
 import type { Accepted, IngestState, MeterState, SignedBlob } from './ingest.ts';
 import type { Log } from './log/writer.ts';
+import type { Publish } from './publish.ts';
 import type { Store } from './store.ts';
 import type { OneTimeKey } from './succession.ts';
 import { holdsFrom } from './tariff.ts';
@@ -17,6 +21,7 @@ import { parseBatch, spentAfter } from './verify/batch.ts';
 import type { Enrolment } from './verify/enrolment.ts';
 import { verifyEnrolment } from './verify/enrolment.ts';
 import { verifyPrice } from './verify/price.ts';
+import { verifyRequest } from './verify/request.ts';
 
 export interface LedgerState extends IngestState {
   meters(): Iterable<MeterState>;
@@ -28,6 +33,13 @@ export interface LedgerState extends IngestState {
   setPrice(price: SetPrice): void;
   accept(id: Uint8Array, accepted: Accepted): void;
   dated(receivedMs: number): void;
+  /** Marks a revocation's evidence, which no erasure may touch. */
+  prove(evidence: readonly Uint8Array[]): void;
+  /** Follows a request's entry; `batches` are the meter's within its span. */
+  grant(
+    entry: WishEntry,
+    parts: { number: number | null; batches: readonly LoggedBatch[]; lastIndex: number | null },
+  ): void;
   /** Blobs of entry `index`, on their way to the store until {@link arrived}. */
   onTheWay(index: number, blobs: readonly SignedBlob[]): void;
   arrived(index: number): void;
@@ -42,7 +54,7 @@ const CHUNK = 4_096;
  */
 export function readState(store: Store, log: Log): LedgerState {
   const state = emptyState(store);
-  const lastBatch = new Map<string, { index: number; entry: BatchEntry }>();
+  const lastBatch = new Map<string, { index: number; entry: BatchEntry; publish: Publish }>();
   for (let start = 0; start < log.size(); start += CHUNK) {
     const end = Math.min(start + CHUNK, log.size());
     for (const [i, bytes] of log.read(start, end).entries()) {
@@ -53,7 +65,14 @@ export function readState(store: Store, log: Log): LedgerState {
         const bytes = needBlob(store, entry.enrolmentHash, start + i);
         state.enrol(verifyEnrolment(bytes, store.keys.origin));
       }
-      if (entry.type === 'key-revoked') state.revoke(entry.meterId);
+      if (entry.type === 'key-revoked') {
+        state.revoke(entry.meterId);
+        state.prove(entry.evidence);
+      }
+      if (isWish(entry)) {
+        const lastIndex = lastBatch.get(hex(entry.meterId))?.index ?? null;
+        state.grant(entry, { ...wishOf({ store, log }, entry, start + i), lastIndex });
+      }
       if (entry.type === 'key-succeeded') state.succeed(entry.meterId, entry.successor);
       if (entry.type === 'price-set') {
         const bytes = needBlob(store, entry.priceHash, start + i);
@@ -61,17 +80,32 @@ export function readState(store: Store, log: Log): LedgerState {
         state.setPrice({ ...price, index: start + i, receivedMs: entry.receivedMs });
       }
       if (isBatch(entry)) {
-        lastBatch.set(hex(entry.meterId), { index: start + i, entry });
+        const { publish } = state.meter(entry.meterId)!;
+        lastBatch.set(hex(entry.meterId), { index: start + i, entry, publish });
       }
     }
   }
-  for (const { index, entry } of lastBatch.values()) {
+  for (const { index, entry, publish } of lastBatch.values()) {
     const batch = parseBatch(needBlob(store, entry.batchHash, index));
     const { meterId, receivedMs, batchHash: hash } = entry;
     const [lastRecord, q] = [batch.payload.records.at(-1)!, spentAfter(batch)];
-    state.accept(meterId, { index, receivedMs, hash, q, lastRecord });
+    state.accept(meterId, { index, receivedMs, hash, q, publish, lastRecord });
   }
   return state;
+}
+
+/** What following a request's entry needs of the stores. */
+function wishOf(
+  { store, log }: { store: Store; log: Log },
+  entry: WishEntry,
+  index: number,
+): { number: number | null; batches: LoggedBatch[] } {
+  const number = entry.requestHash === null
+    ? null
+    : verifyRequest(needBlob(store, entry.requestHash, index), store.keys.origin).number;
+  if (entry.type === 'publication-changed') return { number, batches: [] };
+  const parts = { span: entry.span, end: index };
+  return { number, batches: batchesWithin({ store, log }, entry.meterId, parts) };
 }
 
 function emptyState(store: Store): LedgerState {
@@ -81,6 +115,8 @@ function emptyState(store: Store): LedgerState {
   const byHash = new Map<string, number>();
   const byOneTimeKey = new Map<string, SignedBlob>();
   const taken = new Set<string>();
+  const evidence = new Set<string>();
+  const fates = new Map<number, Fate>();
   const nameOf = (id: Uint8Array, key: OneTimeKey | null): string =>
     `${hex(id)} ${key?.generation} ${key?.q}`;
   const prices: SetPrice[] = [];
@@ -96,6 +132,8 @@ function emptyState(store: Store): LedgerState {
     indexOf: (hash) => byHash.get(hex(hash)) ?? store.indexOf(hash),
     signedWith: (id, key) => byOneTimeKey.get(nameOf(id, key)) ?? store.signedWith(id, key),
     isTaken: (key) => taken.has(hex(key)),
+    isEvidence: (hash) => evidence.has(hex(hash)),
+    fateOf: (index) => fates.get(index),
     lastReceivedMs: () => lastReceivedMs,
     prices: () => prices,
     calendarAt,
@@ -104,7 +142,8 @@ function emptyState(store: Store): LedgerState {
       const { meterId: id, meterKey, publish } = enrolment;
       taken.add(hex(meterKey));
       const keys = [meterKey];
-      meters.set(hex(id), { id, keys, enrolment, publish, revoked: false, last: null });
+      const asked = { number: -1, regrownMs: -Infinity };
+      meters.set(hex(id), { id, keys, enrolment, publish, revoked: false, last: null, asked });
     },
     revoke: (id) => void (meter(id)!.revoked = true),
     succeed(id, successor) {
@@ -112,6 +151,27 @@ function emptyState(store: Store): LedgerState {
       meter(id)!.keys = [...meter(id)!.keys, successor];
     },
     accept: (id, accepted) => void (meter(id)!.last = accepted),
+    prove(hashes) {
+      for (const hash of hashes) evidence.add(hex(hash));
+    },
+    grant(entry, { number, batches, lastIndex }) {
+      const one = meter(entry.meterId)!;
+      if (number !== null) one.asked = { ...one.asked, number };
+      if (entry.type === 'publication-changed') {
+        one.publish = entry.publish;
+        return;
+      }
+      if (number !== null) one.asked = { number, regrownMs: entry.receivedMs };
+      const fate = entry.type === 'batches-erased' ? 'erased' : 'disclosed';
+      const known = {
+        lastIndex,
+        isEvidence: (hash: Uint8Array) => evidence.has(hex(hash)),
+        isErased: (index: number) => fates.get(index) === 'erased',
+      };
+      for (const { index } of concerned(fate, batches, { span: entry.span, known })) {
+        fates.set(index, fate);
+      }
+    },
     setPrice(price) {
       const now = calendarAt(price.receivedMs);
       prices.push({ ...price, fromS: holdsFrom(price, now) });

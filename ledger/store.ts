@@ -18,7 +18,7 @@ import { backup, DatabaseSync } from 'node:sqlite';
 import { LedgerError } from './errors.ts';
 import type { SignedBlob } from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
-import { allWritten, writeDurably } from './log/durable.ts';
+import { allWritten, syncDir, writeDurably } from './log/durable.ts';
 import type { HeadStore } from './log/head.ts';
 import { openHead } from './log/head.ts';
 import { equal } from './log/tree.ts';
@@ -51,6 +51,15 @@ export interface Store {
    * Keeps blobs with their log indices, withholding those not public; drops copies of public ones.
    */
   keep(blobs: readonly (SignedBlob & { index: number })[], disclosed: readonly Uint8Array[]): void;
+  /** The entries that a meter's blobs belong to, rising. */
+  indicesOf(meterId: Uint8Array): number[];
+  /**
+   * Remembers what entry `index` will erase, so that a start after a crash finishes it; nothing is
+   * erased yet.
+   */
+  intendErasure(hashes: readonly Uint8Array[], index: number): void;
+  /** Erases what was intended, public copies and withheld ones. */
+  finishErasures(): Promise<void>;
   /** Forgets blobs of entries that never came to be: index `size` and on. */
   forgetFrom(size: number): void;
   /** Copies everything but the public files and the projections into a folder. */
@@ -127,14 +136,19 @@ export async function openStore(
 const SECRETS = `
   CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS pairing (meter BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;`;
-/** `blob.q` holds which of a meter's keys as well as which of its one-time keys: numberOf(). */
+/**
+ * `blob.q` holds which of a meter's keys as well as which of its one-time keys: numberOf(). What is
+ * erased is overwritten, not only unlinked from its table.
+ */
 const PRIVATE = `
+  PRAGMA secure_delete = ON;
   CREATE TABLE IF NOT EXISTS name (meter BLOB PRIMARY KEY, name TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS blob (
     hash BLOB PRIMARY KEY, meter BLOB NOT NULL, q INTEGER, entryIndex INTEGER NOT NULL,
     bytes BLOB) STRICT;
   CREATE UNIQUE INDEX IF NOT EXISTS oneTimeKey ON blob (meter, q);
-  CREATE INDEX IF NOT EXISTS blobByIndex ON blob (entryIndex);`;
+  CREATE INDEX IF NOT EXISTS blobByIndex ON blob (entryIndex);
+  CREATE TABLE IF NOT EXISTS erasing (hash BLOB PRIMARY KEY, entryIndex INTEGER NOT NULL) STRICT;`;
 
 function openDatabase(path: string, schema: string): DatabaseSync {
   const db = new DatabaseSync(path);
@@ -234,6 +248,12 @@ function nameOf(hash: Uint8Array): string {
   return Buffer.from(hash).toString('hex');
 }
 
+type BlobStore = Pick<
+  Store,
+  | 'indexOf' | 'indicesOf' | 'signedWith' | 'blob' | 'disclose' | 'keep' | 'forgetFrom'
+  | 'intendErasure' | 'finishErasures'
+>;
+
 function blobs(
   withheld: DatabaseSync,
   { publicDir, temporaryDir, onStep }: {
@@ -241,7 +261,7 @@ function blobs(
     temporaryDir: string;
     onStep?: OnStep;
   },
-): Pick<Store, 'indexOf' | 'signedWith' | 'blob' | 'disclose' | 'keep' | 'forgetFrom'> {
+): BlobStore {
   const publicPath = (hash: Uint8Array): string => join(publicDir, blobPath(hash));
   const getBytes = withheld.prepare('SELECT bytes FROM blob WHERE hash = ?');
   const getIndex = withheld.prepare('SELECT entryIndex FROM blob WHERE hash = ?');
@@ -255,6 +275,10 @@ function blobs(
     `INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT DO NOTHING`,
   );
+  const getIndices = withheld.prepare(
+    'SELECT DISTINCT entryIndex FROM blob WHERE meter = ? ORDER BY entryIndex',
+  );
+  const intend = withheld.prepare('INSERT OR IGNORE INTO erasing (hash, entryIndex) VALUES (?, ?)');
   const drop = withheld.prepare('UPDATE blob SET bytes = NULL WHERE hash = ?');
   return {
     blob,
@@ -289,8 +313,26 @@ function blobs(
         throw error;
       }
     },
+    indicesOf: (meterId) => getIndices.all(meterId).map(({ entryIndex }) => entryIndex as number),
+    intendErasure(hashes, index) {
+      for (const hash of hashes) intend.run(hash, index);
+    },
+    async finishErasures() {
+      const erasing = withheld.prepare('SELECT hash FROM erasing').all()
+        .map(({ hash }) => new Uint8Array(hash as Uint8Array));
+      if (erasing.length === 0) return;
+      for (const hash of erasing) {
+        rmSync(publicPath(hash), { force: true });
+        drop.run(hash);
+      }
+      await onStep?.('erased blobs');
+      if (existsSync(join(publicDir, 'blob'))) await syncDir(join(publicDir, 'blob'));
+      withheld.exec('DELETE FROM erasing; PRAGMA wal_checkpoint(TRUNCATE)');
+    },
     forgetFrom(size) {
-      withheld.prepare('DELETE FROM blob WHERE entryIndex >= ?').run(size);
+      for (const table of ['blob', 'erasing']) {
+        withheld.prepare(`DELETE FROM ${table} WHERE entryIndex >= ?`).run(size);
+      }
     },
   };
 }

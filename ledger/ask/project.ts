@@ -9,6 +9,7 @@ import type { BatchPayload } from '../../firmware/wire.ts';
 import type { BatchEntry, Entry, EntryOf } from '../entry.ts';
 import { isBatch } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
+import type { Fate } from '../fate.ts';
 import { closesBucket, PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
 import type { Enrolment } from '../verify/enrolment.ts';
@@ -19,7 +20,7 @@ import { placeRecords } from './place.ts';
 import type { Unplaced } from './place.ts';
 import type { MeterRow } from './schema.ts';
 
-export { createProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
+export { createProjections, forgetProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
 
 /** What an enrolment says of the kit, for the tables. */
 export interface KitTerms {
@@ -45,6 +46,8 @@ export interface Applied {
   kit?: KitTerms;
   /** With a price. */
   price?: Price;
+  /** What became of a batch later, by the log as it is now. */
+  fate?: Fate;
 }
 
 /**
@@ -68,7 +71,8 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
   else if (isBatch(entry)) receiveBatch(db, applied, entry);
   else if (entry.type === 'price-set') addPrice(db, applied, entry);
-  else revokeKey(db, entry);
+  else if (entry.type === 'key-revoked') revokeKey(db, entry);
+  else if (entry.type === 'publication-changed') changePublication(db, entry);
   statementsOf(db).advance.run(applied.index + 1, entry.receivedMs);
 }
 
@@ -103,10 +107,19 @@ function enrolKit(
 function receiveBatch(db: DatabaseSync, applied: Applied, entry: BatchEntry): void {
   const meter = meterOf(db, entry.meterId, applied.index);
   statementsOf(db).arrive.run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
-  const batch = { index: applied.index, receivedMs: entry.receivedMs, blob: applied.blob };
-  if (entry.type === 'key-succeeded') publishAtOnce(db, meter, batch);
-  else if (meter.publish === PUBLISH.batch) publishBatch(db, meter, batch);
-  else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
+  const { blob, index, fate } = applied;
+  const batch = { index, receivedMs: entry.receivedMs, publish: meter.publish, blob };
+  closeBucket(db, meter, batch);
+  if (fate === 'erased') return;
+  const isDue = fate === 'disclosed' || entry.type === 'key-succeeded';
+  // Closing a bucket may have changed the meter's row.
+  if (isDue || meter.publish === PUBLISH.batch) {
+    publishBatch(db, meterOf(db, entry.meterId, index), batch);
+  } else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
+}
+
+function changePublication(db: DatabaseSync, entry: EntryOf<'publication-changed'>): void {
+  db.prepare('UPDATE meter SET publish = ? WHERE meter = ?').run(entry.publish, hexOf(entry.meterId));
 }
 
 function addPrice(db: DatabaseSync, applied: Applied, entry: EntryOf<'price-set'>): void {
@@ -128,29 +141,22 @@ function revokeKey(db: DatabaseSync, entry: EntryOf<'key-revoked'>): void {
 interface HeldBatch {
   index: number;
   receivedMs: number;
+  publish: Publish;
   blob: Uint8Array | null;
 }
 
-/** Keeps the batch until it is known to be its bucket's last; publishes the one kept before. */
+/** Keeps the batch until it is known whether it is its bucket's last. */
 function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
-  closeBucket(db, meter, batch);
-  statementsOf(db).hold.run(meter.id, batch.index, batch.receivedMs, batch.blob);
+  const { index, receivedMs, publish, blob } = batch;
+  statementsOf(db).hold.run(meter.id, index, receivedMs, publish, blob);
 }
 
-/** A batch that is due whatever its owner chose: it names a key. */
-function publishAtOnce(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
-  closeBucket(db, meter, batch);
-  statementsOf(db).letGo.run(meter.id);
-  // Publishing may have changed the row.
-  publishBatch(db, statementsOf(db).meter.get(meter.meter) as unknown as MeterRow, batch);
-}
-
-/** Publishes the batch kept before, if `next` shows that it was its bucket's last. */
+/** Lets go of the batch kept before; publishes it, if `next` shows that it was its bucket's last. */
 function closeBucket(db: DatabaseSync, meter: MeterRow, next: HeldBatch): void {
   const held = statementsOf(db).held.get(meter.id) as HeldBatch | undefined;
-  if (held !== undefined && closesBucket(meter.publish, held, next)) {
-    publishBatch(db, meter, held);
-  }
+  if (held === undefined) return;
+  statementsOf(db).letGo.run(meter.id);
+  if (closesBucket(held, next)) publishBatch(db, meter, held);
 }
 
 function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
@@ -217,10 +223,11 @@ function statementsOf(db: DatabaseSync): Statements {
        WHERE id = ?`,
     ),
     held: db.prepare(
-      'SELECT entryIndex AS "index", receivedMs, blob FROM waiting WHERE meterRow = ?',
+      'SELECT entryIndex AS "index", receivedMs, publish, blob FROM waiting WHERE meterRow = ?',
     ),
     hold: db.prepare(
-      'INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, blob) VALUES (?, ?, ?, ?)',
+      `INSERT INTO waiting (meterRow, entryIndex, receivedMs, publish, blob)
+       VALUES (?, ?, ?, ?, ?)`,
     ),
     letGo: db.prepare('DELETE FROM waiting WHERE meterRow = ?'),
   };

@@ -10,7 +10,7 @@ import { COUNTERS } from './curve.ts';
 import type { Counters, Within } from './curve.ts';
 
 /** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
-export const PROJECTION_VERSION = 3;
+export const PROJECTION_VERSION = 4;
 
 /** A clock set anew moves by less; a meter without power stands still for longer. */
 export const PAUSE_TOLERANCE_S = 30;
@@ -158,7 +158,7 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE waiting (
     meterRow INTEGER PRIMARY KEY REFERENCES meter, entryIndex INTEGER NOT NULL,
-    receivedMs INTEGER NOT NULL, blob BLOB
+    receivedMs INTEGER NOT NULL, publish INTEGER NOT NULL, blob BLOB
   ) STRICT;
   CREATE TABLE volunteer (
     key TEXT PRIMARY KEY, entryIndex INTEGER NOT NULL, admittedMs INTEGER NOT NULL
@@ -202,6 +202,11 @@ export function createProjections(db: DatabaseSync): void {
   for (const name of NAMES) db.exec(`DROP TABLE IF EXISTS ${name}`);
   db.exec(TABLES);
   db.prepare('INSERT INTO projection (version, nextIndex) VALUES (?, 0)').run(PROJECTION_VERSION);
+}
+
+/** Has {@link createProjections} drop the tables, overwriting them, and make them anew. */
+export function forgetProjections(db: DatabaseSync): void {
+  db.exec('PRAGMA secure_delete = ON; UPDATE projection SET version = 0');
 }
 
 /** The index of the log entry that the projections want next. */

@@ -7,12 +7,14 @@ import { termsOf } from '../ask/project.ts';
 import type { Applied } from '../ask/project.ts';
 import { closeMonths, firstCalendar, inZone, LATEST_MS } from '../calendar.ts';
 import type { Calendar } from '../calendar.ts';
-import type { BatchEntry, Entry, EntryOf } from '../entry.ts';
-import { decodeEntry, isBatch } from '../entry.ts';
+import type { BatchEntry, Entry, EntryOf, WishEntry } from '../entry.ts';
+import { decodeEntry, isBatch, isWish } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
+import type { Fate } from '../fate.ts';
+import { fatesOf } from '../fate.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import { dueBatches } from '../publish.ts';
-import type { PublishedBatch } from '../publish.ts';
+import type { Publish, PublishedBatch } from '../publish.ts';
 import { checkPrice, holdsFrom } from '../tariff.ts';
 import type { SetPrice } from '../tariff.ts';
 import type { Before, MeterSign1, SignedBatch } from '../verify/batch.ts';
@@ -23,6 +25,8 @@ import type { Enrolment } from '../verify/enrolment.ts';
 import { STATEMENT_Q, verifyEnrolment } from '../verify/enrolment.ts';
 import { signatureIndex } from '../verify/lms.ts';
 import { verifyPrice } from '../verify/price.ts';
+import { verifyRequest } from '../verify/request.ts';
+import type { Wish } from '../verify/request.ts';
 import { openMonths } from './months.ts';
 import type { AuditReport, Finding, NodeReport } from './report.ts';
 
@@ -37,7 +41,7 @@ export interface EntryContext {
 
 export type EntriesReport = Pick<
   AuditReport,
-  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'months' | 'nodes'
+  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'requests' | 'months' | 'nodes'
 > & { referenced: Set<string> };
 
 /** A meter while its entries are read. */
@@ -45,6 +49,10 @@ interface MeterAudit {
   enrolment: Enrolment;
   /** In the order in which they came to sign; the last one is in force. */
   keys: Uint8Array[];
+  /** As chosen by now. */
+  publish: Publish;
+  /** Of the owner's last request; the next one's is above. */
+  requestNumber: number;
   node: NodeReport;
   batches: PublishedBatch[];
   absent: Set<number>;
@@ -84,13 +92,16 @@ export async function auditEntries(
     report: {
       volunteers: 0,
       entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, prices: 0 },
-      blobs: { disclosed: 0, withheld: 0, missing: 0, unreferenced: 0 },
+      blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
       equivocations: [],
+      requests: [],
       months: null,
       nodes: [],
       referenced: new Set(),
     },
   };
+  // A batch is read in the light of what was asked about it later.
+  const fates = fatesOf(readable(entries));
   const months = openMonths();
   let lastMs = 0;
   for (const [index, bytes] of entries.entries()) {
@@ -99,14 +110,14 @@ export async function auditEntries(
       const entry = decodeEntry(bytes);
       lastMs = checkTime(entry.receivedMs, lastMs);
       work.calendar = closeMonths(work.calendar ?? firstCalendar(lastMs), lastMs).calendar;
-      months.grow({ index, entry, ...(await judge(work, entry, index)) });
+      months.grow({ index, entry, fate: fates.get(index), ...(await judge(work, entry, index)) });
     });
     if (!holds) months.pass(index, lastMs);
   }
   work.report.months = months.report();
   for (const meter of work.meters.values()) {
     Object.assign(meter.node, months.node(meter.node.meter));
-    concludeMeter(work, meter, lastMs);
+    concludeMeter(work, meter, { lastMs, fates });
   }
   months.close();
   work.report.volunteers = work.volunteers.size;
@@ -119,11 +130,24 @@ function checkTime(receivedMs: number, lastMs: number): number {
   return receivedMs;
 }
 
+/** Entries as they read; null for one that the audit will name. */
+function* readable(entries: readonly Uint8Array[]): Iterable<Entry | null> {
+  for (const bytes of entries) {
+    try {
+      yield decodeEntry(bytes);
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      yield null;
+    }
+  }
+}
+
 async function judge(work: Work, entry: Entry, index: number): Promise<Material> {
   if (entry.type === 'volunteer-admitted') return admit(work, entry);
   if (entry.type === 'kit-enrolled') return await enrol(work, entry);
   if (isBatch(entry)) return await receive(work, entry, index);
   if (entry.type === 'price-set') return await setPrice(work, entry, index);
+  if (isWish(entry)) return await grant(work, entry, index);
   return await revoke(work, entry, index);
 }
 
@@ -149,11 +173,13 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Materi
   work.taken.add(hex(enrolment.meterKey));
   const node: NodeReport = {
     meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
-    keys: 1, batches: 0, disclosed: 0, withheld: 0, missing: [], gaps: [], unexplained: [], silences: [],
-    shown: null, months: [], figuresUntilS: null,
+    keys: 1, batches: 0, disclosed: 0, withheld: 0, erased: 0, missing: [], gaps: [],
+    unexplained: [], silences: [], shown: null, months: [], figuresUntilS: null,
   };
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
-  const rest = { keys: [enrolment.meterKey], batches: [], absent: new Set<number>(), lastHash: null, before };
+  const { publish, meterKey } = enrolment;
+  const chosen = { publish, requestNumber: -1 };
+  const rest = { keys: [meterKey], ...chosen, batches: [], absent: new Set<number>(), lastHash: null, before };
   meters.set(id, { enrolment, node, ...rest });
   return { blob: bytes, kit: termsOf(enrolment) };
 }
@@ -195,7 +221,8 @@ async function receive(
   node.batches++;
   noteSilence(meter, entry.receivedMs);
   const namesKey = entry.type === 'key-succeeded';
-  meter.batches.push({ index, receivedMs: entry.receivedMs, namesKey });
+  const { receivedMs } = entry;
+  meter.batches.push({ index, receivedMs, namesKey, publish: meter.publish });
   meter.lastHash = entry.batchHash;
   meter.before = { ...before, nextSeq: entry.lastSeq + 1 };
   const bytes = await readBlob(work, entry.batchHash);
@@ -306,12 +333,68 @@ async function revoke(
   return { blob: null };
 }
 
-function concludeMeter({ report, findings }: Work, meter: MeterAudit, lastMs: number): void {
-  const { node, enrolment, batches, absent } = meter;
-  const due = dueBatches(enrolment.publish, batches);
+/** An owner's request, signed by the key that the enrolment names; or the operator's erasure. */
+async function grant(work: Work, entry: WishEntry, index: number): Promise<Material> {
+  const { meters, report } = work;
+  const meter = meters.get(hex(entry.meterId));
+  if (meter === undefined) throw doubt('request', 'an enrolled meter', hex(entry.meterId));
+  const what = WHAT[entry.type];
+  const by = entry.requestHash === null ? 'operator' : 'owner';
+  report.requests.push({ meter: meter.node.meter, index, what, by });
+  // Followed, whatever it is worth: what is amiss is told here, not once for each batch.
+  if (entry.type === 'publication-changed') meter.publish = entry.publish;
+  if (entry.requestHash === null) return { blob: null };
+  const bytes = await needBlob(work, entry.requestHash);
+  const request = verifyRequest(bytes, work.origin);
+  const { ownerKey } = meter.enrolment;
+  if (ownerKey === null || !equal(ownerKey, request.ownerKey)) {
+    throw doubt('request', 'the owner’s signature', hex(request.ownerKey));
+  }
+  if (!equal(request.meterId, entry.meterId)) {
+    throw doubt('request', meter.node.meter, hex(request.meterId));
+  }
+  if (request.number <= meter.requestNumber) {
+    throw doubt('request', `a number above ${meter.requestNumber}`, `${request.number}`);
+  }
+  meter.requestNumber = request.number;
+  const [asked, done] = [request.wish, wishOf(entry)].map((wish) => JSON.stringify(wish));
+  if (asked !== done) throw doubt('request', asked, done);
+  return { blob: null };
+}
+
+const WHAT = {
+  'publication-changed': 'publish', 'batches-erased': 'erase', 'batches-disclosed': 'disclose',
+} as const;
+
+function wishOf(entry: WishEntry): Wish {
+  return entry.type === 'publication-changed'
+    ? { what: 'publish', publish: entry.publish }
+    : { what: WHAT[entry.type], span: entry.span };
+}
+
+function concludeMeter(
+  { report, findings }: Work,
+  meter: MeterAudit,
+  { lastMs, fates }: { lastMs: number; fates: ReadonlyMap<number, Fate> },
+): void {
+  const { node, batches, absent } = meter;
+  const due = dueBatches(batches);
+  const erased: number[] = [];
+  for (const { index } of batches) {
+    if (fates.get(index) === 'disclosed') due.add(index);
+    if (fates.get(index) !== 'erased') continue;
+    due.delete(index);
+    erased.push(index);
+  }
+  for (const index of erased.filter((one) => !absent.has(one))) {
+    const got = 'a blob that is public still';
+    findings.push({ code: 'not-erased', where: `entry ${index}`, expected: 'none', got });
+  }
   node.missing = [...absent].filter((index) => due.has(index));
-  node.withheld = absent.size - node.missing.length;
+  node.erased = erased.filter((index) => absent.has(index)).length;
+  node.withheld = absent.size - node.missing.length - node.erased;
   report.blobs.withheld += node.withheld;
+  report.blobs.erased += node.erased;
   report.blobs.missing += node.missing.length;
   for (const index of node.missing) {
     findings.push({ code: 'blob-missing', where: `entry ${index}`, expected: 'a disclosed batch' });

@@ -36,6 +36,8 @@ export interface NodeReport {
   batches: number;
   disclosed: number;
   withheld: number;
+  /** By the owner's request, or by the operator: see `requests`. */
+  erased: number;
   /** Entry indices of batches that should be public and are not. */
   missing: number[];
   /** Declared by the meter in disclosed batches. */
@@ -79,8 +81,21 @@ export interface AuditReport {
   entries: {
     enrolled: number; batches: number; succeeded: number; revoked: number; prices: number;
   };
-  blobs: { disclosed: number; withheld: number; missing: number; unreferenced: number };
+  blobs: {
+    disclosed: number;
+    withheld: number;
+    erased: number;
+    missing: number;
+    unreferenced: number;
+  };
   equivocations: { meter: string; index: number; q: number }[];
+  /** What owners asked after pairing, and what the operator erased without their word. */
+  requests: {
+    meter: string;
+    index: number;
+    what: 'publish' | 'erase' | 'disclose';
+    by: 'owner' | 'operator';
+  }[];
   /** Null for a log without an entry. */
   months: MonthsReport | null;
   nodes: NodeReport[];
@@ -93,7 +108,8 @@ export function formatReport(report: AuditReport): string {
     `${verdict(report)}: ${report.origin}, ${report.size} entries, root ${report.root}`,
     `  ${report.volunteers} volunteers, ${entries.enrolled} kits, ${entries.prices} prices, ` +
       `${entries.batches} batches: ` +
-      `${blobs.disclosed} disclosed, ${blobs.withheld} withheld, ${blobs.missing} missing`,
+      `${blobs.disclosed} disclosed, ${blobs.withheld} withheld, ${blobs.erased} erased, ` +
+      `${blobs.missing} missing`,
   ];
   if (report.cosignedBy.length > 0) lines.push(`  cosigned by ${report.cosignedBy.join(', ')}`);
   for (const { code, where, expected, got } of findings) {
@@ -102,6 +118,9 @@ export function formatReport(report: AuditReport): string {
   }
   for (const { meter, index, q } of report.equivocations) {
     lines.push(`  equivocation of ${meter}, entry ${index}: two signatures by one-time key ${q}`);
+  }
+  for (const { meter, index, what, by } of report.requests) {
+    lines.push(`  entry ${index}: ${by}’s request to ${what}, ${meter}`);
   }
   const currency = report.months?.currency ?? null;
   lines.push(...monthsLines(report.months), ...nodes.flatMap((node) => nodeLines(node, currency)));

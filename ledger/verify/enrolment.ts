@@ -2,7 +2,8 @@
 // the volunteer's part, deterministic CBOR in a COSE_Sign1 (Ed25519, key id = the volunteer's key):
 //
 //   {1: "commons-kit/kit", 2: origin, 3: meter's COSE_Sign1, 4: SHA-256 of the sealed secrets,
-//    5: publish 0…3, 6: assurance, 7: calibration {"id": …}, 8: interval, s, 9: efficiency, ‰}
+//    5: publish 0…3, 6: assurance, 7: calibration {"id": …}, 8: interval, s, 9: efficiency, ‰,
+//    ? 10: the owner's key, 32, whose requests (request.ts) are the kit's owner's}
 //
 // Always public, so: no name, no address, no pairing key. Those travel sealed, and are not read
 // here.
@@ -11,6 +12,7 @@ import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { decodeEnrol, encodeEnrol } from '../../firmware/wire.ts';
 import type { EnrolStatement } from '../../firmware/wire.ts';
 import { LedgerError } from '../errors.ts';
+import { ED25519_KEY_BYTES } from '../log/ed25519.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import { PUBLISH } from '../publish.ts';
 import type { Publish } from '../publish.ts';
@@ -45,6 +47,8 @@ export interface Enrolment {
   calibration: Record<string, unknown>;
   intervalS: number;
   supplyEfficiencyPermille: number;
+  /** Ed25519; null: nobody can ask anything later. */
+  ownerKey: Uint8Array | null;
 }
 
 /**
@@ -128,16 +132,18 @@ function readTerms(
     calibration: calibrationOf(members),
     intervalS: uintOf(members, 8, MAX_INTERVAL_S, 1),
     supplyEfficiencyPermille: uintOf(members, 9, 1_000, 1),
+    ownerKey: ownerKeyOf(members),
   };
 }
 
+/** And a tenth: the owner's key. */
 const MEMBERS = 9;
 
 function decodeMembers(payload: Uint8Array): ReadonlyMap<unknown, unknown> {
   const members = strictly(
     () => decode(payload, { useMaps: true, strict: true, rejectDuplicateMapKeys: true }), malformed,
   ) as unknown;
-  if (!(members instanceof Map) || members.size !== MEMBERS) {
+  if (!(members instanceof Map) || members.size !== MEMBERS + (members.has(10) ? 1 : 0)) {
     throw malformed(`a map of ${MEMBERS}`, 'another');
   }
   const again = strictly(() => encode(members, rfc8949EncodeOptions), malformed);
@@ -157,6 +163,13 @@ function calibrationOf(members: ReadonlyMap<unknown, unknown>): Record<string, u
     throw malformed('a calibration of texts and integers, below 2 KiB', 'another');
   }
   return Object.fromEntries(map);
+}
+
+function ownerKeyOf(members: ReadonlyMap<unknown, unknown>): Uint8Array | null {
+  if (!members.has(10)) return null;
+  const key = bytesOf(members, 10);
+  if (key.length === ED25519_KEY_BYTES) return key;
+  throw malformed(`an owner’s key of ${ED25519_KEY_BYTES} bytes`, `${key.length}`);
 }
 
 function bytesOf(members: ReadonlyMap<unknown, unknown>, key: number): Uint8Array {

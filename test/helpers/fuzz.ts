@@ -12,6 +12,7 @@ import { decodeBundle, encodeBundle, parseTilePath, tilePath } from '../../ledge
 import { parseBatch } from '../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
 import { verifyPrice } from '../../ledger/verify/price.ts';
+import { verifyRequest } from '../../ledger/verify/request.ts';
 import { formatAddCheckpoint, parseAddCheckpoint } from '../../ledger/witness/request.ts';
 import type { LargeLog } from './large-log.ts';
 import { publish } from './large-log.ts';
@@ -35,6 +36,8 @@ function targetsOf(log: LargeLog): Target[] {
   const path = [digest('a'), digest('b')];
   // The log's first blobs are its enrolments.
   const enrolments = [...log.blobs.values()].slice(0, 2);
+  // Its last are its last owner's requests.
+  const requests = [...log.blobs.values()].slice(-3);
   return [
     { name: 'batch', seeds: [createMeter('fuzz').batch()],
       read: (bytes) => void parseBatch(bytes) },
@@ -42,6 +45,8 @@ function targetsOf(log: LargeLog): Target[] {
       read: (bytes) => void verifyEnrolment(bytes, 'ledger.test/commons', () => true) },
     { name: 'price', seeds: [priceBytes(createVolunteer('fuzz'))],
       read: (bytes) => void verifyPrice(bytes, 'ledger.test/commons') },
+    { name: 'request', seeds: [requests[0], requests[1]],
+      read: (bytes) => void verifyRequest(bytes, 'ledger.test/commons') },
     { name: 'entry', seeds: [...leaves.slice(0, 2), ...leaves.slice(-2)],
       read: (bytes) => encodeEntry(decodeEntry(bytes)) },
     { name: 'bundle', seeds: [encodeBundle(leaves.slice(0, 5))],

@@ -6,7 +6,7 @@ import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { PublicFiles } from '../../ledger/audit/source.ts';
-import type { Entry, EntryOf } from '../../ledger/entry.ts';
+import type { Entry, EntryOf, WishEntry } from '../../ledger/entry.ts';
 import { encodeEntry, isBatch } from '../../ledger/entry.ts';
 import { formatCheckpoint } from '../../ledger/log/checkpoint.ts';
 import { signingKey } from '../../ledger/log/ed25519.ts';
@@ -17,8 +17,11 @@ import { formatLogPolicy } from '../../ledger/log/policy.ts';
 import { encodeBundle, encodeHashTile, tilePath, tilesOf } from '../../ledger/log/tiles.ts';
 import { leafHash, nodeHash, treeRoot } from '../../ledger/log/tree.ts';
 import type { Hash, ReadNode } from '../../ledger/log/tree.ts';
+import type { Asking } from '../../ledger/owner.ts';
+import { signRequest } from '../../ledger/owner.ts';
 import { parseBatch } from '../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
+import type { Wish } from '../../ledger/verify/request.ts';
 import { VOLUNTEER } from './ledger-folder.ts';
 import { createMeter, digest, enrolmentBody, START_S } from './meter.ts';
 import type { BatchOptions, TestMeter } from './meter.ts';
@@ -36,9 +39,14 @@ export interface LargeLog {
   policy: string;
 }
 
+/** The owner of the last meter. */
+const OWNER = signingKey(digest('owner'));
+const DAY_MS = 86_400_000;
+
 /**
  * At most 30 days: a test meter's key signs 31 batches, one a day. The first meter's first disclosed
- * batch names its next key.
+ * batch names its next key; at the end the last meter's owner asks three things, the first of them
+ * to have the first day erased.
  */
 export async function createLargeLog(meters: number, batchesEach: number): Promise<LargeLog> {
   if (batchesEach > 30 * PER_DAY) throw new RangeError('a key of 32 signatures lasts 30 days');
@@ -54,7 +62,10 @@ export async function createLargeLog(meters: number, batchesEach: number): Promi
   const homes = [];
   for (let i = 0; i < meters; i++) {
     const meter = createMeter(`home ${i}`, { intervalS: INTERVAL_S });
-    const terms = { origin: ORIGIN, ageRecipient, publish: 3, intervalS: INTERVAL_S };
+    const change = (terms: Map<number, unknown>): void => {
+      if (i === meters - 1) terms.set(10, OWNER.publicKey);
+    };
+    const terms = { origin: ORIGIN, ageRecipient, publish: 3, intervalS: INTERVAL_S, change };
     const [enrolment] = decode(await enrolmentBody(meter, VOLUNTEER, terms)) as [Uint8Array];
     const enrolmentHash = keep(new Uint8Array(enrolment));
     entries.push({ type: 'kit-enrolled', receivedMs: startMs, meterId: meter.id, enrolmentHash });
@@ -78,9 +89,37 @@ export async function createLargeLog(meters: number, batchesEach: number): Promi
       if (successor !== null) meter.adopt();
     }
   }
+  const { id: meterId } = homes.at(-1)!.meter;
+  const receivedMs = entries.at(-1)!.receivedMs;
+  const day = { fromMs: startMs, toMs: startMs + DAY_MS + meters };
+  const wishes: Wish[] = [
+    { what: 'erase', span: day },
+    { what: 'publish', publish: 2 },
+    { what: 'disclose', span: { fromMs: receivedMs - meters, toMs: receivedMs - meters + 1 } },
+  ];
+  for (const [number, wish] of wishes.entries()) {
+    const asking = { origin: ORIGIN, meterId, number, wish };
+    entries.push(wishEntry(asking, keep(signRequest(asking, OWNER)), receivedMs));
+  }
+  for (const entry of entries.filter(isBatch)) {
+    const isInDay = entry.receivedMs >= day.fromMs && entry.receivedMs < day.toMs;
+    const isLast = Buffer.compare(entry.meterId, meterId) === 0;
+    if (isInDay && isLast) blobs.delete(blobPath(entry.batchHash));
+  }
   const vkey = formatVkey(
     verifierKey(ORIGIN, SIGNATURE_TYPE.ed25519, signingKey(SEED).publicKey));
   return { entries, blobs, policy: formatLogPolicy(vkey) };
+}
+
+function wishEntry(
+  { meterId, wish }: Asking,
+  requestHash: Uint8Array,
+  receivedMs: number,
+): Entry {
+  const parts = { receivedMs, meterId, requestHash };
+  if (wish.what === 'publish') return { type: 'publication-changed', ...parts, publish: wish.publish };
+  const { span } = wish;
+  return { type: wish.what === 'erase' ? 'batches-erased' : 'batches-disclosed', ...parts, span };
 }
 
 /** The public files of a log that holds these leaves, signed by its key. */
@@ -286,7 +325,68 @@ const OF_SUCCESSIONS: Tampering[] = [
   }),
 ];
 
-export const TAMPERINGS: readonly Tampering[] = [...OF_FILES, ...OF_ENTRIES, ...OF_SUCCESSIONS];
+/** By whoever holds the log's key, and would hide or show what the owner did not ask for. */
+const OF_REQUESTS: Tampering[] = [
+  {
+    name: 'an owner’s request is gone',
+    finding: 'blob-missing',
+    apply: (log, files) => without(blobPath(wishOf(log, 'batches-erased').requestHash!))(files),
+  },
+  forged('batches are erased at a request for something else', 'request', (list, log) => {
+    const { requestHash } = wishOf(log, 'publication-changed');
+    return list.with(list.indexOf(wishOf(log, 'batches-erased')),
+      { ...wishOf(log, 'batches-erased'), requestHash });
+  }),
+  forged('more is erased than was asked for', 'request', (list, log) => {
+    const erasure = wishOf(log, 'batches-erased');
+    const span = { ...erasure.span, toMs: erasure.span.toMs + DAY_MS };
+    return list.with(list.indexOf(erasure), { ...erasure, span });
+  }),
+  forged('another meter’s batches are erased', 'request', (list, log) => {
+    const erasure = wishOf(log, 'batches-erased');
+    return list.with(list.indexOf(erasure), { ...erasure, meterId: disclosed(log).meterId });
+  }),
+  forged('another publication is entered than was asked for', 'request', (list, log) => {
+    const change = wishOf(log, 'publication-changed');
+    return list.with(list.indexOf(change), { ...change, publish: 0 });
+  }),
+  forged('an old request is granted again', 'request', (list, log) =>
+    [...list, wishOf(log, 'publication-changed')]),
+  forged('a request for a meter that nobody enrolled', 'request', (list, log) =>
+    list.with(list.indexOf(wishOf(log, 'batches-erased')),
+      { ...wishOf(log, 'batches-erased'), meterId: digest('nobody').slice(0, 8) })),
+  {
+    name: 'a request is signed by another key than the owner’s',
+    finding: 'request',
+    apply(log) {
+      const { meterId, receivedMs } = wishOf(log, 'publication-changed');
+      const wish: Wish = { what: 'publish', publish: 0 };
+      const asking = { origin: ORIGIN, meterId, number: 9, wish };
+      const bytes = signRequest(asking, signingKey(digest('mallory')));
+      const entry = wishEntry(asking, digest(bytes), receivedMs);
+      const blobs = new Map(log.blobs).set(blobPath(digest(bytes)), bytes);
+      return publish([...log.entries, entry].map(encodeEntry), blobs);
+    },
+  },
+  forged('what was disclosed late is absent', 'blob-missing', (list, log) => {
+    const disclosure = wishOf(log, 'batches-disclosed');
+    const span = { ...disclosure.span, fromMs: disclosure.span.fromMs - DAY_MS };
+    return list.with(list.indexOf(disclosure), { ...disclosure, span });
+  }),
+  forged('what the log calls erased is public still', 'not-erased', (list, log) => {
+    const { meterId, receivedMs } = disclosed(log);
+    const span = { fromMs: receivedMs, toMs: receivedMs + 1 };
+    const last = list.at(-1)!.receivedMs;
+    return [...list, { type: 'batches-erased', receivedMs: last, meterId, requestHash: null, span }];
+  }),
+];
+
+export const TAMPERINGS: readonly Tampering[] =
+  [...OF_FILES, ...OF_ENTRIES, ...OF_SUCCESSIONS, ...OF_REQUESTS];
+
+function wishOf<T extends WishEntry['type']>({ entries }: LargeLog, type: T): EntryOf<T> {
+  return entries.find((entry): entry is EntryOf<T> => entry.type === type)!;
+}
 
 /** A batch more at the log's end, of the meter that has a second key, signed as `sign` likes. */
 function signed(

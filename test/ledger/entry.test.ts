@@ -22,6 +22,18 @@ const entry: fc.Arbitrary<Entry> = fc.oneof(
     lastSeq: fc.integer({ min: 2 ** 31, max: 2 ** 40 }), batchHash: bytes(32), successor: bytes(52),
   }),
   fc.record({
+    type: fc.constant('publication-changed' as const), receivedMs, meterId: bytes(8),
+    requestHash: bytes(32), publish: fc.constantFrom(0, 1, 2, 3),
+  }),
+  fc.record({
+    type: fc.constant('batches-erased' as const), receivedMs, meterId: bytes(8),
+    requestHash: fc.option(bytes(32)), span: fc.nat().map((fromMs) => ({ fromMs, toMs: fromMs + 9 })),
+  }),
+  fc.record({
+    type: fc.constant('batches-disclosed' as const), receivedMs, meterId: bytes(8),
+    requestHash: bytes(32), span: fc.nat().map((fromMs) => ({ fromMs, toMs: fromMs + 9 })),
+  }),
+  fc.record({
     type: fc.constant('key-revoked' as const), receivedMs, meterId: bytes(8),
     evidence: fc.tuple(bytes(32), bytes(32)).filter(([a, b]) => Buffer.compare(a, b) !== 0),
   }),

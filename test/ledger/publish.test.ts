@@ -3,15 +3,15 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { closesBucket, dueBatches, PUBLISH } from '../../ledger/publish.ts';
-import type { PublishedBatch } from '../../ledger/publish.ts';
+import type { Publish, PublishedBatch } from '../../ledger/publish.ts';
 
 const day = (n: number, hour = 0): number => Date.UTC(2026, 0, n, hour);
-const batches = (...times: number[]): PublishedBatch[] =>
-  times.map((receivedMs, i) => ({ index: 10 + i, receivedMs, namesKey: false }));
+const batches = (publish: Publish, ...times: number[]): PublishedBatch[] =>
+  times.map((receivedMs, i) => ({ index: 10 + i, receivedMs, namesKey: false, publish }));
 
 test('the last batch of a closed bucket is due, the open bucket’s is not', (t) => {
-  const history = batches(day(1, 3), day(1, 23), day(2, 0), day(2, 0), day(4, 1));
-  const due = (publish: 0 | 1 | 2 | 3): number[] => [...dueBatches(publish, history)];
+  const times = [day(1, 3), day(1, 23), day(2, 0), day(2, 0), day(4, 1)];
+  const due = (publish: Publish): number[] => [...dueBatches(batches(publish, ...times))];
   t.deepEqual(due(PUBLISH.none), []);
   t.deepEqual(due(PUBLISH.batch), [10, 11, 12, 13]);
   t.deepEqual(due(PUBLISH.hour), [10, 11, 13]);
@@ -19,24 +19,36 @@ test('the last batch of a closed bucket is due, the open bucket’s is not', (t)
 });
 
 test('a batch that names a key is due at once, whatever was chosen', (t) => {
-  const [first, second] = batches(day(1), day(1, 1));
-  const history = [first, { ...second, namesKey: true }];
   for (const publish of Object.values(PUBLISH)) {
-    t.true(dueBatches(publish, history).has(second.index));
+    const [first, second] = batches(publish, day(1), day(1, 1));
+    t.true(dueBatches([first, { ...second, namesKey: true }]).has(second.index));
+  }
+});
+
+test('where the choice changes, both must make a batch due', (t) => {
+  const closes = (before: Publish, after: Publish): boolean => {
+    const [[last], [, next]] = [before, after].map((one) => batches(one, day(1, 2), day(1, 3)));
+    return closesBucket(last, next);
+  };
+  t.true(closes(PUBLISH.hour, PUBLISH.batch));
+  t.true(closes(PUBLISH.batch, PUBLISH.hour));
+  for (const [one, other] of [[0, 1], [0, 2], [0, 3], [3, 2], [3, 1]] as const) {
+    t.false(closes(one, other));
+    t.false(closes(other, one));
   }
 });
 
 test('days are UTC days: the last millisecond still belongs', (t) => {
-  const [last] = batches(day(2) - 1);
-  t.true(closesBucket(PUBLISH.day, last, { index: 11, receivedMs: day(2) }));
-  t.false(closesBucket(PUBLISH.day, last, { index: 11, receivedMs: day(2) - 1 }));
+  const [last, next] = batches(PUBLISH.day, day(2) - 1, day(2));
+  t.true(closesBucket(last, next));
+  t.false(closesBucket(last, { ...next, receivedMs: day(2) - 1 }));
 });
 
 test('one batch a bucket, and never the newest', (t) => {
   const times = fc.array(fc.integer({ min: 0, max: 90 * 86_400_000 }), { minLength: 1 });
   fc.assert(fc.property(times, (list) => {
-    const history = batches(...list.sort((a, b) => a - b));
-    const due = dueBatches(PUBLISH.day, history);
+    const history = batches(PUBLISH.day, ...list.sort((a, b) => a - b));
+    const due = dueBatches(history);
     const days = history.filter(({ index }) => due.has(index)).map(({ receivedMs }) =>
       Math.floor(receivedMs / 86_400_000));
     t.is(new Set(days).size, days.length);

@@ -83,7 +83,7 @@ test('what the ledger made passes, and is told', async (t) => {
   const report = await run(files);
   t.deepEqual(report.findings, []);
   t.true(report.ok);
-  t.deepEqual(report.blobs, { disclosed: 3, withheld: 2, missing: 0, unreferenced: 0 });
+  t.deepEqual(report.blobs, { disclosed: 3, withheld: 2, erased: 0, missing: 0, unreferenced: 0 });
   const [node] = report.nodes;
   t.is(node.meter, meter.idHex);
   t.deepEqual(node.gaps, [{ firstSeq: 6, lastSeq: 7 }]);
@@ -150,7 +150,7 @@ test('a due batch that is absent is missing, by name', async (t) => {
   const path = `blob/${Buffer.from(entry.batchHash).toString('hex')}`;
   const report = await run(altered(path, null));
   t.deepEqual(report.nodes[0].missing, [3]);
-  t.deepEqual(report.blobs, { disclosed: 2, withheld: 2, missing: 1, unreferenced: 0 });
+  t.deepEqual(report.blobs, { disclosed: 2, withheld: 2, erased: 0, missing: 1, unreferenced: 0 });
   t.deepEqual(report.findings.map(({ code, where }) => `${code} ${where}`), ['blob-missing entry 3']);
 });
 
