@@ -17,9 +17,10 @@ import { leafHash, nodeHash, sha256, treeRoot } from '../../../ledger/log/tree.t
 import type { ReadNode } from '../../../ledger/log/tree.ts';
 import { verifyHss } from '../../../ledger/verify/lms.ts';
 import {
-  createClock, enrolMeter, openTestLedger, temporaryDir,
+  createClock, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../../helpers/ledger-folder.ts';
-import { createMeter, digest } from '../../helpers/meter.ts';
+import { createMeter, createVolunteer, digest } from '../../helpers/meter.ts';
+import { priceBytes } from '../../helpers/price.ts';
 
 type Files = Map<string, Uint8Array>;
 
@@ -101,6 +102,8 @@ test('without a policy it is consistent, and nobody’s', async (t) => {
 });
 
 test('every byte of every file counts', async (t) => {
+  // Seven thousand audits, on a machine that may be busy.
+  t.timeout(300_000);
   let audits = 0;
   for (const [path, bytes] of files) {
     for (let at = 0; at < bytes.length; at++) {
@@ -236,6 +239,34 @@ for (const [what, code, change] of FORGERIES) {
     const report = await run(resigned(change));
     t.true(report.findings.some((finding) => finding.code === code), JSON.stringify(report.findings));
     t.false(report.ok);
+  });
+}
+
+/** Prices by whoever holds the log's key, put behind all other entries. */
+const PRICES: [string, string | null, Uint8Array[]][] = [
+  ['one that the ledger would take', null, [priceBytes(VOLUNTEER)]],
+  ['a stranger’s', 'price', [priceBytes(createVolunteer('mallory'))]],
+  ['another ledger’s', 'bad-price', [priceBytes(VOLUNTEER, { origin: 'ledger.test/other' })]],
+  ['one from within a closed month', 'month-closed', [priceBytes(VOLUNTEER, { validFrom: '2025-12-31' })]],
+  ['one in another currency', 'price-currency', [priceBytes(VOLUNTEER), priceBytes(VOLUNTEER, { currency: 'CHF' })]],
+  ['one twice', 'price', [priceBytes(VOLUNTEER), priceBytes(VOLUNTEER)]],
+  ['one in other bytes', 'malformed-price', [Uint8Array.of(...priceBytes(VOLUNTEER), 0)]],
+  ['one without its blob', 'blob-missing', [new Uint8Array(0)]],
+];
+
+for (const [what, code, prices] of PRICES) {
+  test(`a price in a forged log: ${what}`, async (t) => {
+    const forged = resigned((list) => [...list, ...prices.map((bytes): Entry => (
+      { type: 'price-set', receivedMs: list.at(-1)!.receivedMs, priceHash: digest(bytes) }
+    ))]);
+    for (const bytes of prices.filter(({ length }) => length > 0)) {
+      forged.set(`blob/${Buffer.from(digest(bytes)).toString('hex')}`, bytes);
+    }
+    const report = await run(forged);
+    t.deepEqual(report.findings.map((finding) => finding.code), code === null ? [] : [code]);
+    t.is(report.entries.prices, prices.length);
+    // What does not hold has no say in what anything costs.
+    t.is(report.months!.prices.length, code === null || prices.length === 2 ? 1 : 0);
   });
 }
 

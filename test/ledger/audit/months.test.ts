@@ -2,6 +2,8 @@
 // swaps, outages and late records, every figure that the served pages and /v1 tell of months and
 // totals equals what an audit reckons from the public files alone, and what a model reckons from
 // the meters' own records. So does a ledger whose projections were grown again.
+//
+//   SEED=… RUNS=200 npx ava test/ledger/audit/months.test.ts
 
 import test from 'ava';
 import fc from 'fast-check';
@@ -362,7 +364,7 @@ test('what is served is what an audit finds in the public files, and what the mo
     } finally {
       await played.close();
     }
-  }), { seed: SEED, numRuns: Number(process.env['RUNS'] ?? 10) });
+  }), { seed: SEED, endOnFailure: true, numRuns: Number(process.env['RUNS'] ?? 10) });
   t.log(`${runs.months} months, ${runs.billed} with a cost, ${runs.late} with something late`);
   t.true(runs.late > 0 && runs.billed > 0);
 });
@@ -382,5 +384,5 @@ test('the same where meters lose power, and after the projections were grown aga
       await played.ledger.close();
       await played.close().catch(() => {});
     }
-  }), { seed: SEED, numRuns: Number(process.env['RUNS'] ?? 5) });
+  }), { seed: SEED, endOnFailure: true, numRuns: Number(process.env['RUNS'] ?? 5) });
 });
