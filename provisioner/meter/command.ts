@@ -166,7 +166,7 @@ function pairCommand(): Command {
     .option('--interval-s <seconds>', 'a record is closed this often', seconds)
     .option('--batch-s <seconds>', 'a batch is sent this often', seconds)
     .option('--probe-s <seconds>', 'the node is probed this often', seconds)
-    .option('--key-height <height>', '5: 32 signatures, at once; 10: 1,024, in minutes', height)
+    .option('--key-height <height>', 'first key: 5, at once; 10, in minutes; others follow', height)
     .option('--ledger-url <url>', 'where the bench reaches the ledger, if not as the meter does')
     .action(async function (this: Command, name: string) {
       const { virtual: dir, port, ...options } = this.optsWithGlobals<PairWords>();

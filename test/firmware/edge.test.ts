@@ -124,6 +124,7 @@ import { pause } from './edge'
 import { Http } from './http'
 import { parseCounters } from './probe'
 import { Reporter } from './report'
+import type { NextKey } from './report'
 import { FIELDS, emptyRecord } from './wire'
 
 async function main() {
@@ -202,8 +203,8 @@ async function reports() {
       return records
     },
     sign: async (message: Buffer) => Buffer.alloc(1504),
-    successor: () => null,
-    adopt: async (number: number) => {},
+    successor: (): NextKey | null => null,
+    adopt: async () => {},
     digest: (bytes: Buffer) => Buffer.alloc(32),
     pause: pause,
   }

@@ -241,6 +241,8 @@ test('a batch names the next key, which is put in force by its acceptance alone'
     state.next = next;
     await reporter.attempt();
     t.deepEqual(named(posted[0].batch), next.publicKey);
+    const { records } = wire.decodePayload(wire.decodeSign1(posted[0].batch).payload);
+    t.is(records.length, 1, 'it is public: no more than it must be');
     t.deepEqual(state.adopted, [...adopted], `kind ${kind}`);
   }
   const { reporter, posted, state, store } = scene(30, ['silence', 'silence', {}, {}]);

@@ -30,6 +30,8 @@ export interface Judged {
   status: number;
   bytes: Buffer;
   payload: BatchPayload<Buffer>;
+  /** Which of the meter's keys signed it, from 0, and with which index: `1/17`. */
+  signature: string;
 }
 
 export interface Commons {
@@ -43,6 +45,8 @@ export interface Commons {
   /** In the order of acceptance, each once. */
   readonly records: IntervalRecord[];
   bodyBytes: number;
+  /** The meter's public keys, the last in force. */
+  readonly keys: Buffer[];
   enrol(statement: Buffer): Promise<void>;
   answer(request: HttpRequest): Promise<Answer | undefined>;
   /** What the ledger's page of this node says. */
@@ -68,7 +72,6 @@ export async function openCommons(world: World, dir: string, pairKey: Buffer): P
     onProblem: (error) => void problems.push(error),
     nowMs: () => world.timeline.nowMs(),
   });
-  let publicKey: Buffer = Buffer.alloc(0);
   let id = '';
   let seen: Buffer = Buffer.alloc(0);
   const hashes = new Set<string>();
@@ -93,17 +96,23 @@ export async function openCommons(world: World, dir: string, pairKey: Buffer): P
   const note = (status: number, bytes: Buffer): void => {
     const envelope = wire.decodeSign1(bytes);
     const payload = wire.decodePayload(envelope.payload);
-    commons.judged.push({ status, bytes: Buffer.from(bytes), payload });
     const { firstSeq } = payload.records[0];
     const { lastSeq } = payload.records[payload.records.length - 1];
     world.note(`ledger ${status} ${firstSeq}-${lastSeq} ${world.digest(bytes).toString('hex')}`);
     const message = Buffer.from(written((out) =>
       wire.encodeSigStructure(out, envelope.header, envelope.payload)));
-    const signature = envelope.proof.subarray(4);
-    if (!verifyLms(publicKey.subarray(4), message, signature)) world.amiss('a signature is wrong');
+    const { keys, judged, records } = commons;
+    const lms = envelope.proof.subarray(4);
+    const by = keys.findLastIndex((key) => verifyLms(key.subarray(4), message, lms));
+    judged.push({ status, bytes: Buffer.from(bytes), payload, signature: `${by}/${lms.readUInt32BE(0)}` });
     const hash = world.digest(bytes).toString('hex');
-    if (status === 200 && !hashes.has(hash)) commons.records.push(...payload.records);
-    if (status === 200) hashes.add(hash);
+    if (by < 0) world.amiss('a signature is wrong');
+    if (hashes.has(hash)) return;
+    if (by < keys.length - 1) world.amiss('a key that was succeeded signed another batch');
+    if (status !== 200) return;
+    hashes.add(hash);
+    records.push(...payload.records);
+    if (payload.successor !== null) keys.push(payload.successor);
   };
 
   const forge = (request: HttpRequest, change: (reply: Reply<Buffer>) => void, key: Buffer) => {
@@ -170,11 +179,13 @@ export async function openCommons(world: World, dir: string, pairKey: Buffer): P
     judged: [],
     records: [],
     bodyBytes: 0,
+    keys: [],
     ledger,
     async enrol(statement) {
       const volunteer = createVolunteer('year');
       await ledger.admit(volunteer.publicKey);
-      publicKey = wire.decodeEnrol(wire.decodeSign1(statement).payload).publicKey;
+      const { publicKey } = wire.decodeEnrol(wire.decodeSign1(statement).payload);
+      commons.keys.push(publicKey);
       id = world.digest(publicKey).subarray(0, 8).toString('hex');
       const { origin, ageRecipient } = ledger.store.keys;
       const meter = { pairingKey: new Uint8Array(pairKey), statement: () => new Uint8Array(statement) };

@@ -19,6 +19,7 @@ import { Timeline, type Life } from './timeline.ts';
 const { keepRunning, openMeter, resumeCounters, waitForPairing } =
   await import('../../../firmware/meter.ts');
 const { measure, probeNode } = await import('../../../firmware/measuring.ts');
+const { grow } = await import('../../../firmware/growing.ts');
 const { report } = await import('../../../firmware/reporting.ts');
 
 export const START_MS = Date.parse('2027-01-01T00:00:00Z');
@@ -188,6 +189,7 @@ export class World {
     await resumeCounters(meter, pairing);
     timeline.start(life, () => keepRunning(meter, 'measure', () => measure(meter, pairing)));
     timeline.start(life, () => keepRunning(meter, 'probe', () => probeNode(meter, pairing)));
+    timeline.start(life, () => keepRunning(meter, 'grow', () => grow(meter, pairing)));
     timeline.start(life, () => keepRunning(meter, 'report', () => report(meter, pairing)));
   }
 

@@ -77,22 +77,14 @@ async function reckon(world: World, weather: Weather): Promise<string[]> {
 function checkReports(world: World): void {
   const { judged } = world.commons;
   const byIndex = new Map<string, string>();
-  for (const { status, bytes, payload } of judged) {
+  for (const { status, bytes, payload, signature } of judged) {
     // 409: the ledger had it already, and a reply was lost.
     if (status !== 200) world.amiss(`the ledger answered ${status}`);
     if (payload.gaps.length > 0) world.amiss(`a gap: ${JSON.stringify(payload.gaps)}`);
-    const index = signatureIndex(bytes);
     const digest = world.digest(bytes).toString('hex');
-    if ((byIndex.get(index) ?? digest) !== digest) world.amiss(`index ${index} signed twice`);
-    byIndex.set(index, digest);
+    if ((byIndex.get(signature) ?? digest) !== digest) world.amiss(`index ${signature} signed twice`);
+    byIndex.set(signature, digest);
   }
-}
-
-/** Where the signature's q stands: its length is that of a one-level HSS signature of height 10. */
-function signatureIndex(bytes: Buffer): string {
-  const HSS_BYTES = 1_504;
-  const signature = bytes.subarray(bytes.length - HSS_BYTES);
-  return `${bytes.subarray(0, 24).toString('hex')} ${signature.readUInt32BE(4)}`;
 }
 
 function checkEnergy(world: World): void {
@@ -149,6 +141,7 @@ function figuresOf(world: World): Record<string, number> {
     batches: hashes.size,
     posts: commons.judged.length,
     bodyBytes: commons.bodyBytes,
+    keys: commons.keys.length,
     energyMicroWh: commons.records.at(-1)?.energyMicroWh ?? 0,
     merged: commons.records.filter(({ flags }) => Math.floor(flags / FLAG.merged) % 2 === 1).length,
   };
