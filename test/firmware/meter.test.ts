@@ -3,6 +3,7 @@ import test from 'ava';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cutEverywhere } from './year/cuts.ts';
 import { runYear } from './year/year.ts';
 import { openWorld, START_MS } from './year/world.ts';
 
@@ -35,4 +36,10 @@ test.serial('a meter that loses its power more often than it reports still repor
   await world.timeline.run(START_MS + 8 * 2_700_000);
   t.true(world.commons.records.length >= 12, `${world.commons.records.length} records`);
   await world.commons.close();
+});
+
+test.serial('cut within any write, full or reporting, at most two seconds are lost', async (t) => {
+  const { full, reporting } = await cutEverywhere({ seed: 3, seconds: 400, stride: 17 });
+  t.deepEqual([...full.problems, ...reporting.problems], []);
+  t.true(full.merges > 0 && full.cuts > 4_000 && reporting.cuts > 4_000, JSON.stringify(full));
 });

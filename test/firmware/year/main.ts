@@ -1,6 +1,8 @@
 // `npm run test:year [-- --seed N --days N --twice --verbose]`: a meter's year on Node. Prints what
-// befell it and what must not be; exits 1 if there is any of that.
+// befell it and what must not be; exits 1 if there is any of that. `--cuts SECONDS`: instead, every
+// write of that long a time is torn after each of its bytes, with a full memory and with a ledger.
 import { parseArgs } from 'node:util';
+import { cutEverywhere } from './cuts.ts';
 import { runYear, type Year } from './year.ts';
 
 const { values } = parseArgs({
@@ -9,6 +11,7 @@ const { values } = parseArgs({
     days: { type: 'string', default: '365' },
     interval: { type: 'string', default: '1800' },
     batch: { type: 'string', default: '43200' },
+    cuts: { type: 'string' },
     twice: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -17,6 +20,13 @@ const options = {
   seed: Number(values.seed), days: Number(values.days),
   intervalS: Number(values.interval), batchS: Number(values.batch),
 };
+if (values.cuts !== undefined) {
+  const parts = { seed: options.seed, seconds: Number(values.cuts), stride: 1 };
+  const found = await cutEverywhere(parts);
+  console.log(`seed ${options.seed}`, found);
+  const wrong = found.full.problems.length + found.reporting.problems.length;
+  process.exit(wrong === 0 ? 0 : 1);
+}
 console.log(`seed ${options.seed}, ${options.days} days`);
 const year = await timed();
 if (values.twice) {

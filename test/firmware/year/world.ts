@@ -67,6 +67,8 @@ export class World {
   /** Energy that cuts and faults of the sensor may have cost, µWh; and what faults hid for sure. */
   readonly allowed = { lostMicroWh: 0, hiddenMicroWh: 0 };
   readonly problems: string[] = [];
+  /** Told of a write to the FRAM before a byte of it is kept. */
+  onFramWrite: (address: number, data: Buffer) => void = () => {};
   onLine: (line: string) => void = () => {};
   onHeard: () => void = () => {};
   private readonly sensor: Ina226;
@@ -196,6 +198,9 @@ export class World {
   private transferOf(life: Life) {
     // Plain promises: this runs two hundred million times a year.
     return (address: number, bytes: Buffer, count: number): Promise<Buffer> => {
+      if (address === ADDRESS.fram && bytes.length > 2) {
+        this.onFramWrite(bytes.readUInt16BE(0), bytes.subarray(2));
+      }
       const transaction = { address, write: bytes, readBytes: count };
       const { status, bytes: read } = this.chips.transact(transaction, this.timeline.nowMs());
       if (life.over) return this.timeline.abandon();
@@ -206,7 +211,11 @@ export class World {
     };
   }
 
-  private edgeOf(life: Life): Edge {
+  setting(key: string): Buffer | null {
+    return this.settings.get(key) ?? null;
+  }
+
+  edgeOf(life: Life): Edge {
     const { timeline } = this;
     const bootMs = this.poweredAtMs;
     return {
@@ -218,7 +227,7 @@ export class World {
         timeline, life, chance: this.random, lines: this.lines, nodeHost: NODE,
         answer: (to, at, request) => this.answer(to, at, request),
       }, host, port, timeoutMs),
-      setting: async (key) => this.settings.get(key) ?? null,
+      setting: async (key) => this.setting(key),
       random: (size) => Buffer.from(Array.from({ length: size }, () => this.random() * 256)),
       sha256: (bytes) => this.digest(bytes),
       hmac: (key, bytes) => createHmac('sha256', key).update(bytes).digest(),
