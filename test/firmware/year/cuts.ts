@@ -15,14 +15,14 @@ const { openMeter, resumeCounters } = await import('../../../firmware/meter.ts')
 const { RING_START } = await import('../../../firmware/journal.ts');
 const { readPairing } = await import('../../../firmware/settings.ts');
 
-/** More writes than two seconds and a batch have. */
-const UNKNOWN = 40;
+/** What a cut at any byte of any write may cost. */
+const MOST_LOST_MS = 2_000;
 
 /** A write to the FRAM, and what must be true however much of it was kept. */
 export interface Write {
   address: number;
   data: Buffer;
-  /** Energy two seconds before, less what no reading has told yet; and energy at that moment. */
+  /** Energy two seconds before, and at that moment; time with power two seconds before. */
   leastMicroWh: number;
   mostMicroWh: number;
   leastS: number;
@@ -50,28 +50,21 @@ export async function record(world: World, fromMs: number, seconds: number): Pro
   await world.timeline.run(fromMs);
   const image = Buffer.from(world.cells);
   const writes: Write[] = [];
-  const past: { atMs: number; microWh: number; countedS: number }[] = [];
   world.onFramWrite = (address, data) => {
     const { meter } = world;
     if (meter === null) throw new Error('a meter that is being recorded must be there');
-    const nowMs = world.timeline.nowMs();
-    past.push({
-      atMs: nowMs, microWh: world.truthMicroWh(), countedS: world.poweredSoFarMs() / 1000,
-    });
-    while (past.length > 1 && past[1].atMs <= nowMs - 2_000) past.shift();
+    const agoMs = world.timeline.nowMs() - MOST_LOST_MS;
     const { journal, ring } = meter;
     writes.push({
       address, data: Buffer.from(data),
-      leastMicroWh: past[0].microWh, mostMicroWh: past[past.length - 1].microWh,
-      leastS: Math.floor(past[0].countedS),
+      leastMicroWh: world.truthMicroWhAt(agoMs), mostMicroWh: world.truthMicroWh(),
+      leastS: Math.floor((world.poweredSoFarMs() - MOST_LOST_MS) / 1000),
       nextSignature: journal.nextSignature, nextSeq: journal.link.nextSeq, lastSeq: ring.lastSeq,
       outstanding: journal.outstanding?.hash.toString('hex') ?? null,
     });
   };
   await world.timeline.run(fromMs + seconds * 1000);
   world.onFramWrite = () => {};
-  // What was true two seconds before is not known of the first ones.
-  for (const { address, data } of writes.splice(0, UNKNOWN)) data.copy(image, address);
   return { image, writes };
 }
 

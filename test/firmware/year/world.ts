@@ -153,7 +153,7 @@ export class World {
     this.poweredMs += nowMs - this.poweredAtMs;
     this.counts.cuts++;
     this.home.meterCut();
-    this.allowed.lostMicroWh += this.truthMicroWh() - this.recentMicroWh(nowMs - 2000);
+    this.allowed.lostMicroWh += this.truthMicroWh() - this.truthMicroWhAt(nowMs - 2000);
     this.chips.powerOff(nowMs);
     this.note('power cut');
   }
@@ -168,7 +168,7 @@ export class World {
   }
 
   /** The chip's truth at a moment a few seconds ago. */
-  private recentMicroWh(atMs: number): number {
+  truthMicroWhAt(atMs: number): number {
     const { recent } = this;
     const now = this.sensor.truth(this.timeline.nowMs());
     const all = [...recent, now];
