@@ -28,6 +28,7 @@ export interface YunohostMachine {
   remove(path: string): void;
   /** Runs shell within it, while it is on. */
   shell(script: string): string;
+  /** Leaves nothing behind; may be called again. */
   end(): Promise<void>;
 }
 
@@ -52,6 +53,7 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
   plant(root, identity);
   layNetwork(name, net);
   let machine: ChildProcess | undefined;
+  let ended = false;
   const at = (path: string): string => join(root, path);
   const self: YunohostMachine = {
     address: `${net}.2`,
@@ -102,6 +104,8 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
       return execFileSync('nsenter', words, { encoding: 'utf8' });
     },
     async end() {
+      if (ended) return;
+      ended = true;
       await self.cut();
       execFileSync('ip', ['netns', 'del', name]);
       rmSync(dir, { recursive: true, force: true });
