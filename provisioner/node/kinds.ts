@@ -85,7 +85,7 @@ export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets)
     message: `Nobody has taught kit to have “${campaign.image}” obtain certificates by itself`,
     expected: 'no [certificates] in the campaign',
     got: campaign.acme.directory,
-    hint: 'Leave it out; a FreedomBox obtains its own once its owner asks for it on its page.',
+    hint: 'Leave it out. A FreedomBox obtains its own on its page; a YunoHost as [yunohost] says.',
     exitCode: 2,
   });
 }
