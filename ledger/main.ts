@@ -270,6 +270,7 @@ async function hereOrThere<T>(
 }
 
 interface AuditFlags {
+  structure?: boolean;
   policy?: string;
   json?: boolean;
 }
@@ -279,10 +280,12 @@ function auditCommand(io: Terminal, status: { code: number }): Command {
     .description('verifies a log from its public files and a policy that you hold')
     .argument('<source>', 'a URL, a ledger’s folder, or its public folder')
     .option('--policy <FILE>', 'the keys that you trust (c2sp.org/tlog-policy)')
+    .option('--structure', 'of a log that is no Commons Ledger: checkpoint, cosignatures, tiles alone')
     .option('--json', 'print one JSON document')
     .action(async (source: string, flags: AuditFlags) => {
       const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
-      const found = await audit(filesOf(source), { policy });
+      const { structure: structureOnly } = flags;
+      const found = await audit(filesOf(source), { policy, structureOnly });
       io.print(flags.json ? JSON.stringify(found, undefined, 2) : formatReport(found));
       status.code = found.ok ? 0 : 1;
     });

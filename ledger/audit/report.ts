@@ -77,6 +77,8 @@ export interface AuditReport {
   cosignedBy: string[];
   findings: Finding[];
   volunteers: number;
+  /** Entries whose meaning was not looked at: another log's. */
+  unread: number;
   /** `batches` counts those that name a key as well. */
   entries: {
     enrolled: number; batches: number; succeeded: number; revoked: number; prices: number;
@@ -103,9 +105,10 @@ export interface AuditReport {
 
 /** The report for people. */
 export function formatReport(report: AuditReport): string {
-  const { findings, nodes, blobs, entries } = report;
+  const { findings, nodes, blobs, entries, unread } = report;
   const lines = [
     `${verdict(report)}: ${report.origin}, ${report.size} entries, root ${report.root}`,
+    ...(unread === 0 ? [] : [`  ${unread} entries of unknown meaning: their bytes, not what they say`]),
     `  ${report.volunteers} volunteers, ${entries.enrolled} kits, ${entries.prices} prices, ` +
       `${entries.batches} batches: ` +
       `${blobs.disclosed} disclosed, ${blobs.withheld} withheld, ${blobs.erased} erased, ` +

@@ -3,6 +3,7 @@
 
 import test from 'ava';
 import { audit } from '../../../ledger/audit/audit.ts';
+import { formatReport } from '../../../ledger/audit/report.ts';
 import { parsePolicy } from '../../../ledger/log/policy.ts';
 import { createLargeLog, inMemory, publish, TAMPERINGS } from '../../helpers/large-log.ts';
 import { encodeEntry } from '../../../ledger/entry.ts';
@@ -19,6 +20,21 @@ test('the log passes before anything is changed', async (t) => {
   t.deepEqual(blobs, {
     disclosed: 4 + 3 + 11, withheld: 640 - 12 - 47, erased: 48, missing: 0, unreferenced: 0,
   });
+});
+
+test('another log’s entries are opaque: its structure holds, or does not', async (t) => {
+  const leaves = Array.from({ length: 700 }, (_, i) => Buffer.from(`go.sum line ${i}`));
+  const other = publish(leaves, new Map());
+  const options = { policy, structureOnly: true };
+  const report = await audit(inMemory(other), options);
+  t.like(report, { ok: true, findings: [], unread: 700, size: 700 });
+  t.regex(formatReport(report), /700 entries of unknown meaning/);
+  t.false((await audit(inMemory(other), { policy })).ok);
+  for (const path of other.keys()) {
+    const bytes = other.get(path)!;
+    const changed = new Map(other).set(path, bytes.with(-1, bytes.at(-1)! ^ 1));
+    t.false((await audit(inMemory(changed), options)).ok, path);
+  }
 });
 
 test('each tampering has a name of its own, and there are thirty or more', (t) => {
