@@ -59,7 +59,7 @@ export async function record(world: World, fromMs: number, seconds: number): Pro
       address, data: Buffer.from(data),
       leastMicroWh: world.truthMicroWhAt(agoMs), mostMicroWh: world.truthMicroWh(),
       leastS: Math.floor((world.poweredSoFarMs() - MOST_LOST_MS) / 1000),
-      nextSignature: journal.nextSignature, nextSeq: journal.link.nextSeq, lastSeq: ring.lastSeq,
+      nextSignature: journal.keys.nextSignature, nextSeq: journal.link.nextSeq, lastSeq: ring.lastSeq,
       outstanding: journal.outstanding?.hash.toString('hex') ?? null,
     });
   };
@@ -113,7 +113,8 @@ async function audit(world: World, cells: Buffer, write: Write): Promise<string 
   }
   const countedS = countedOf(meter.running);
   if (countedS < write.leastS) return `${countedS} s counted, expected ${write.leastS}`;
-  if (journal.nextSignature < write.nextSignature) return `signature ${journal.nextSignature} again`;
+  const { nextSignature } = journal.keys;
+  if (nextSignature < write.nextSignature) return `signature ${nextSignature} again`;
   if (journal.link.nextSeq < write.nextSeq) return `the ledger’s word of ${write.nextSeq} is lost`;
   const last = unsaved.at(-1)?.lastSeq ?? ring.lastSeq;
   if (last < write.lastSeq) return `records end at ${last}, expected ${write.lastSeq}`;
