@@ -99,7 +99,9 @@ const refused: [name: string, port: MeterPort, code: string][] = [
 for (const [name, port, code] of refused) {
   test(`${name} changes nothing: ${code}`, async (t) => {
     const { record, point } = await scene(t);
-    await t.throwsAsync(point(port, 2, { limitMs: 50 }), { code });
+    // Silence is waited for; all else is told at once, on the busiest machine.
+    const limitMs = code === 'meter-silent' ? 50 : job.limitMs;
+    await t.throwsAsync(point(port, 2, { limitMs }), { code });
     t.deepEqual(record.history('alice'), []);
   });
 }
