@@ -1,7 +1,7 @@
 // A cut at every byte. A meter lives until its memory is full and merging; then every write that it
 // makes is kept, with what it knew as it began to write. Afterwards each write is torn after each of
 // its bytes, the meter's memory is opened as after a start, and the whole of it is held against that
-// knowledge. What is opened writes its boot counter, and nothing else.
+// knowledge. What is opened writes its boot counter and, if the cut fell into a change of keys, those.
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,7 @@ export interface Write {
   leastMicroWh: number;
   mostMicroWh: number;
   leastS: number;
+  keyNumber: number;
   nextSignature: number;
   nextSeq: number;
   lastSeq: number;
@@ -59,7 +60,8 @@ export async function record(world: World, fromMs: number, seconds: number): Pro
       address, data: Buffer.from(data),
       leastMicroWh: world.truthMicroWhAt(agoMs), mostMicroWh: world.truthMicroWh(),
       leastS: Math.floor((world.poweredSoFarMs() - MOST_LOST_MS) / 1000),
-      nextSignature: journal.keys.nextSignature, nextSeq: journal.link.nextSeq, lastSeq: ring.lastSeq,
+      keyNumber: journal.keys.key?.number ?? 0, nextSignature: journal.keys.nextSignature,
+      nextSeq: journal.link.nextSeq, lastSeq: ring.lastSeq,
       outstanding: journal.outstanding?.hash.toString('hex') ?? null,
     });
   };
@@ -113,8 +115,10 @@ async function audit(world: World, cells: Buffer, write: Write): Promise<string 
   }
   const countedS = countedOf(meter.running);
   if (countedS < write.leastS) return `${countedS} s counted, expected ${write.leastS}`;
-  const { nextSignature } = journal.keys;
-  if (nextSignature < write.nextSignature) return `signature ${nextSignature} again`;
+  const { key, nextSignature } = journal.keys;
+  const number = key?.number ?? 0;
+  const again = number === write.keyNumber && nextSignature < write.nextSignature;
+  if (number < write.keyNumber || again) return `key ${number}, signature ${nextSignature} again`;
   if (journal.link.nextSeq < write.nextSeq) return `the ledger’s word of ${write.nextSeq} is lost`;
   const last = unsaved.at(-1)?.lastSeq ?? ring.lastSeq;
   if (last < write.lastSeq) return `records end at ${last}, expected ${write.lastSeq}`;
@@ -146,13 +150,16 @@ async function auditRecords(meter: Meter, write: Write): Promise<string | null> 
   return next > write.lastSeq ? null : `records end before ${next}, expected ${write.lastSeq}`;
 }
 
-/** The memory alone; nothing but the header's cell may be written while it is opened. */
+/** Where opening may write (docs/journal.md): header and signing, key, successor and its growth. */
+const OPENED = [[0x0000, 0x0080], [0x0400, 0x0500], [0x05c0, 0x0700]];
+
+/** The memory alone. */
 function transferOf(cells: Buffer) {
-  const HEADER_BYTES = 64;
   return (chip: number, bytes: Buffer, count: number): Promise<Buffer> => {
     if (chip !== ADDRESS.fram) throw new Error(`who asks for ${chip}?`);
     const address = bytes.readUInt16BE(0);
-    if (bytes.length > 2 && address + bytes.length - 2 > HEADER_BYTES) {
+    const end = address + bytes.length - 2;
+    if (end > address && !OPENED.some(([from, to]) => address >= from && end <= to)) {
       return Promise.reject(new Error(`opening writes at ${address}`));
     }
     bytes.copy(cells, address, 2);
