@@ -8,7 +8,7 @@ import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import { configureNode, type NodeEvent } from '../node/configure.ts';
 import type { Connect, NodeAddress } from '../node/connection.ts';
-import { addressOf, passphraseHooksOf } from '../node/kinds.ts';
+import { addressOf, handoverOf } from '../node/kinds.ts';
 import { grant } from './access/grant.ts';
 import { proveLetIn, proveShutOut } from './access/prove.ts';
 import { hookFolder } from './access/recovery-programs.ts';
@@ -35,7 +35,7 @@ export function refuseUnready(
   { campaign, record }: Pick<Workbench, 'campaign' | 'record'>,
   reason: string | undefined,
 ): void {
-  passphraseHooksOf(campaign, hookFolder);
+  handoverOf(campaign);
   if (reason !== undefined) return;
   const check = record.latest(kit.name, 'check');
   const changes = ['flash', 'configure', 'pair'].map((step) => record.latest(kit.name, step)?.id ?? 0);
@@ -106,7 +106,7 @@ async function changeHands(kit: Kit, leaflet: PrintedLeaflet, deps: HandoverDeps
   const desired = {
     ...{ owner: kit.owner, passphrase, recoveryCodes: leaflet.secrets.recoveryCodes },
     texts: (await ownerTexts(kit.language)).texts.recover,
-    hooks: passphraseHooksOf(campaign, hookFolder),
+    hooks: handoverOf(campaign).files(hookFolder),
   };
   if (await isWithdrawn(bench, owner, { connect })) return;
   report(`${kit.name}: letting the owner in`);

@@ -11,6 +11,7 @@ import { proquint } from '../campaign/passphrase.ts';
 import type { LeafletSecrets } from '../campaign/secrets.ts';
 import { KitError } from '../errors.ts';
 import { renderLeaflet, type LeafletFacts } from './leaflet/leaflet.ts';
+import { handoverOf } from '../node/kinds.ts';
 import { makeRecoveryCodes } from './recovery-code.ts';
 import { ownerTexts } from './texts.ts';
 
@@ -33,7 +34,7 @@ export async function printLeaflet(
   }));
   const { ownerPassphrase: passphrase } = await bench.secrets.kit(kit);
   const { texts, language, notice } = await ownerTexts(kit.language);
-  const facts = factsOf(kit, bench);
+  const facts = leafletFacts(kit, bench);
   const pdf = await renderLeaflet(
     { facts, secrets: { ...secrets, passphrase }, texts },
     { madeAtMs: now(), language },
@@ -62,12 +63,17 @@ export function refuseOtherWord(typed: string, { printWord }: LeafletSecrets, fi
   });
 }
 
-function factsOf(kit: Kit, { campaign, record }: Pick<Workbench, 'campaign' | 'record'>): LeafletFacts {
+/** What stands on the leaflet and is no secret. @throws KitError `handover-unknown` */
+export function leafletFacts(
+  kit: Kit,
+  { campaign, record }: Pick<Workbench, 'campaign' | 'record'>,
+): LeafletFacts {
   const meter = record.lastDone(kit.name, 'pair')?.detail['meter'];
-  const address = `${kit.domain}/${kit.owner}/admin`;
+  const logins = handoverOf(campaign).logins(kit.owner).map((path) => `${kit.domain}/${path}`);
   return {
-    ...{ kit: kit.name, domain: kit.domain, community: campaign.name, user: kit.owner, address },
-    loginAddress: `https://${address}`,
+    ...{ kit: kit.name, domain: kit.domain, community: campaign.name, user: kit.owner },
+    loginAddress: `https://${logins[0]}`,
+    addresses: logins.join(', '),
     handle: `@${kit.owner}@${kit.domain}`,
     contact: campaign.contact,
     ledgerPage: typeof meter === 'string' ? `${campaign.ledger}/node/${meter}` : undefined,

@@ -8,13 +8,14 @@ import { configureNode, type ConfigureOptions, type ConfigureOutcome } from './c
 import type { NodeAddress } from './connection.ts';
 import type { Fact } from './fact.ts';
 import { freedomboxDesired } from './freedombox/desired.ts';
+import { freedomboxHandover } from './freedombox/handover.ts';
 import { freedomboxInspection } from './freedombox/inspection.ts';
 import { freedombox } from './freedombox/plan.ts';
 import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
 import { snacDesired } from './snac/desired.ts';
 import { snacInspection } from './snac/inspection.ts';
-import { snacPassphraseHook } from './snac/passphrase.ts';
+import { snacHandover } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
 import type { FileWrite } from './step.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
@@ -47,13 +48,20 @@ export interface Inspection {
   diagnosis?: Fact<Complaint[] | undefined>;
 }
 
+/** What `kit handover` has to know of a kind of node. */
+export interface Handover {
+  /** Programs for `folder` that give the owner's accounts a new passphrase, and what else it takes. */
+  files(folder: string): FileWrite[];
+  /** Below the kit's domain, where the passphrase opens: the first is the leaflet's first login. */
+  logins(owner: string): string[];
+}
+
 interface Kind {
   configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
   inspection(campaign: Campaign): Inspection;
   /** Its nodes can obtain their certificates by themselves. */
   acme?: true;
-  /** Programs for `folder` that give the owner's accounts a new passphrase; for hand-over. */
-  passphraseHooks?(folder: string): FileWrite[];
+  handover?: Handover;
 }
 
 const kinds: Record<string, Kind> = {
@@ -61,13 +69,14 @@ const kinds: Record<string, Kind> = {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(freedombox, freedomboxDesired(kit, campaign, secrets), options),
     inspection: () => freedomboxInspection,
+    handover: freedomboxHandover,
   },
   snac: {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),
     inspection: () => snacInspection,
     acme: true,
-    passphraseHooks: (folder) => [snacPassphraseHook(folder)],
+    handover: snacHandover,
   },
   yunohost: {
     configure: (kit, campaign, secrets) => (options) =>
@@ -96,9 +105,9 @@ export function inspectionOf(campaign: Campaign): Inspection {
 }
 
 /** @throws KitError `kind-unknown`; `handover-unknown` where nobody knows how to hand one over */
-export function passphraseHooksOf(campaign: Campaign, folder: string): FileWrite[] {
-  const { passphraseHooks } = kindOf(campaign);
-  if (passphraseHooks !== undefined) return passphraseHooks(folder);
+export function handoverOf(campaign: Campaign): Handover {
+  const { handover } = kindOf(campaign);
+  if (handover !== undefined) return handover;
   throw new KitError({
     code: 'handover-unknown',
     message: `Nobody has taught kit to hand over nodes made from “${campaign.image}”`,

@@ -21,7 +21,7 @@ export interface Grant {
   recoveryCodes: string[];
   /** In the owner's language. */
   texts: Texts['recover'];
-  /** Programs that give the owner's other accounts a new passphrase. */
+  /** Programs that give the owner's other accounts a new passphrase, and what else the kind needs. */
   hooks: FileWrite[];
 }
 
@@ -131,7 +131,10 @@ const ownerFailures: Record<number, StepFailure> = {
   },
 };
 
-/** Once made, the passphrase is the owner's to change. */
+/**
+ * Once made, the passphrase is the owner's to change. A user who is in the node's directory has it
+ * there already.
+ */
 function ownerLogin({ owner, passphrase }: Grant, facts: GrantFacts): Step[] {
   return effect(
     {
@@ -141,7 +144,7 @@ function ownerLogin({ owner, passphrase }: Grant, facts: GrantFacts): Step[] {
       command: `uid=$(id -u ${owner} 2>/dev/null) || uid=
 [ -z "$uid" ] || [ "$uid" -ge 1000 ] || exit ${nameTaken}
 [ -n "$uid" ] || useradd --create-home --shell /bin/bash ${owner}
-chpasswd`,
+if grep -q '^${owner}:' /etc/passwd; then chpasswd; else grep -v '^${owner}:' | chpasswd; fi`,
       input: new Secret(`${owner}:${passphrase}\nroot:${passphrase}\n`),
       failures: ownerFailures,
       amiss: facts.users.includes(owner) ? undefined : 'there is no such user',

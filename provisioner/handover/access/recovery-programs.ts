@@ -156,13 +156,21 @@ sub read_hashes {
     return grep { /^\\$6\\$/ } @hashes;
 }
 
-# What the image brought (the fediverse account), then the system's own: for the login and for root.
+# What the image brought (the fediverse account, a directory), then the system's own: root's, and the
+# login's where it is no directory's.
 sub set_passphrase {
     my ($passphrase) = @_;
     for my $hook (sort glob '${hookFolder}/*') {
         return 0 unless tell_program([$hook, $owner], "$passphrase\\n");
     }
-    return tell_program(['/usr/sbin/chpasswd'], "$owner:$passphrase\\nroot:$passphrase\\n");
+    my $lines = join '', map {"$_:$passphrase\\n"} grep { is_local($_) } $owner, 'root';
+    return tell_program(['/usr/sbin/chpasswd'], $lines);
+}
+
+sub is_local {
+    my ($user) = @_;
+    open(my $file, '<', '/etc/passwd') or return 1;
+    return scalar grep {/^\\Q$user\\E:/} <$file>;
 }
 
 sub tell_program {

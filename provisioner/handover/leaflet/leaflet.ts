@@ -16,10 +16,10 @@ export type LeafletFacts = {
   community: string;
   /** The owner's, everywhere on the node. */
   user: string;
-  /** Where the first login is, as a person types it. */
-  address: string;
-  /** The same with its scheme, for a QR code. */
+  /** Where the first login is, with its scheme. */
   loginAddress: string;
+  /** Every page that the passphrase opens, the first login first, as a person types them. */
+  addresses: string;
   /** `@user@domain` */
   handle: string;
   /** Whom to call; undefined: room to write it by hand. */

@@ -4,6 +4,7 @@ import type { FactsOf } from '../fact.ts';
 import { stamps, type Stamps } from '../operation/effect.ts';
 import { fileStates, type FileStates } from '../operation/files.ts';
 import { unitStates, type UnitStates } from '../operation/units.ts';
+import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { lineCounted, lineUnit } from '../part/line.ts';
 import { localtime } from '../part/timezone.ts';
@@ -40,12 +41,13 @@ export const units = {
   line: lineUnit,
   counters: countersSocket,
   upgrades: upgradesTimer,
+  backup: backupTimer,
 };
 
 /** `iptables`: FreedomBox's first setup never ends without it. */
 const programs = [
   ...['plinth', 'snac', 'apache2ctl', 'firewall-cmd', 'iptables', 'nft', 'ldapsearch'],
-  ...['ldapdelete', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade'],
+  ...['ldapdelete', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade', 'zstd'],
 ];
 
 /** @param paths of the files that the plan would write */

@@ -4,6 +4,7 @@
 
 import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
+import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { lineFiles, lineSteps } from '../part/line.ts';
 import { timezoneSteps } from '../part/timezone.ts';
@@ -13,6 +14,7 @@ import { snacSteps } from '../snac/service.ts';
 import type { Step } from '../step.ts';
 import { apacheFiles, apacheSteps } from './apache.ts';
 import type { FreedomboxDesired } from './desired.ts';
+import { freedomboxBackedUp } from './backed-up.ts';
 import { freedomboxFacts, type FreedomboxFacts } from './facts.ts';
 import { firewallSteps } from './firewall.ts';
 import { domainSteps, wizardSteps } from './wizard.ts';
@@ -23,7 +25,8 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
     const { certificate, web } = apacheFiles(desired);
     const trusted = caFile(desired.caCertificate);
     const ours = [trusted, ...lineFiles, ...certificate, ...web];
-    const paths = [...ours, ...countersFiles(snacCounted)].map(({ path }) => path);
+    const services = [...countersFiles(snacCounted), ...backupFiles(freedomboxBackedUp)];
+    const paths = [...ours, ...services].map(({ path }) => path);
     return freedomboxFacts(paths, desired);
   },
   plan(desired, facts) {
@@ -41,6 +44,7 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
       ...snacSteps(desired, facts),
       ...apacheSteps(desired, trusted, facts),
       ...countersSteps(countersFiles(snacCounted), facts),
+      ...backupSteps(backupFiles(freedomboxBackedUp), facts),
     ];
   },
 };

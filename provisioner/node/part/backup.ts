@@ -21,8 +21,8 @@ export const backupLabel = 'COMMONS-BACKUP';
 export interface BackedUp {
   /** What is kept, below /. */
   paths: string[];
-  /** Stands still while the last changes are copied. */
-  service: string;
+  /** Stand still while the last changes are copied. */
+  services: string[];
 }
 
 export function backupFiles(what: BackedUp): FileWrite[] {
@@ -94,7 +94,7 @@ export const backupAccount: Fact<BackupAccount | undefined> = {
   },
 };
 
-const program = ({ paths, service }: BackedUp): string => `#!/bin/sh
+const program = ({ paths, services }: BackedUp): string => `#!/bin/sh
 # Backups of this node. Written by kit configure: changes made here are undone by its next run.
 #
 #   commons-backup make             the changes since the last one; each week a whole one
@@ -111,7 +111,7 @@ scratch=/var/lib/commons-kit/backup-proof
 second=/run/commons-backup-drive
 label=/dev/disk/by-label/${backupLabel}
 paths='${paths.join(' ')}'
-service='${service}'
+services='${services.join(' ')}'
 kept=2
 most_changes=6
 stopped=
@@ -134,9 +134,9 @@ main() {
   esac
 }
 
-# Whatever happens, the service runs again, and what went wrong is told.
+# Whatever happens, the services run again, and what went wrong is told.
 leave() {
-  [ -z "$stopped" ] || systemctl start "$service"
+  [ -z "$stopped" ] || systemctl start $services
   [ -z "$mounted" ] || umount "$second"
   rm -rf "$scratch"
   [ "$1" -eq 0 ] || [ -n "$error" ] || error="status $1: see journalctl -u commons-backup"
@@ -196,7 +196,7 @@ stamp() {
   date -u -d "@$1" +%Y%m%dT%H%M%SZ
 }
 
-# The whole while everything runs, then with the service stopped what changed meanwhile, and the sums
+# The whole while everything runs, then with the services stopped what changed meanwhile, and the sums
 # of all files as they are then.
 begin() {
   refuse_full
@@ -219,12 +219,12 @@ begin() {
 }
 
 hold() {
-  systemctl stop "$service"
+  systemctl stop $services
   stopped=yes
 }
 
 go_on() {
-  systemctl start "$service"
+  systemctl start $services
   stopped=
 }
 

@@ -1,8 +1,14 @@
 // What gives a snac account its owner's new passphrase on the node itself, when a recovery code was
 // used (handover/access/). Pure: the text of a program that the node runs as root.
 
+import type { Handover } from '../kinds.ts';
 import type { FileWrite } from '../step.ts';
 import { putPasswordHash, snacData } from './server.ts';
+
+export const snacHandover: Handover = {
+  files: (folder) => [snacPassphraseHook(folder)],
+  logins: (owner) => [`${owner}/admin`],
+};
 
 /** `snac OWNER`, the passphrase on standard input. snac reads user.json at each request. */
 export function snacPassphraseHook(folder: string): FileWrite {

@@ -171,4 +171,4 @@ export const snacCounted: CountersSource = {
 };
 
 /** Posts, followers, keys, media: what nobody could make anew. */
-export const snacBackedUp: BackedUp = { paths: [snacData.slice(1)], service: snacUnit };
+export const snacBackedUp: BackedUp = { paths: [snacData.slice(1)], services: [snacUnit] };

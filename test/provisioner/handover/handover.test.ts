@@ -47,7 +47,7 @@ test('only a check that passed, with nothing changed since, makes a kit ready', 
 
 test('another kind is refused, whatever the reason', async (t) => {
   const bench = await open(t);
-  const campaign = { ...bench.campaign, image: 'freedombox' };
+  const campaign = { ...bench.campaign, image: 'yunohost' };
   const error = t.throws(() => refuseUnready(campaign.kits[0], { ...bench, campaign }, 'because'));
   t.is((error as KitError).code, 'handover-unknown');
 });

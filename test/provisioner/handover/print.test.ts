@@ -1,16 +1,21 @@
 // The leaflet's file and the word on it: the same secrets each time, for its owner's eyes alone.
 
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { existsSync, statSync } from 'node:fs';
 
 import { KitError } from '../../../provisioner/errors.ts';
-import { leafletPath, printLeaflet, refuseOtherWord } from '../../../provisioner/handover/print.ts';
+import { leafletFacts, leafletPath, printLeaflet, refuseOtherWord } from '../../../provisioner/handover/print.ts';
 import { readRecoveryCode } from '../../../provisioner/handover/recovery-code.ts';
-import { makeBench, seededRandom } from '../../helpers/bench.ts';
+import { makeBench, seededRandom, type TestBench } from '../../helpers/bench.ts';
 
-test('printed again, it has the same secrets; nobody else may read the file', async (t) => {
+async function open(t: ExecutionContext): Promise<TestBench> {
   const bench = await makeBench();
   t.teardown(bench.remove);
+  return { ...bench, campaign: { ...bench.campaign, image: 'snac' } };
+}
+
+test('printed again, it has the same secrets; nobody else may read the file', async (t) => {
+  const bench = await open(t);
   const [alice] = bench.campaign.kits;
   const means = (seed: string) => ({
     ...{ folder: bench.dir, random: seededRandom(seed), now: () => bench.clock.nowMs },
@@ -25,11 +30,18 @@ test('printed again, it has the same secrets; nobody else may read the file', as
 });
 
 test('a language that nobody has written is said, and it is English', async (t) => {
-  const bench = await makeBench();
-  t.teardown(bench.remove);
+  const bench = await open(t);
   const means = { folder: bench.dir, random: seededRandom('x'), now: () => 0 };
   const printed = await printLeaflet({ ...bench.campaign.kits[0], language: 'eo' }, bench, means);
   t.regex(printed.notice!, /“eo”.*English/);
+});
+
+test('a FreedomBox’s first login is its own; the fediverse server’s page is told beside it', async (t) => {
+  const bench = await open(t);
+  const campaign = { ...bench.campaign, image: 'freedombox' };
+  const facts = leafletFacts(campaign.kits[0], { ...bench, campaign });
+  t.is(facts.loginAddress, 'https://alice.test/plinth/');
+  t.is(facts.addresses, 'alice.test/plinth/, alice.test/social/alice/admin');
 });
 
 test('the word may be typed as people type; another is refused', (t) => {

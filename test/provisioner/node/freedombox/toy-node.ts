@@ -27,6 +27,7 @@ export function freshFacts(): FreedomboxFacts {
       [units.line]: { enabled: false, active: 'inactive' },
       [units.counters]: { enabled: false, active: 'inactive' },
       [units.upgrades]: { enabled: true, active: 'active' },
+      [units.backup]: { enabled: false, active: 'inactive' },
     },
     caTrusted: true,
     lineCounted: false,

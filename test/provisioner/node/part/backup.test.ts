@@ -22,7 +22,7 @@ function node(t: ExecutionContext) {
   // What systemctl is told, in order.
   writeFileSync(at('bin/systemctl'), `#!/bin/sh\necho "$*" >>${root}/told\n`);
   chmodSync(at('bin/systemctl'), 0o755);
-  const [program] = backupFiles({ paths: ['data'], service: 'x.service' });
+  const [program] = backupFiles({ paths: ['data'], services: ['x.service'] });
   const text = textOf(program.content)
     .replaceAll('/var/backups/commons-kit', at('store'))
     .replaceAll('/var/lib/commons-kit', at('state'))

@@ -1,0 +1,14 @@
+// What of a FreedomBox nobody could make anew: the fediverse server's data, its web interface's
+// database, its users' directory and their homes. Applications that its owner adds keep theirs
+// elsewhere: FreedomBox's own backups know them. Pure.
+
+import type { BackedUp } from '../part/backup.ts';
+import { snacData, snacUnit } from '../snac/server.ts';
+
+export const directoryUnit = 'slapd.service';
+
+/** The directory's settings (slapd.d) belong to its data: each names the other's parts. */
+export const freedomboxBackedUp: BackedUp = {
+  paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap', 'home'],
+  services: [directoryUnit, 'plinth.service', snacUnit],
+};
