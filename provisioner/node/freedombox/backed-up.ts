@@ -5,10 +5,11 @@
 import type { BackedUp } from '../part/backup.ts';
 import { snacData, snacUnit } from '../snac/server.ts';
 
-export const directoryUnit = 'slapd.service';
-
-/** The directory's settings (slapd.d) belong to its data: each names the other's parts. */
+/**
+ * The directory's settings (slapd.d) belong to its data: each names the other's parts. Its lock.mdb
+ * changes without a new time, and LMDB makes it anew.
+ */
 export const freedomboxBackedUp: BackedUp = {
-  paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap', 'home'],
-  services: [directoryUnit, 'plinth.service', snacUnit],
+  paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap/data.mdb', 'home'],
+  services: ['slapd.service', 'plinth.service', snacUnit],
 };
