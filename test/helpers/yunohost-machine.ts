@@ -62,6 +62,7 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
       mkdirSync(join(dir, 'run'));
       machine = spawn('nsenter', [`--net=/run/netns/${name}`, 'unshare', ...unsharing(root, dir)], {
         stdio: ['ignore', 'ignore', 'inherit'],
+        env: rootsEnvironment,
       });
       const untilMs = performance.now() + bootTimeoutMs;
       while (!(await answers(self.address, 22))) {
@@ -101,7 +102,7 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
       const children = readFileSync(`/proc/${machine!.pid}/task/${machine!.pid}/children`, 'utf8');
       const [first] = children.trim().split(' ');
       const words = ['-t', first, '-m', '-p', '-u', '-i', '-n', '-r', '-w', '/bin/sh', '-c', script];
-      return execFileSync('nsenter', words, { encoding: 'utf8' });
+      return execFileSync('nsenter', words, { encoding: 'utf8', env: rootsEnvironment });
     },
     async end() {
       if (ended) return;
@@ -113,6 +114,9 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
   };
   return self;
 }
+
+/** As a login of root's has it (login.defs, ENV_SUPATH), whatever the tester's is. */
+const rootsEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /** /run is in memory on a real node: here it is a folder made anew at each boot. */
 function unsharing(root: string, dir: string): string[] {
