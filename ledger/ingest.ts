@@ -93,6 +93,8 @@ export type BatchDecision =
   | { kind: 'repeated'; meter: MeterState; hash: Uint8Array; index: number }
   | { kind: 'not-next'; meter: MeterState; hash: Uint8Array }
   | { kind: 'invalid'; meter: MeterState; hash: Uint8Array; reason: LedgerError }
+  /** Its readings lie ahead of the ledger's clock, which may be the wrong one: the same bytes later. */
+  | { kind: 'not-yet'; meter: MeterState; hash: Uint8Array; reason: LedgerError }
   | {
       kind: 'equivocation';
       meter: MeterState;
@@ -138,8 +140,9 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
     checkContinuation(batch, beforeOf(meter.last), Math.floor(receivedMs / 1000));
     checkSuccessor(batch, state.isTaken);
   } catch (error) {
-    if (error instanceof LedgerError) return invalid(error);
-    throw error;
+    if (!(error instanceof LedgerError)) throw error;
+    if (error.code === 'time-ahead') return { kind: 'not-yet', meter, hash, reason: error };
+    return invalid(error);
   }
   const effects = accept(meter, batch, { bytes, signedBy, receivedMs });
   return { kind: 'accepted', meter, batch, effects };

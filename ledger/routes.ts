@@ -109,6 +109,7 @@ async function postBatch(
 
 function replyKind({ kind }: BatchDecision): ReplyParts['kind'] {
   if (kind === 'not-next') return 'notNext';
+  if (kind === 'not-yet') return 'tryLater';
   return kind === 'accepted' || kind === 'repeated' ? kind : 'invalid';
 }
 

@@ -53,6 +53,11 @@ const RISING = [
 ] as const;
 /** Two clocks that both follow the ledger's acks agree within minutes. */
 const CLOCK_TOLERANCE_S = 300;
+/**
+ * A ledger's clock may have told a meter this much too late a time and been believed
+ * (timekeeper.ts): what was measured by it is true, and only comes too early.
+ */
+const MOST_AHEAD_S = 86_400;
 /** 2024-01-01: no meter of this design is older. */
 const EARLIEST_S = 1_704_067_200;
 const SYNCHRONISED = 2;
@@ -130,7 +135,7 @@ export function checkSuccessor(
 
 /**
  * Checks a linked, signed batch against the one before. Throws LedgerError `one-time-key`,
- * `sequence`, `counters`, `record` or `time`.
+ * `sequence`, `counters`, `record`, `time` or `time-ahead`.
  */
 export function checkContinuation(batch: SignedBatch, before: Before, receivedS: number): void {
   if (batch.q <= before.q) {
@@ -170,7 +175,8 @@ function checkRecord(record: IntervalRecord, receivedS: number): void {
   if (timeState !== SYNCHRONISED) return;
   const latestS = receivedS + CLOCK_TOLERANCE_S;
   if (unixS < EARLIEST_S || unixS > latestS) {
-    throw refusal('time', `between ${EARLIEST_S} and ${latestS}`, `${unixS}, ${at}`);
+    const isEarly = unixS > latestS && unixS <= latestS + MOST_AHEAD_S;
+    throw refusal(isEarly ? 'time-ahead' : 'time', `between ${EARLIEST_S} and ${latestS}`, `${unixS}, ${at}`);
   }
 }
 

@@ -114,7 +114,7 @@ const lies: [string, string, (record: IntervalRecord) => IntervalRecord][] = [
   ['more answers than probes', 'record', (r) => ({ ...r, probesAnswered: r.probesMade + 1 })],
   ['an unknown flag', 'record', (r) => ({ ...r, flags: 4096 })],
   ['an unknown time state', 'record', (r) => ({ ...r, timeState: 3 })],
-  ['a time to come', 'time', (r) => ({ ...r, unixS: r.unixS + 900_000 })],
+  ['a time to come', 'time', (r) => ({ ...r, unixS: r.unixS + 1_900_000 })],
   ['a time before meters were made', 'time', (r) => ({ ...r, unixS: 1_600_000_000 })],
   ['a clock that runs backwards', 'time', (r) => ({ ...r, unixS: r.unixS - 9_000 })],
   ['a number left out', 'sequence', (r) => ({ ...r, firstSeq: r.firstSeq + 1, lastSeq: r.lastSeq + 1 })],
@@ -125,6 +125,21 @@ for (const [what, code, lie] of lies) {
     t.is(await submit(ledger, meter.batch(meter.records(1, lie))), `invalid: ${code}`);
   }));
 }
+
+test('readings of a clock that the ledger itself has set ahead are taken once it has caught up', (t) =>
+  onLedger(t, async ({ ledger, meter, clock }) => {
+  t.is(await submit(ledger, meter.batch()), 'accepted');
+  const aheadS = 3_600;
+  const records = meter.records(1, (r) => ({ ...r, unixS: clock.atMs / 1000 + aheadS }));
+  const batch = meter.batch(records);
+  t.is(await submit(ledger, batch), 'not-yet');
+  t.is(await submit(ledger, batch), 'not-yet');
+  clock.atMs += (aheadS - 300) * 1000;
+  t.is(await submit(ledger, batch), 'accepted');
+  const most = clock.atMs / 1000 + 300 + 86_400;
+  const far = meter.batch(meter.records(1, (r) => ({ ...r, unixS: most + 1 })));
+  t.is(await submit(ledger, far), 'invalid: time');
+}));
 
 test('clock steps and unknown times are no lies', (t) => onLedger(t, async ({ ledger, meter }) => {
   t.is(await submit(ledger, meter.batch()), 'accepted');

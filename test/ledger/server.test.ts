@@ -101,6 +101,10 @@ test('a meter’s day: accepted, repeated, refused, each under its tag and nonce
   t.is(refused.status, 422);
   t.like(await open(refused, meter), { kind: 3, entryIndex: 0 });
   t.like(await open(await post(second), meter), { kind: 0, entryIndex: 3, nextSeq: 9 });
+  const ahead = meter.batch(meter.records(1, (record) => ({ ...record, unixS: nowS + 3_600 })));
+  const answered = await post(ahead);
+  t.is(answered.status, 503);
+  t.like(await open(answered, meter), { kind: 4, entryIndex: 0, nextSeq: 9 });
 }));
 
 test('a full disk: try later, under the tag, and the batch is taken afterwards', async (t) => {

@@ -213,7 +213,7 @@ const FORGERIES: [string, string, (list: Entry[]) => Entry[]][] = [
     (list) => at(list, 3, (e) => ({ ...e, lastSeq: 4 } as Entry))],
   ['batch twice', 'sequence', (list) => [...list.slice(0, 4), ...list.slice(3)]],
   ['time runs back', 'order', (list) => at(list, 3, (e) => ({ ...e, receivedMs: 1 }))],
-  ['time understated', 'time',
+  ['time understated', 'time-ahead',
     (list) => list.map((e) => ({ ...e, receivedMs: e.receivedMs - 864_000_000 }))],
   ['revoked without evidence', 'blob-missing',
     (list) => [...list, revocation(list, digest('x'), digest('y'))]],
