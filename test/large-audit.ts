@@ -6,7 +6,8 @@ import { audit } from '../ledger/audit/audit.ts';
 import { encodeEntry } from '../ledger/entry.ts';
 import { parsePolicy } from '../ledger/log/policy.ts';
 import { verifyHss } from '../ledger/verify/lms.ts';
-import { createLargeLog, inMemory, publish, TAMPERINGS } from './helpers/large-log.ts';
+import { createLargeLog, inMemory, publish } from './helpers/large-log.ts';
+import { TAMPERINGS } from './helpers/tamperings.ts';
 
 const BATCHES_EACH = 1_430;
 const [meters = 70] = process.argv.slice(2).map(Number);

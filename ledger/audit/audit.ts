@@ -10,7 +10,7 @@ import type { Policy } from '../log/policy.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
 import { sha256 } from '../log/tree.ts';
 import { verifyHss } from '../verify/lms.ts';
-import type { EntriesReport, EntryContext } from './entries.ts';
+import type { EntriesReport, EntryContext } from './work.ts';
 import { auditEntries } from './entries.ts';
 import type { AuditReport, Finding } from './report.ts';
 import type { PublicFiles } from './source.ts';

@@ -4,78 +4,25 @@
 
 import { WireError } from '../../firmware/wire.ts';
 import { termsOf } from '../ask/project.ts';
-import type { Applied } from '../ask/project.ts';
 import { closeMonths, firstCalendar, inZone, LATEST_MS } from '../calendar.ts';
-import type { Calendar } from '../calendar.ts';
-import type { BatchEntry, Entry, EntryOf, WishEntry } from '../entry.ts';
+import type { Entry, EntryOf, WishEntry } from '../entry.ts';
 import { decodeEntry, isBatch, isWish } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
-import type { Fate } from '../fate.ts';
 import { fatesOf } from '../fate.ts';
-import { equal, sha256 } from '../log/tree.ts';
-import { dueBatches } from '../publish.ts';
-import type { Publish, PublishedBatch } from '../publish.ts';
+import { equal } from '../log/tree.ts';
 import { checkPrice, holdsFrom } from '../tariff.ts';
-import type { SetPrice } from '../tariff.ts';
-import type { Before, MeterSign1, SignedBatch } from '../verify/batch.ts';
-import {
-  checkContinuation, checkSuccessor, linksTo, NONE_SPENT, parseBatch, parseMeterSign1, spentAfter,
-} from '../verify/batch.ts';
-import type { Enrolment } from '../verify/enrolment.ts';
+import type { MeterSign1 } from '../verify/batch.ts';
+import { parseMeterSign1 } from '../verify/batch.ts';
 import { STATEMENT_Q, verifyEnrolment } from '../verify/enrolment.ts';
 import { signatureIndex } from '../verify/lms.ts';
 import { verifyPrice } from '../verify/price.ts';
 import { verifyRequest } from '../verify/request.ts';
 import type { Wish } from '../verify/request.ts';
+import { concludeMeter, receive } from './batches.ts';
 import { openMonths } from './months.ts';
-import type { AuditReport, Finding, NodeReport } from './report.ts';
-
-export interface EntryContext {
-  origin: string;
-  /** A blob's bytes if it is disclosed, by hash. */
-  blob(hash: Uint8Array): Promise<Uint8Array | null>;
-  /** HSS/LMS; an auditor who looks again may remember answers. */
-  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
-  findings: Finding[];
-}
-
-export type EntriesReport = Pick<
-  AuditReport,
-  'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'requests' | 'months' | 'nodes'
-> & { referenced: Set<string> };
-
-/** A meter while its entries are read. */
-interface MeterAudit {
-  enrolment: Enrolment;
-  /** In the order in which they came to sign; the last one is in force. */
-  keys: Uint8Array[];
-  /** As chosen by now. */
-  publish: Publish;
-  /** Of the owner's last request; the next one's is above. */
-  requestNumber: number;
-  node: NodeReport;
-  batches: PublishedBatch[];
-  absent: Set<number>;
-  lastHash: Uint8Array | null;
-  before: Before;
-}
-
-interface Work extends EntryContext {
-  volunteers: Set<string>;
-  meters: Map<string, MeterAudit>;
-  /** Every key that signs or ever signed for a meter. */
-  taken: Set<string>;
-  prices: SetPrice[];
-  /** As the entry in hand finds it. */
-  calendar: Calendar | null;
-  report: EntriesReport;
-}
-
-/** What the projections need of an entry that holds, beside itself. */
-type Material = Omit<Applied, 'index' | 'entry'>;
-
-/** No batch for this many intervals is a silence: twice the usual hour of quarters, and some. */
-const SILENT_INTERVALS = 10;
+import type { Finding, NodeReport } from './report.ts';
+import { doubt, hex, needBlob } from './work.ts';
+import type { EntriesReport, EntryContext, Material, Work } from './work.ts';
 
 /** Reads every entry in order. */
 export async function auditEntries(
@@ -179,8 +126,8 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Materi
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
   const { publish, meterKey } = enrolment;
   const chosen = { publish, requestNumber: -1 };
-  const rest = { keys: [meterKey], ...chosen, batches: [], absent: new Set<number>(), lastHash: null, before };
-  meters.set(id, { enrolment, node, ...rest });
+  const read = { batches: [], absent: new Set<number>(), lastHash: null, before };
+  meters.set(id, { enrolment, node, keys: [meterKey], ...chosen, ...read });
   return { blob: bytes, kit: termsOf(enrolment) };
 }
 
@@ -204,109 +151,9 @@ async function setPrice(
   return { blob: bytes, price };
 }
 
-async function receive(
-  work: Work,
-  entry: BatchEntry,
-  index: number,
-): Promise<Material> {
-  const { report, meters } = work;
-  report.entries.batches++;
-  const meter = meters.get(hex(entry.meterId));
-  if (meter === undefined) throw doubt('batch', 'an enrolled meter', hex(entry.meterId));
-  const { node, before, lastHash } = meter;
-  if (node.revoked) throw doubt('after-revocation', 'no batch under a revoked key', node.meter);
-  if (before.nextSeq !== null && entry.firstSeq < before.nextSeq) {
-    throw doubt('sequence', `from ${before.nextSeq}`, `${entry.firstSeq}`);
-  }
-  node.batches++;
-  noteSilence(meter, entry.receivedMs);
-  const namesKey = entry.type === 'key-succeeded';
-  const { receivedMs } = entry;
-  meter.batches.push({ index, receivedMs, namesKey, publish: meter.publish });
-  meter.lastHash = entry.batchHash;
-  meter.before = { ...before, nextSeq: entry.lastSeq + 1 };
-  const bytes = await readBlob(work, entry.batchHash);
-  if (entry.type === 'key-succeeded') {
-    report.entries.succeeded++;
-    if (bytes === null) follow(work, meter, entry.successor);
-  }
-  if (bytes === null) {
-    meter.absent.add(index);
-    // What is withheld may say that the meter's clock stepped back: only the counters go on.
-    const record = before.record && { ...before.record, timeState: 0 };
-    meter.before = { ...meter.before, record };
-    if (before.nextSeq !== null && entry.firstSeq > before.nextSeq) {
-      node.unexplained.push({ firstSeq: before.nextSeq, lastSeq: entry.firstSeq - 1 });
-    }
-    return { blob: null };
-  }
-  node.disclosed++;
-  report.blobs.disclosed++;
-  try {
-    const batch = checkBatch(work, { entry, bytes, meter, lastHash, before });
-    showBatch(meter, batch);
-    return { blob: bytes };
-  } finally {
-    // Whatever it is worth: what is amiss is told here, not once for each batch that follows.
-    if (entry.type === 'key-succeeded') follow(work, meter, entry.successor);
-  }
-}
-
-/** The next batch is the successor's to sign. */
-function follow({ taken }: Work, meter: MeterAudit, successor: Uint8Array): void {
-  taken.add(hex(successor));
-  meter.keys.push(successor);
-  meter.node.keys++;
-  meter.before = { ...meter.before, q: NONE_SPENT };
-}
-
-/** Everything that a disclosed batch must be. */
-function checkBatch(
-  { verify, taken }: Work,
-  { entry, bytes, meter, lastHash, before }: {
-    entry: BatchEntry;
-    bytes: Uint8Array;
-    meter: MeterAudit;
-    lastHash: Uint8Array | null;
-    before: Before;
-  },
-): SignedBatch {
-  const batch = parseBatch(bytes);
-  const { payload: { meterId, records } } = batch;
-  if (!equal(meterId, entry.meterId)) throw doubt('batch', hex(entry.meterId), hex(meterId));
-  if (!verify(meter.keys.at(-1)!, batch.message, batch.signature)) {
-    throw doubt('signature', 'the meter’s signature', 'one that does not verify');
-  }
-  const [first, last] = [records[0].firstSeq, records[records.length - 1].lastSeq];
-  if (first !== entry.firstSeq || last !== entry.lastSeq) {
-    throw doubt('sequence', `${entry.firstSeq} to ${entry.lastSeq}`, `${first} to ${last}`);
-  }
-  if (!linksTo(batch, lastHash)) throw doubt('link', 'the hash of the batch before', 'another');
-  checkContinuation(batch, before, Math.floor(entry.receivedMs / 1000));
-  checkSuccessor(batch, (key) => taken.has(hex(key)));
-  const [named, told] = [batch.payload.successor, entry.type === 'key-succeeded' && entry.successor];
-  if (named === null ? told !== false : told === false || !equal(named, told)) {
-    const [expected, got] = [told, named].map((key) => (key ? hex(key) : 'no next key'));
-    throw doubt('successor', expected, got);
-  }
-  return batch;
-}
-
-function showBatch(meter: MeterAudit, batch: SignedBatch): void {
-  const { records, gaps } = batch.payload;
-  const record = records[records.length - 1];
-  const { energyMicroWh, upS, downS, unknownS, wanInBytes, wanOutBytes, unixS, lastSeq } = record;
-  meter.before = { ...meter.before, q: spentAfter(batch), record };
-  meter.node.gaps.push(...gaps);
-  meter.node.shown = {
-    unixS, seq: lastSeq, kWh: energyMicroWh / 1e9, energyMicroWh, upS, downS, unknownS, wanInBytes,
-    wanOutBytes,
-  };
-}
-
 /**
- * Both signatures are one of the meter's keys', both under one one-time key of it, and by the entry's form they
- * differ: even over one message, two of them let others sign a third.
+ * Both signatures are one of the meter's keys', both under one one-time key of it, and by the
+ * entry's form they differ: even over one message, two of them let others sign a third.
  */
 async function revoke(
   work: Work, entry: EntryOf<'key-revoked'>, index: number,
@@ -372,70 +219,6 @@ function wishOf(entry: WishEntry): Wish {
     : { what: WHAT[entry.type], span: entry.span };
 }
 
-function concludeMeter(
-  { report, findings }: Work,
-  meter: MeterAudit,
-  { lastMs, fates }: { lastMs: number; fates: ReadonlyMap<number, Fate> },
-): void {
-  const { node, batches, absent } = meter;
-  const due = dueBatches(batches);
-  const erased: number[] = [];
-  for (const { index } of batches) {
-    if (fates.get(index) === 'disclosed') due.add(index);
-    if (fates.get(index) !== 'erased') continue;
-    due.delete(index);
-    erased.push(index);
-  }
-  for (const index of erased.filter((one) => !absent.has(one))) {
-    const got = 'a blob that is public still';
-    findings.push({ code: 'not-erased', where: `entry ${index}`, expected: 'none', got });
-  }
-  node.missing = [...absent].filter((index) => due.has(index));
-  node.erased = erased.filter((index) => absent.has(index)).length;
-  node.withheld = absent.size - node.missing.length - node.erased;
-  report.blobs.withheld += node.withheld;
-  report.blobs.erased += node.erased;
-  report.blobs.missing += node.missing.length;
-  for (const index of node.missing) {
-    findings.push({ code: 'blob-missing', where: `entry ${index}`, expected: 'a disclosed batch' });
-  }
-  const heardMs = batches.at(-1)?.receivedMs ?? node.enrolledMs;
-  if (!node.revoked && lastMs - heardMs > silentAfterMs(meter)) {
-    node.silences.push({ fromMs: heardMs, toMs: null });
-  }
-  report.nodes.push(node);
-}
-
-function noteSilence(meter: MeterAudit, receivedMs: number): void {
-  const heardMs = meter.batches.at(-1)?.receivedMs ?? meter.node.enrolledMs;
-  if (receivedMs - heardMs > silentAfterMs(meter)) {
-    meter.node.silences.push({ fromMs: heardMs, toMs: receivedMs });
-  }
-}
-
-function silentAfterMs({ enrolment }: MeterAudit): number {
-  return SILENT_INTERVALS * enrolment.intervalS * 1_000;
-}
-
-async function needBlob(work: Work, hash: Uint8Array): Promise<Uint8Array> {
-  const bytes = await readBlob(work, hash);
-  if (bytes === null) {
-    work.report.blobs.missing++;
-    throw doubt('blob-missing', `blob ${hex(hash)}`, 'none');
-  }
-  work.report.blobs.disclosed++;
-  return bytes;
-}
-
-async function readBlob(work: Work, hash: Uint8Array): Promise<Uint8Array | null> {
-  work.report.referenced.add(hex(hash));
-  const bytes = await work.blob(hash);
-  if (bytes !== null && !equal(sha256(bytes), hash)) {
-    throw doubt('blob-differs', `bytes that hash to ${hex(hash)}`, hex(sha256(bytes)));
-  }
-  return bytes;
-}
-
 /** Runs one check; what it throws of the log's making becomes a finding. True if none did. */
 async function findingsOf(
   { findings }: Work,
@@ -460,12 +243,3 @@ function findingOf(error: unknown, where: string): Finding {
   if (error instanceof WireError) return { code: error.code, where, got: error.message };
   throw error;
 }
-
-function doubt(code: string, expected: string, got: string): LedgerError {
-  return new LedgerError({ code, message: 'Audit', expected, got });
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
-}
-

@@ -5,7 +5,8 @@ import test from 'ava';
 import { audit } from '../../../ledger/audit/audit.ts';
 import { formatReport } from '../../../ledger/audit/report.ts';
 import { parsePolicy } from '../../../ledger/log/policy.ts';
-import { createLargeLog, inMemory, publish, TAMPERINGS } from '../../helpers/large-log.ts';
+import { createLargeLog, inMemory, publish } from '../../helpers/large-log.ts';
+import { TAMPERINGS } from '../../helpers/tamperings.ts';
 import { encodeEntry } from '../../../ledger/entry.ts';
 
 const log = await createLargeLog(4, 160);
