@@ -10,6 +10,7 @@ import type { SetPrice } from '../tariff.ts';
 import { billOf, settledBy } from './account.ts';
 import type { Account, Bill } from './account.ts';
 import { openLedgerBook } from './months.ts';
+import { oncePer } from './once.ts';
 import type { MeterRow } from './schema.ts';
 
 /** Closes what an entry received now closes; the first entry of all begins the calendar. */
@@ -101,10 +102,4 @@ function prepareAll(db: DatabaseSync) {
 
 type Statements = ReturnType<typeof prepareAll>;
 
-const prepared = new WeakMap<DatabaseSync, Statements>();
-
-function statementsOf(db: DatabaseSync): Statements {
-  const known = prepared.get(db) ?? prepareAll(db);
-  prepared.set(db, known);
-  return known;
-}
+const statementsOf = oncePer(prepareAll);

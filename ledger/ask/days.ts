@@ -11,6 +11,7 @@ import {
 } from './curve.ts';
 import type { Counters, Mark } from './curve.ts';
 import { isLoose } from './place.ts';
+import { oncePer } from './once.ts';
 import { blockId, DAY_S, dayOf, PAUSE_TOLERANCE_S } from './schema.ts';
 import type { DayRow, GapRow, MeterRow, RecordRow, TotalRow } from './schema.ts';
 
@@ -236,10 +237,4 @@ function prepareAll(db: DatabaseSync) {
 
 type Statements = ReturnType<typeof prepareAll>;
 
-const prepared = new WeakMap<DatabaseSync, Statements>();
-
-function statementsOf(db: DatabaseSync): Statements {
-  const known = prepared.get(db) ?? prepareAll(db);
-  prepared.set(db, known);
-  return known;
-}
+const statementsOf = oncePer(prepareAll);

@@ -15,6 +15,7 @@ import { riseBetween, rounded } from './curve.ts';
 import type { Counters } from './curve.ts';
 import { readTail } from './days.ts';
 import { isLoose } from './place.ts';
+import { oncePer } from './once.ts';
 import type { LogRow, MeterRow, MonthRow, PriceRow } from './schema.ts';
 
 /** A month of one node, or of all. */
@@ -59,13 +60,7 @@ export interface LedgerBook {
   billsOf(meters: readonly MeterRow[], month: string): { meter: MeterRow; month: MonthOf }[];
 }
 
-const opened = new WeakMap<DatabaseSync, LedgerBook>();
-
-export function openLedgerBook(db: DatabaseSync): LedgerBook {
-  const known = opened.get(db) ?? createLedgerBook(db);
-  opened.set(db, known);
-  return known;
-}
+export const openLedgerBook = oncePer(createLedgerBook);
 
 function createLedgerBook(db: DatabaseSync): LedgerBook {
   const sql = prepareAll(db);

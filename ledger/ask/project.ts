@@ -18,6 +18,7 @@ import { closeDueMonths, setPrice } from './close.ts';
 import { putGaps, putTail, readTail } from './days.ts';
 import { placeRecords } from './place.ts';
 import type { Unplaced } from './place.ts';
+import { oncePer } from './once.ts';
 import type { MeterRow } from './schema.ts';
 
 export { createProjections, forgetProjections, nextIndex, PROJECTION_VERSION } from './schema.ts';
@@ -198,23 +199,9 @@ function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-interface Statements {
-  next: StatementSync;
-  advance: StatementSync;
-  meter: StatementSync;
-  arrive: StatementSync;
-  held: StatementSync;
-  hold: StatementSync;
-  letGo: StatementSync;
-}
-
-const prepared = new WeakMap<DatabaseSync, Statements>();
-
-/** What every batch needs, prepared once for each database. */
-function statementsOf(db: DatabaseSync): Statements {
-  const known = prepared.get(db);
-  if (known !== undefined) return known;
-  const statements = {
+/** What every batch needs. */
+function prepareAll(db: DatabaseSync) {
+  return {
     next: db.prepare('SELECT nextIndex FROM projection'),
     advance: db.prepare('UPDATE projection SET nextIndex = ?, asOfMs = ?'),
     meter: db.prepare('SELECT * FROM meter WHERE meter = ?'),
@@ -230,7 +217,7 @@ function statementsOf(db: DatabaseSync): Statements {
        VALUES (?, ?, ?, ?, ?)`,
     ),
     letGo: db.prepare('DELETE FROM waiting WHERE meterRow = ?'),
-  };
-  prepared.set(db, statements);
-  return statements;
+  } satisfies Record<string, StatementSync>;
 }
+
+const statementsOf = oncePer(prepareAll);

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import '../helpers/firmware.ts';
+import { Memory } from '../helpers/memory.ts';
 import type { Journal } from '../../firmware/journal.ts';
 import type { Ring } from '../../firmware/ring.ts';
 import type { IntervalRecord } from '../../firmware/wire.ts';
@@ -17,20 +18,6 @@ const { emptyRecord } = await import('../../firmware/wire.ts');
 const SIZE = 32768;
 /** A ring so small that a short run wraps and merges. */
 const PLACE = { start: 0x1800, pageBytes: 256, pages: 5 };
-
-/** A memory whose power can be cut: `budget` more bytes are written, then every write is torn. */
-class Memory {
-  bytes = Buffer.alloc(SIZE, 0xa5);
-  writes: { address: number; bytes: Buffer }[] = [];
-  async read(address: number, length: number): Promise<Buffer> {
-    return Buffer.from(this.bytes.subarray(address, address + length));
-  }
-  async write(address: number, bytes: Buffer): Promise<void> {
-    if (address < 0 || address + bytes.length > SIZE) throw new Error(`outside: ${address}`);
-    this.bytes.set(bytes, address);
-    this.writes.push({ address, bytes: Buffer.from(bytes) });
-  }
-}
 
 interface Durable {
   energy: number;
@@ -122,7 +109,7 @@ async function live(memory: Memory, seconds: number): Promise<Durable[]> {
 }
 
 test('cut at every byte: counters, records, signature indices and batches all hold', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const states = await live(memory, 150);
   let memoryNow = Buffer.alloc(SIZE, 0xa5);
   let state = -1;
@@ -132,7 +119,7 @@ test('cut at every byte: counters, records, signature indices and batches all ho
     while (state + 1 < states.length && states[state + 1].writes <= index) state++;
     if (state >= 0 && state + 1 < states.length)
       for (let cut = 0; cut < bytes.length; cut += bytes.length > 300 ? 7 : 1) {
-        const torn = new Memory();
+        const torn = new Memory(SIZE);
         memoryNow.copy(torn.bytes);
         torn.bytes.set(bytes.subarray(0, cut), address);
         const problem = await audit(torn, states[state], states[state + 1]);
@@ -179,7 +166,7 @@ function auditRecords(records: IntervalRecord[], nextSeq: number, lastSeq: numbe
 }
 
 test('after a cut the meter goes on: fresh index, next record', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   await live(memory, 40);
   const { journal, ring } = await open(memory);
   t.is(journal.bootId, 2);
@@ -195,7 +182,7 @@ test('after a cut the meter goes on: fresh index, next record', async (t) => {
 });
 
 test('a worn bit costs an index, and never gives one twice', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const { journal } = await open(memory);
   await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
   let used = -1;
@@ -211,7 +198,7 @@ test('a worn bit costs an index, and never gives one twice', async (t) => {
 });
 
 test('a key with its last index used signs no more', async (t) => {
-  const { journal } = await open(new Memory());
+  const { journal } = await open(new Memory(SIZE));
   await t.throwsAsync(journal.keys.takeSignature(1), { message: /signature-index: lost/ });
   await journal.keys.keepKey({ number: 1, height: 2, I: Buffer.alloc(16), seed: Buffer.alloc(24) });
   for (let q = 0; q < 4; q++) t.is(await journal.keys.takeSignature(1), q);
@@ -219,7 +206,7 @@ test('a key with its last index used signs no more', async (t) => {
 });
 
 test('nodes are kept for one key only, and next to those of the key before', async (t) => {
-  const { journal: { keys } } = await open(new Memory());
+  const { journal: { keys } } = await open(new Memory(SIZE));
   const key = { number: 1, height: 10, I: Buffer.alloc(16, 1), seed: Buffer.alloc(24) };
   const next = { ...key, number: 2, I: Buffer.alloc(16, 2) };
   const third = { ...key, number: 3, I: Buffer.alloc(16, 3) };
@@ -236,7 +223,7 @@ test('nodes are kept for one key only, and next to those of the key before', asy
 });
 
 test('32 KB hold ten days at a quarter of an hour, and years in coarser records', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const parts = {
     read: (address: number, length: number) => memory.read(address, length),
     write: (address: number, bytes: Buffer) => memory.write(address, bytes),

@@ -4,6 +4,7 @@
 import test from 'ava';
 import { hash } from 'node:crypto';
 import '../helpers/firmware.ts';
+import { Memory } from '../helpers/memory.ts';
 import type { Tree } from '../../firmware/key.ts';
 import type { Keyring, StoredKey } from '../../firmware/keyring.ts';
 
@@ -14,19 +15,6 @@ const SIZE = 0x1800;
 const METER_ID = Buffer.from('0102030405060708', 'hex');
 /** Puts an end to a life where the test wants one. */
 const ENOUGH = new Error('enough');
-
-class Memory {
-  bytes = Buffer.alloc(SIZE, 0xa5);
-  writes: { address: number; bytes: Buffer }[] = [];
-  async read(address: number, length: number): Promise<Buffer> {
-    return Buffer.from(this.bytes.subarray(address, address + length));
-  }
-  async write(address: number, bytes: Buffer): Promise<void> {
-    if (address < 0 || address + bytes.length > SIZE) throw new Error(`outside: ${address}`);
-    this.bytes.set(bytes, address);
-    this.writes.push({ address, bytes: Buffer.from(bytes) });
-  }
-}
 
 async function open(memory: Memory): Promise<Keyring> {
   const keys = new Ring(memory);
@@ -129,7 +117,7 @@ function stateOf(keys: Keyring): Omit<State, 'writes'> {
 }
 
 test('cut at every byte of three keys: nothing given twice, the same trees, no way back', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const { states, layers } = await live(memory);
   let whole = Buffer.alloc(SIZE, 0xa5);
   let state = -1;
@@ -138,7 +126,7 @@ test('cut at every byte of three keys: nothing given twice, the same trees, no w
     while (state + 1 < states.length && states[state + 1].writes <= index) state++;
     if (state >= 0 && state + 1 < states.length)
       for (let cut = 0; cut < bytes.length; cut++) {
-        const torn = new Memory();
+        const torn = new Memory(SIZE);
         whole.copy(torn.bytes);
         torn.bytes.set(bytes.subarray(0, cut), address);
         const problem = await audit(torn, [states[state], states[state + 1]], layers, cuts % 199 === 0);
@@ -189,7 +177,7 @@ async function audit(
 }
 
 test('cut in mid-succession, the new key signs on, and the former one never again', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const keys = await open(memory);
   await keys.keepKey(keyOf(1, 5));
   for (let q = 0; q < 7; q++) await keys.takeSignature(1);
@@ -201,7 +189,7 @@ test('cut in mid-succession, the new key signs on, and the former one never agai
   const adopting = memory.writes.slice(from);
   t.true(adopting.length >= 4);
   for (let done = 0; done <= adopting.length; done++) {
-    const torn = new Memory();
+    const torn = new Memory(SIZE);
     before.copy(torn.bytes);
     for (const { address, bytes } of adopting.slice(0, done)) torn.bytes.set(bytes, address);
     const reopened = await open(torn);
@@ -215,7 +203,7 @@ test('cut in mid-succession, the new key signs on, and the former one never agai
 });
 
 test('no worn bit brings a former key back', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const keys = await open(memory);
   await keys.keepKey(keyOf(1, 5));
   for (let q = 0; q < 5; q++) await keys.takeSignature(1);
@@ -235,7 +223,7 @@ test('no worn bit brings a former key back', async (t) => {
 });
 
 test('a new pairing gives up what was growing, and its number', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const keys = await open(memory);
   await keys.keepKey(keyOf(1, 5));
   await keys.keepSuccessor(keyOf(2), METER_ID);
@@ -251,7 +239,7 @@ test('a new pairing gives up what was growing, and its number', async (t) => {
 });
 
 test('half a successor begins again where it stood, another begins anew', async (t) => {
-  const memory = new Memory();
+  const memory = new Memory(SIZE);
   const keys = await open(memory);
   await keys.keepKey(keyOf(1, 5));
   await keys.keepSuccessor(keyOf(2), METER_ID);

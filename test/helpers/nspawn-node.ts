@@ -6,12 +6,12 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { cacheFolder } from '../../provisioner/cache-folder.js';
+import { greets } from './greets.ts';
 
 export interface NspawnNode {
   /** Where the bench reaches it. */
@@ -76,7 +76,7 @@ export function makeNode(dir: string, rootTar: string, identity: Identity): Nspa
       });
       closeSync(log);
       const untilMs = performance.now() + bootTimeoutMs;
-      while (!(await answers(its, 22))) {
+      while (!(await greets(its, 22))) {
         if (machine.exitCode !== null) throw new Error(`the node ended: see ${dir}/console.log`);
         if (performance.now() > untilMs) throw new Error(`no SSH server: see ${dir}/console.log`);
         await sleep(200);
@@ -139,17 +139,6 @@ async function emptied(name: string): Promise<void> {
     }
     await sleep(50);
   }
-}
-
-async function answers(host: string, port: number): Promise<boolean> {
-  const socket = connect({ host, port, timeout: 1000 });
-  const greeted = await Promise.race([
-    once(socket, 'data').then(() => true, () => false),
-    once(socket, 'timeout').then(() => false),
-    once(socket, 'close').then(() => false, () => false),
-  ]);
-  socket.destroy();
-  return greeted;
 }
 
 function run(program: string, ...words: string[]): void {

@@ -7,12 +7,12 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { threadId } from 'node:worker_threads';
+import { greets } from './greets.ts';
 
 export interface YunohostMachine {
   /** Where the bench reaches it: a private address, as YunoHost's sshd wants of root. */
@@ -65,7 +65,7 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
         env: rootsEnvironment,
       });
       const untilMs = performance.now() + bootTimeoutMs;
-      while (!(await answers(self.address, 22))) {
+      while (!(await greets(self.address, 22))) {
         if (machine.exitCode !== null || performance.now() > untilMs) {
           throw new Error(`no SSH server: ${logOf(at('var/log/sshd.log'))}`);
         }
@@ -222,17 +222,6 @@ function layNetwork(name: string, net: string): void {
   run('link', 'set', here, 'up');
   run('-n', name, 'addr', 'add', `${net}.2/30`, 'dev', there);
   run('-n', name, 'link', 'set', there, 'up');
-}
-
-async function answers(host: string, port: number): Promise<boolean> {
-  const socket = createConnection({ host, port, timeout: 500 });
-  const greeted = await Promise.race([
-    once(socket, 'data').then(() => true, () => false),
-    once(socket, 'timeout').then(() => false),
-    once(socket, 'close').then(() => false, () => false),
-  ]);
-  socket.destroy();
-  return greeted;
 }
 
 const logOf = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : 'no log');
