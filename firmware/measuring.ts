@@ -1,5 +1,6 @@
-// What an unpaired meter tells the bench. And the meter's first two fibers: power once a second, kept each time; and the node, asked whether it is
-// there and what it counts. An interval closes when its time is over, or when somebody wants to know.
+// What an unpaired meter tells the bench. And the meter's first two fibers: power once a second, kept
+// each time; and the node, asked whether it is there and what it counts. An interval closes when its
+// time is over, or when somebody wants to know.
 //
 // Owns when a turn is taken, when an interval closes, and the order in which both are kept.
 import { Ina226 } from './ina226.js'

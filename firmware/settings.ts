@@ -39,7 +39,12 @@ export interface Calibration {
 export type Get = (key: string) => Promise<Buffer | null>
 
 /** Uncalibrated: a shunt of 10 mΩ and the steps of the datasheet. */
-export const NOMINAL: Calibration = { id: 0, nanoAmpPerStep: 250000, offsetNanoAmp: 0, nanoVoltPerStep: 1250000 }
+export const NOMINAL: Calibration = {
+  id: 0,
+  nanoAmpPerStep: 250000,
+  offsetNanoAmp: 0,
+  nanoVoltPerStep: 1250000,
+}
 /** A record every quarter of an hour, a batch every hour, a probe every half minute. */
 const TIMES = [900, 3600, 30]
 const DEFAULT_HEIGHT = 5

@@ -1,6 +1,6 @@
-// What the ledger decides about a batch, an enrolment or a price: pure functions of what it knows, the bytes
-// and the time. They say what is to be written and answered; ledger.ts writes, server.ts answers.
-// A refusal changes nothing.
+// What the ledger decides about a batch, an enrolment or a price: pure functions of what it knows,
+// the bytes and the time. They say what is to be written and answered; ledger.ts writes, server.ts
+// answers. A refusal changes nothing.
 
 import type { IntervalRecord } from '../firmware/wire.ts';
 import type { Calendar } from './calendar.ts';
@@ -93,7 +93,7 @@ export type BatchDecision =
   | { kind: 'repeated'; meter: MeterState; hash: Uint8Array; index: number }
   | { kind: 'not-next'; meter: MeterState; hash: Uint8Array }
   | { kind: 'invalid'; meter: MeterState; hash: Uint8Array; reason: LedgerError }
-  /** Its readings lie ahead of the ledger's clock, which may be the wrong one: the same bytes later. */
+  /** Its readings lie ahead of the ledger's clock, which may be what is wrong: the same bytes later. */
   | { kind: 'not-yet'; meter: MeterState; hash: Uint8Array; reason: LedgerError }
   | {
       kind: 'equivocation';
@@ -133,7 +133,8 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
     return equivocation(meter, batch, { bytes, earlier, signedBy, receivedMs });
   }
   if (generation < meter.keys.length - 1) {
-    return invalid(refusal('signature', 'the signature of the meter’s key in force', 'its former’s'));
+    const expected = 'the signature of the meter’s key in force';
+    return invalid(refusal('signature', expected, 'its former’s'));
   }
   if (!linksTo(batch, meter.last?.hash ?? null)) return { kind: 'not-next', meter, hash };
   try {

@@ -248,7 +248,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       }
       if (decision.kind === 'equivocation') {
         state.revoke(decision.meter.id);
-        if (decision.effects.entry.type === 'key-revoked') state.prove(decision.effects.entry.evidence);
+        const { entry } = decision.effects;
+        if (entry.type === 'key-revoked') state.prove(entry.evidence);
         return { decision, index: await append(decision.effects) };
       }
       return { decision, index: decision.kind === 'repeated' ? decision.index : 0 };

@@ -73,7 +73,6 @@ function putBill(sql: Statements, month: string, { id }: MeterRow, bill: Bill): 
   );
 }
 
-// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
 function prepareAll(db: DatabaseSync) {
   return {
     meters: db.prepare('SELECT * FROM meter ORDER BY id'),

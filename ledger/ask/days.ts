@@ -192,7 +192,6 @@ export function putGaps(
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
 function prepareAll(db: DatabaseSync) {
   const marks = (count: number): string => new Array(count).fill('?').join(', ');
   const added = ['meters', ...COUNTERS].map((name) => `${name} = ${name} + excluded.${name}`);

@@ -268,7 +268,6 @@ const WHOLE = [
 ];
 const NULLABLE = ['energyMicroWh', 'wanInBytes', 'wanOutBytes', 'costMinor'];
 
-// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
 function prepareAll(db: DatabaseSync) {
   const sums = [
     ...WHOLE.map((name) => `coalesce(sum(${name}), 0) AS ${name}`),

@@ -1,5 +1,5 @@
-// What is made once for each database and lives as long as it: preparing a statement costs more than
-// running it.
+// What is made once for each database and lives as long as it: preparing a statement costs more
+// than running it.
 
 import type { DatabaseSync } from 'node:sqlite';
 

@@ -49,7 +49,6 @@ export function createReader(db: DatabaseSync): Reader {
   };
 }
 
-// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
 function prepareAll(db: DatabaseSync) {
   return {
     meters: db.prepare('SELECT * FROM meter WHERE meter > ? ORDER BY meter LIMIT ?'),

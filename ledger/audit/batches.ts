@@ -1,5 +1,5 @@
-// A meter's batches as the log has them: what follows what, whose signature each disclosed one bears,
-// what is withheld, erased or missing, and when nothing came.
+// A meter's batches as the log has them: what follows what, whose signature each disclosed one
+// bears, what is withheld, erased or missing, and when nothing came.
 
 import type { BatchEntry } from '../entry.ts';
 import type { Fate } from '../fate.ts';

@@ -176,7 +176,8 @@ function checkRecord(record: IntervalRecord, receivedS: number): void {
   const latestS = receivedS + CLOCK_TOLERANCE_S;
   if (unixS < EARLIEST_S || unixS > latestS) {
     const isEarly = unixS > latestS && unixS <= latestS + MOST_AHEAD_S;
-    throw refusal(isEarly ? 'time-ahead' : 'time', `between ${EARLIEST_S} and ${latestS}`, `${unixS}, ${at}`);
+    const code = isEarly ? 'time-ahead' : 'time';
+    throw refusal(code, `between ${EARLIEST_S} and ${latestS}`, `${unixS}, ${at}`);
   }
 }
 
