@@ -66,10 +66,14 @@ export function tell(home: Home, seed: number): Told {
   const meterId = new Uint8Array(Buffer.from(home.meter, 'hex'));
   const entries: Told['entries'] = [enrolment(home, meterId)];
   const size = home.batchRecords ?? 4;
-  for (let i = 0; i < records.length; i += size) {
+  const starts = Array.from({ length: Math.ceil(records.length / size) }, (_, i) => i * size);
+  const endsS = starts.map((i) => lastTimeS(records, Math.min(i + size, records.length) - 1));
+  // Batches come in their order: one that no time is known of, with the first that has one; and a
+  // meter that never learns the time is heard of in the end.
+  const firstS = endsS.find((endS) => endS > 0) ?? home.untilS;
+  for (const [at, i] of starts.entries()) {
     const batch = records.slice(i, i + size);
-    // A meter that never learns the time is heard of all the same.
-    const endS = lastTimeS(records, i + batch.length - 1) || home.untilS;
+    const endS = endsS[at] || firstS;
     const receivedMs = deliveredS(home, endS) * 1000 + 1500;
     const entry: Entry = {
       type: 'batch-received', receivedMs, meterId, firstSeq: batch[0].firstSeq,
