@@ -7,6 +7,7 @@ import { unitStates, type UnitStates } from '../operation/units.ts';
 import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { lineCounted, lineUnit } from '../part/line.ts';
+import { missingPrograms } from '../part/programs.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
 import { upgradesTimer } from '../part/upgrades.ts';
@@ -56,12 +57,7 @@ export function freedomboxFacts(
   { owner, caCertificate }: FreedomboxDesired,
 ): FactsOf<FreedomboxFacts> {
   return {
-    missingPrograms: {
-      script: `for name in ${programs.join(' ')}; do
-  command -v $name >/dev/null || echo $name
-done`,
-      parse: (text) => text.split('\n').filter((name) => name !== ''),
-    },
+    missingPrograms: missingPrograms(programs),
     hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
     localtime,
     files: fileStates(paths),

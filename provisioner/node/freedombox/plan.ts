@@ -2,11 +2,11 @@
 // which it must be done. FreedomBox keeps what is its own (network, firewall, upgrades, its users);
 // kit adds. Pure.
 
-import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
 import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { lineFiles, lineSteps } from '../part/line.ts';
+import { refuseMissing } from '../part/programs.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
 import { snacCounted } from '../snac/server.ts';
@@ -30,7 +30,7 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
     return freedomboxFacts(paths, desired);
   },
   plan(desired, facts) {
-    if (facts.missingPrograms.length > 0) throw programsMissing(desired, facts.missingPrograms);
+    refuseMissing(facts.missingPrograms, { node: desired.hostname, image: 'freedombox' });
     const trusted = caFile(desired.caCertificate);
     return [
       ...timezoneSteps(desired.timezone, facts),
@@ -59,14 +59,4 @@ function hostname(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
       command: `hostnamectl set-hostname ${desired.hostname}`,
     },
   ];
-}
-
-function programsMissing({ hostname: node }: FreedomboxDesired, missing: string[]): KitError {
-  return new KitError({
-    code: 'programs-missing',
-    message: `${node} lacks programs that the image should have brought`,
-    expected: 'the `freedombox` image',
-    got: `without ${missing.join(', ')}`,
-    hint: 'Build the image again and flash the drive, or install Debian’s packages by hand.',
-  });
 }

@@ -9,6 +9,7 @@ import { acmePackages, acmeTimer, servedPath } from '../part/acme.ts';
 import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { firewallLoaded, firewallUnit } from '../part/firewall.ts';
+import { missingPrograms } from '../part/programs.ts';
 import { resolvers } from '../part/relay.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
@@ -62,12 +63,7 @@ export function snacFacts(
 ): FactsOf<SnacFacts> {
   const wanted = acme === undefined ? { packages: [], units: [] } : acmeNeeds;
   return {
-    missingPrograms: {
-      script: `for name in ${programs.join(' ')}; do
-  command -v $name >/dev/null || echo $name
-done`,
-      parse: (text) => text.split('\n').filter((name) => name !== ''),
-    },
+    missingPrograms: missingPrograms(programs),
     hostname: { script: 'cat /proc/sys/kernel/hostname', parse: (text) => text },
     localtime,
     resolvers,

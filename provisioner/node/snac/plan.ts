@@ -1,7 +1,6 @@
 // A snac node's plan: what follows from the desired state and the facts, in the order in which it
 // must be done. Every part can be repeated, and done after having been cut off anywhere. Pure.
 
-import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
 import { effect } from '../operation/effect.ts';
 import { writeFiles } from '../operation/files.ts';
@@ -11,6 +10,7 @@ import { acmeFiles, acmeSteps, servedSteps } from '../part/acme.ts';
 import { backupFiles, backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { firewallFile, firewallSteps } from '../part/firewall.ts';
+import { refuseMissing } from '../part/programs.ts';
 import { statusFile } from '../part/status.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
@@ -28,8 +28,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
     return snacFacts(paths, desired);
   },
   plan(desired, facts) {
-    const missing = facts.missingPrograms;
-    if (missing.length > 0) throw programsMissing(desired.hostname, missing);
+    refuseMissing(facts.missingPrograms, { node: desired.hostname, image: 'snac' });
     const ours = files(desired, facts.resolvers);
     return [
       ...timezoneSteps(desired.timezone, facts),
@@ -119,14 +118,4 @@ function hosts(hostname: string, domain: string): string {
 ff02::1 ip6-allnodes
 ff02::2 ip6-allrouters
 `;
-}
-
-function programsMissing(hostname: string, missing: string[]): KitError {
-  return new KitError({
-    code: 'programs-missing',
-    message: `${hostname} lacks programs that the image should have brought`,
-    expected: 'the `snac` image',
-    got: `without ${missing.join(', ')}`,
-    hint: 'Build the image again and flash the drive, or install Debian’s packages by hand.',
-  });
 }

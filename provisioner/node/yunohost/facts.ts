@@ -8,6 +8,7 @@ import { unitStates, type UnitStates } from '../operation/units.ts';
 import { backupTimer } from '../part/backup.ts';
 import { countersSocket } from '../part/counters.ts';
 import { lineCounted, lineUnit } from '../part/line.ts';
+import { missingPrograms } from '../part/programs.ts';
 import { resolvers } from '../part/relay.ts';
 import { localtime } from '../part/timezone.ts';
 import { caTrusted } from '../part/trust.ts';
@@ -65,12 +66,7 @@ export function yunohostFacts(
   { app, domain, caCertificate }: YunohostDesired,
 ): FactsOf<YunohostFacts> {
   return {
-    missingPrograms: {
-      script: `for name in ${programs.join(' ')}; do
-  command -v $name >/dev/null || echo $name
-done`,
-      parse: (text) => text.split('\n').filter((name) => name !== ''),
-    },
+    missingPrograms: missingPrograms(programs),
     installable: {
       script: 'grep -rqsi yunohost /etc/apt/sources.list.d',
       parse: (_, exitCode) => exitCode === 0,

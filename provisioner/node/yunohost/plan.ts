@@ -2,11 +2,11 @@
 // it must be done. YunoHost keeps what is its own (host name, firewall, sshd, nginx's servers, its
 // people); kit adds, by YunoHost's own ways. Pure.
 
-import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../configure.ts';
 import { backupSteps } from '../part/backup.ts';
 import { countersFiles, countersSteps } from '../part/counters.ts';
 import { lineFiles, lineSteps } from '../part/line.ts';
+import { refuseMissing } from '../part/programs.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
 import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
@@ -32,7 +32,7 @@ export const yunohost: NodeKind<YunohostDesired, YunohostFacts> = {
     return yunohostFacts(paths, desired);
   },
   plan(desired, facts) {
-    if (facts.missingPrograms.length > 0) throw programsMissing(desired, facts.missingPrograms);
+    refuseMissing(facts.missingPrograms, { node: desired.hostname, image: 'yunohost' });
     const done = isPostinstalled(facts);
     const ours = files(desired, done ? facts.resolvers : ownResolver);
     return [
@@ -73,14 +73,4 @@ function files(desired: YunohostDesired, resolvers: string[]): Record<string, Fi
     upgrades: [upgradesFile],
     backup: yunohostBackupFiles(),
   };
-}
-
-function programsMissing({ hostname: node }: YunohostDesired, missing: string[]): KitError {
-  return new KitError({
-    code: 'programs-missing',
-    message: `${node} lacks programs that the image should have brought`,
-    expected: 'the `yunohost` image',
-    got: `without ${missing.join(', ')}`,
-    hint: 'Build the image again and flash the drive, or install Debian’s packages by hand.',
-  });
 }
