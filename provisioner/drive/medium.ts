@@ -8,6 +8,7 @@ import { access, open, type FileHandle } from 'node:fs/promises';
 
 import { KitError } from '../errors.ts';
 import { blockBytes, laneCount } from './blocks.ts';
+import { pageBytes } from './manifest.ts';
 
 export interface Medium {
   path: string;
@@ -71,11 +72,21 @@ export async function writePages(
   bytes: Uint8Array,
   atBytes: number,
 ): Promise<void> {
-  const { file } = medium;
+  // Of a write that a full drive takes in part, the kernel says EIO, and ENOSPC only of one that it
+  // takes nothing of: after EIO, page by page tells a full drive from a failing one.
+  let mostBytes = bytes.length;
   for (let done = 0; done < bytes.length; ) {
-    const rest = bytes.subarray(done);
-    const write = () => file.write(rest, 0, rest.length, atBytes + done);
-    done += (await transfer(medium, write)).bytesWritten;
+    const part = bytes.subarray(done, done + mostBytes);
+    const write = async () => {
+      try {
+        return (await medium.file.write(part, 0, part.length, atBytes + done)).bytesWritten;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EIO' || part.length <= pageBytes) throw error;
+        mostBytes = pageBytes;
+        return 0;
+      }
+    };
+    done += await transfer(medium, write);
   }
 }
 

@@ -42,6 +42,26 @@ for (const [errno, path, code] of ends) {
   });
 }
 
+test('a write that a full drive takes in part, which the kernel calls EIO, is told as drive-full', async (t) => {
+  const roomBytes = 5 * 4096;
+  const fullAt = (errno: string): FileHandle =>
+    ({
+      async write(_from: Uint8Array, _at: number, size: number, position: number) {
+        if (position + size <= roomBytes) return { bytesWritten: size };
+        throw Object.assign(new Error('x'), { code: size > 4096 ? 'EIO' : errno });
+      },
+    }) as unknown as FileHandle;
+  for (const [errno, code] of [
+    ['ENOSPC', 'drive-full'],
+    ['EIO', 'drive-failing'],
+  ] as const) {
+    const medium = mediumOf(fullAt(errno), '/dev/null', 1 << 20);
+    await writePages(medium, alignedMemory(4 * 4096), 4096);
+    const straddling = writePages(medium, alignedMemory(8 * 4096), 0);
+    t.is((await t.throwsAsync(straddling, { instanceOf: KitError })).code, code);
+  }
+});
+
 test('a drive that takes and gives only a little at a time is heard out', async (t) => {
   const bytes = Buffer.alloc(8192);
   const file = {
