@@ -64,7 +64,9 @@ export interface NodeDocument {
 export async function openCommons(world: World, dir: string, pairKey: Buffer): Promise<Commons> {
   const { chance } = world;
   const nowMs = (): number => world.timeline.nowMs() + commons.skewMs;
-  const ledger = await openLedger({ dir, origin: ORIGIN, clock: { nowMs, rate: 1 } });
+  // The world's years pass in seconds: by the machine's own steady clock, every night were a leap.
+  const steadyMs = (): number => world.timeline.nowMs();
+  const ledger = await openLedger({ dir, origin: ORIGIN, clock: { nowMs, rate: 1 }, steadyMs });
   const problems: unknown[] = [];
   const app: Hono = ledgerRoutes(ledger, {
     limits: LIMITS,
