@@ -77,14 +77,18 @@ async function reckon(world: World, weather: Weather): Promise<string[]> {
 function checkReports(world: World): void {
   const { judged } = world.commons;
   const byIndex = new Map<string, string>();
+  /** Batches that the ledger put off, as it does while its clock is behind the meter's. */
+  const waiting = new Set<string>();
   for (const { status, bytes, payload, signature } of judged) {
-    // 409: the ledger had it already, and a reply was lost.
-    if (status !== 200) world.amiss(`the ledger answered ${status}`);
+    if (status !== 200 && status !== 503) world.amiss(`the ledger answered ${status}`);
     if (payload.gaps.length > 0) world.amiss(`a gap: ${JSON.stringify(payload.gaps)}`);
     const digest = world.digest(bytes).toString('hex');
     if ((byIndex.get(signature) ?? digest) !== digest) world.amiss(`index ${signature} signed twice`);
     byIndex.set(signature, digest);
+    if (status === 503) waiting.add(digest);
+    else waiting.delete(digest);
   }
+  if (waiting.size > 0) world.amiss(`${waiting.size} batches were put off for ever`);
 }
 
 function checkEnergy(world: World): void {
