@@ -20,7 +20,8 @@ import { openLedger } from './ledger.ts';
 import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
 import { signingKey } from './log/ed25519.ts';
 import { formatLogPolicy, parsePolicy } from './log/policy.ts';
-import { ask, parseMeterId, parseSpan, parseWish, readOwnerKey } from './owner.ts';
+import { readOwnerKey } from './owner-key.ts';
+import { ask, parseMeterId, parseSpan, parseWish } from './owner.ts';
 import { serveLedger } from './server.ts';
 import { storageFault } from './storage-fault.ts';
 import { readLogKey } from './store.ts';
@@ -240,7 +241,7 @@ function askCommand(io: Terminal): Command {
     .description('a kit’s owner changes what is published, has it erased, or disclosed after all')
     .argument('<meter>', 'its id, 16 hex digits')
     .requiredOption('--ledger <URL>', 'the ledger')
-    .requiredOption('--key <FILE>', 'the owner’s key: 64 hex digits')
+    .requiredOption('--key <FILE>', 'the owner’s key as the leaflet has it; -: standard input')
     .option('--publish <WHAT>', 'from now on: none, batch, hour, day')
     .option('--erase <DATES...>', 'what was received from one date on and before another')
     .option('--disclose <DATES...>', 'the same, and make it public')

@@ -1,35 +1,16 @@
-// `ledger ask`: an owner's request, made and signed where the owner's key is, and posted to a ledger.
-// The key is read from a file: 64 hex digits, the seed of an Ed25519 key. Sends nothing else of it.
+// `ledger ask`: an owner's request, made and signed where the owner's key is (owner-key.ts), and
+// posted to a ledger. Sends nothing else of it.
 
-import { readFileSync } from 'node:fs';
 import { ALG, encodeHeader, encodeSign1, encodeSigStructure } from '../firmware/wire.ts';
 import { LedgerError } from './errors.ts';
 import type { Span } from './fate.ts';
 import type { SigningKey } from './log/ed25519.ts';
-import { signingKey } from './log/ed25519.ts';
 import { PUBLISH } from './publish.ts';
 import { written } from './verify/batch.ts';
 import type { Wish } from './verify/request.ts';
 import { encodeRequest, MAX_REQUEST_BYTES } from './verify/request.ts';
 
 const ASK_MS = 30_000;
-
-/** An owner's key from its file. Throws LedgerError `bad-owner-key`. */
-export function readOwnerKey(path: string): SigningKey {
-  const bad = (got: string, cause?: unknown): LedgerError => {
-    const parts = { code: 'bad-owner-key', message: 'The owner’s key cannot be read', cause };
-    return new LedgerError({ ...parts, expected: 'a file of 64 hex digits', got, exitCode: 2 });
-  };
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8').trim();
-  } catch (cause) {
-    throw bad((cause as Error).message, cause);
-  }
-  // Never shown: a mistyped key is a key.
-  if (!/^[0-9a-f]{64}$/.test(text)) throw bad('something else');
-  return signingKey(new Uint8Array(Buffer.from(text, 'hex')));
-}
 
 export interface Asking {
   origin: string;

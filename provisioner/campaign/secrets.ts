@@ -16,6 +16,7 @@ import { covers, permittedSubtrees, readCertificate, readSubtrees } from './cert
 import type { TlsCredential } from './certificate.ts';
 import { createDurably, eraseDurably, replaceDurably } from './durable.ts';
 import type { RandomSource, VolunteerIdentity } from './identity.ts';
+import { makeOwnerKey } from './owner-key.ts';
 import { passphraseBytes, proquint } from './passphrase.ts';
 import { makeSshKey, type SshKey } from './ssh-key.ts';
 
@@ -32,6 +33,8 @@ export interface KitSecrets {
   enrolNonce: Uint8Array;
   /** Of the home's Wi-Fi, where somebody gave it: the one secret that is not made here. */
   wifi?: { ssid: string; passphrase: string };
+  /** Words of owner-key.ts. Secrets made before there were such keys lack it until pairing. */
+  ownerKey?: string;
   /** Once the kit's leaflet was made. */
   leaflet?: LeafletSecrets;
 }
@@ -64,6 +67,8 @@ export interface Secrets {
   kit(kit: Kit): Promise<KitSecrets>;
   /** Keeps what opens the kit's Wi-Fi, instead of any before. */
   keepWifi(kit: Kit, wifi: { ssid: string; passphrase: string }): Promise<void>;
+  /** What the kit's owner will ask the ledger with: made now for secrets that lack it. */
+  ownerKey(kit: Kit): Promise<string>;
   /** What `make` gave when it was first asked for this kit's. */
   leaflet(kit: Kit, make: () => LeafletSecrets): Promise<LeafletSecrets>;
   /**
@@ -95,6 +100,7 @@ const kitSchema = v.strictObject({
   pairingKey: bytesSchema,
   enrolNonce: bytesSchema,
   wifi: v.optional(v.strictObject({ ssid: textSchema, passphrase: textSchema })),
+  ownerKey: v.optional(textSchema),
   leaflet: v.optional(
     v.strictObject({ recoveryCodes: v.array(textSchema), printWord: textSchema }),
   ),
@@ -152,6 +158,7 @@ export function openSecrets(
       tls: await issueCertificate(kit.domain),
       pairingKey: base64(deps.random(32)),
       enrolNonce: base64(deps.random(32)),
+      ownerKey: makeOwnerKey(deps.random),
     }));
     const { format: _format, ...secrets } = stored;
     if (isFresh(secrets.tls, kit.domain, deps.now())) return secrets;
@@ -166,6 +173,11 @@ export function openSecrets(
       return { benchLogin, caCertificatePem: (await authority()).certificatePem };
     },
     isErased,
+    async ownerKey(kit) {
+      const known = await kitSecrets(kit);
+      const made = async () => keep(vault, kit, { ...known, ownerKey: makeOwnerKey(deps.random) });
+      return known.ownerKey ?? (await made()).ownerKey!;
+    },
     async leaflet(kit, make) {
       const known = await kitSecrets(kit);
       return known.leaflet ?? (await keep(vault, kit, { ...known, leaflet: make() })).leaflet!;

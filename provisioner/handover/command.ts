@@ -96,6 +96,7 @@ async function handOverAtBench(
   refuseUnready(kit, bench, options.unproven);
   const random = (sizeBytes: number) => new Uint8Array(randomBytes(sizeBytes));
   const leaflet = await printLeaflet(kit, bench, { folder, random, now: Date.now });
+  for (const text of leaflet.notices) output.event({ type: 'handover', kit: kit.name, text });
   refuseOtherWord(await readWord(kit, leaflet, options), leaflet.secrets, leaflet.file);
   await handOverKit(kit, { leaflet, reason: options.unproven }, {
     ...bench,
@@ -109,11 +110,11 @@ async function handOverAtBench(
 /** What will be done, before it is: the word on the paper is the consent. */
 async function readWord(
   kit: Kit,
-  { file, notice }: PrintedLeaflet,
+  { file }: PrintedLeaflet,
   options: Options,
 ): Promise<string> {
   if (options.printed !== undefined) return options.printed;
-  const text = `${notice === undefined ? '' : `${notice}\n`}${file}
+  const text = `${file}
   1. Print it, on paper that the ink does not show through, and look at both pages.
   2. Fold and seal the second page as it says: it is the only copy of the owner’s secrets.
 Then ${kit.name} gets a login for ${kit.owner}; the bench’s key is removed from it; ${file} and

@@ -7,6 +7,7 @@ import type { Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { replaceDurably } from '../campaign/durable.ts';
 import type { RandomSource } from '../campaign/identity.ts';
+import { ownerPublicKey } from '../campaign/owner-key.ts';
 import { proquint } from '../campaign/passphrase.ts';
 import type { LeafletSecrets } from '../campaign/secrets.ts';
 import { KitError } from '../errors.ts';
@@ -17,8 +18,8 @@ import { ownerTexts } from './texts.ts';
 
 export interface PrintedLeaflet {
   file: string;
-  /** Of the language that was asked for, where there is none of it. */
-  notice: string | undefined;
+  /** What the volunteer should know of it: a language that there is none of, a key that is missing. */
+  notices: string[];
   secrets: LeafletSecrets;
 }
 
@@ -32,11 +33,12 @@ export async function printLeaflet(
     recoveryCodes: makeRecoveryCodes(random),
     printWord: proquint(random(2)),
   }));
-  const { ownerPassphrase: passphrase } = await bench.secrets.kit(kit);
+  const { ownerPassphrase: passphrase, ownerKey: words } = await bench.secrets.kit(kit);
+  const { ownerKey, keyNotice } = enrolledKey(kit, bench.record, words);
   const { texts, language, notice } = await ownerTexts(kit.language);
   const facts = leafletFacts(kit, bench);
   const pdf = await renderLeaflet(
-    { facts, secrets: { ...secrets, passphrase }, texts },
+    { facts, secrets: { ...secrets, passphrase, ownerKey }, texts },
     { madeAtMs: now(), language },
   );
   const file = leafletPath(kit, folder);
@@ -44,7 +46,28 @@ export async function printLeaflet(
   bench.record.start(kit.name, 'leaflet', { pdf: file });
   await replaceDurably(file, pdf, 0o600);
   bench.record.done(kit.name, 'leaflet', { pdf: file, language });
-  return { file, notice, secrets };
+  const notices = [notice, keyNotice].filter((said) => said !== undefined);
+  return { file, notices, secrets };
+}
+
+/**
+ * The owner's key, if the ledger knows it: one that no enrolment names would be a promise that
+ * nobody keeps. @param words of the kit's secrets
+ */
+function enrolledKey(
+  { name }: Kit,
+  record: Workbench['record'],
+  words: string | undefined,
+): { ownerKey?: string; keyNotice?: string } {
+  const paired = record.lastDone(name, 'pair')?.detail;
+  if (paired === undefined) return {};
+  const named = paired['ownerKey'];
+  const isNamed = words !== undefined && Buffer.from(ownerPublicKey(words)).toString('hex') === named;
+  if (isNamed) return { ownerKey: words };
+  return {
+    keyNotice: `${name}’s meter was enrolled without an owner’s key: its owner cannot have the ledger`
+      + ' publish otherwise or erase (docs/handover.md says what can be done)',
+  };
 }
 
 export function leafletPath(kit: Kit, folder: string): string {

@@ -46,6 +46,8 @@ const schema = v.strictObject({
     codes: text,
     codes_how: text,
     new_passphrase: text,
+    owner_key: text,
+    owner_key_how: text,
     keep: text,
   }),
   recover: texts(

@@ -61,6 +61,8 @@ export interface Terms {
   intervalS: number;
   /** Of the node's own supply: what the meter sees per 1000 parts taken from the mains. */
   supplyEfficiencyPermille: number;
+  /** 32 bytes: whose requests about the meter's readings the ledger grants. */
+  ownerKey: Uint8Array;
 }
 
 export interface Sealing {
@@ -90,6 +92,7 @@ export async function makeEnrolment(
       [7, terms.calibration],
       [8, terms.intervalS],
       [9, terms.supplyEfficiencyPermille],
+      [10, terms.ownerKey],
     ]),
     rfc8949EncodeOptions,
   );

@@ -5,6 +5,7 @@
 import type { Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import type { RandomSource } from '../campaign/identity.ts';
+import { ownerPublicKey } from '../campaign/owner-key.ts';
 import { KitError } from '../errors.ts';
 import { encodeCalibration, UNCALIBRATED, type Calibration } from './calibration.ts';
 import { makeEnrolment, readStatement, type MeterStatement, type Terms } from './enrolment.ts';
@@ -47,6 +48,8 @@ export interface Paired {
   /** Of the ledger's log. */
   entry: number;
   assurance: string;
+  /** The public half, hexadecimal; null where the enrolment was made before there were such keys. */
+  ownerKey: string | null;
 }
 
 const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, patienceS: 5, keyHeight: 5 as 5 | 10 };
@@ -94,14 +97,17 @@ async function enrolMeter(
   const statement = readStatement(bytes, { origin, nonce, firmwareHash });
   deps.say(`enrolling meter ${hex(statement.meterId)}`);
   const calibrationId = (options.calibration ?? UNCALIBRATED).id;
-  const body = await enrolmentOnce(bench, kit, { statement, calibrationId }, async () =>
+  const ownerKey = ownerPublicKey(await secrets.ownerKey(kit));
+  const parts = { statement, calibrationId, ownerKey };
+  const { body, ownerKey: named } = await enrolmentOnce(bench, kit, parts, async () =>
     makeEnrolment(statement, bench.identity, {
       origin,
-      terms: termsOf(kit, options, port),
+      terms: { ...termsOf(kit, options, port), ownerKey },
       sealing: { recipient: ledger.age_recipient, pairingKey, privateName: kit.name },
     }),
   );
-  return outcome(statement, firmwareHash, port, await enrolKit(url, body, deps));
+  if (named === null) deps.say('it was enrolled without an owner’s key: its owner cannot ask the ledger');
+  return { ...outcome(statement, firmwareHash, port, await enrolKit(url, body, deps)), ownerKey: named };
 }
 
 /** As firmware/settings.ts reads them. Numbers are u32 LE. */
@@ -171,7 +177,9 @@ async function hearStatement(port: MeterPort, limitMs: number): Promise<Uint8Arr
   }
 }
 
-function termsOf(kit: Kit, options: PairOptions, { assurance }: MeterPort) {
+function termsOf(
+  kit: Kit, options: PairOptions, { assurance }: MeterPort,
+): Omit<Terms, 'ownerKey'> {
   return {
     ...{ publish: kit.publish, assurance, calibration: statedCalibration(options) },
     intervalS: options.intervalS ?? DEFAULTS.intervalS,
@@ -191,25 +199,32 @@ function statedCalibration({ calibration = UNCALIBRATED }: PairOptions): Terms['
 
 /**
  * The seal is random, so a second enrolment of the same meter would be another one, which ledgers
- * refuse. What was made for this statement before is sent again instead.
+ * refuse. What was made for this statement before is sent again instead, with the owner's key that
+ * it names, if any.
  * @throws KitError `enrolled-otherwise` that one names another calibration
  */
 async function enrolmentOnce(
   { record }: Workbench,
   kit: Kit,
-  { statement, calibrationId }: { statement: MeterStatement; calibrationId: number },
+  { statement, calibrationId, ownerKey }: {
+    statement: MeterStatement;
+    calibrationId: number;
+    ownerKey: Uint8Array;
+  },
   make: () => Promise<Uint8Array>,
-): Promise<Uint8Array> {
+): Promise<{ body: Uint8Array; ownerKey: string | null }> {
   const sent = record.history(kit.name).findLast(({ step }) => step === 'enrolment')?.detail;
   if (sent?.['statement'] === hex(statement.bytes)) {
     const before = Number(sent['calibration'] ?? 0);
     if (before !== calibrationId) throw enrolledOtherwise(before, calibrationId);
-    return new Uint8Array(Buffer.from(String(sent['body']), 'hex'));
+    const named = sent['ownerKey'];
+    const body = new Uint8Array(Buffer.from(String(sent['body']), 'hex'));
+    return { body, ownerKey: typeof named === 'string' ? named : null };
   }
   const body = await make();
-  const made = { statement: hex(statement.bytes), body: hex(body), calibration: calibrationId };
-  record.done(kit.name, 'enrolment', made);
-  return body;
+  const named = { calibration: calibrationId, ownerKey: hex(ownerKey) };
+  record.done(kit.name, 'enrolment', { statement: hex(statement.bytes), body: hex(body), ...named });
+  return { body, ownerKey: named.ownerKey };
 }
 
 function outcome(
@@ -217,7 +232,7 @@ function outcome(
   firmwareHash: Uint8Array,
   { assurance }: MeterPort,
   enrolled: Enrolled,
-): Paired {
+): Omit<Paired, 'ownerKey'> {
   const meter = hex(meterId);
   if (enrolled.meter !== meter) {
     throw new KitError({

@@ -31,6 +31,8 @@ export type LeafletFacts = {
 export interface LeafletSecrets {
   passphrase: string;
   recoveryCodes: string[];
+  /** What the ledger is asked with; undefined where the enrolment names none. */
+  ownerKey: string | undefined;
   /** Typed back at the bench: somebody has the paper in hand. */
   printWord: string;
 }

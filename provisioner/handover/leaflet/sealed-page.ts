@@ -16,7 +16,9 @@ const panelMm = a4Mm.height / 3;
 const left = marginMm;
 const right = marginMm + innerMm;
 const codeMm = 26;
-const rowMm = 5.8;
+const keyCodeMm = 21;
+const columns = 3;
+const rowMm = 5.4;
 
 export function drawSealedPage(
   sheet: Sheet,
@@ -43,7 +45,8 @@ function drawFolding(
   const what = fill(texts.what, facts);
   y = sheet.text(what, { x: left, y: y + 1, size: sheet.sizeFor(what, { width, size: 11 }) }) + 4;
   for (const step of texts.fold) y = sheet.text(step, { x: left, y, width, size: 10 }) + 1;
-  y = sheet.text(texts.unbroken, { x: left, y: y + 2, width, size: 9 }) + 5;
+  y = sheet.text(texts.unbroken, { x: left, y: y + 2, width, size: 9 }) + 2;
+  y = sheet.text(texts.keep, { x: left, y, width, size: 9 }) + 4;
   sheet.box(left, y, innerMm, 11);
   sheet.text(texts.print_word, { x: left + 4, y: y + 3.4, size: 10 });
   sheet.text(printWord, { x: left, y: y + 2.4, width: width - 4, size: 14, face: 'mono', align: 'right' });
@@ -73,32 +76,47 @@ function drawSecrets(
   { facts, secrets, texts }: { facts: LeafletFacts; secrets: LeafletSecrets; texts: Texts['sealed'] },
 ): void {
   const wide = innerMm - codeMm - 6;
-  const top = 2 * panelMm + 6;
+  const top = 2 * panelMm + 4.5;
   sheet.qr(secrets.passphrase, { x: right - codeMm, y: top, side: codeMm });
   const caption = { x: right - codeMm, y: top + codeMm + 1, width: codeMm, size: 7 };
   sheet.text(texts.passphrase_code, { ...caption, align: 'center' });
 
   let y = sheet.text(texts.passphrase, { x: left, y: top - 1, size: 11, face: 'bold' });
   const size = sheet.sizeFor(secrets.passphrase, { width: wide, size: 24, face: 'mono' });
-  y = sheet.text(secrets.passphrase, { x: left, y: y + 1, size, face: 'mono' });
-  y = sheet.text(fill(texts.where_used, facts), { x: left, y: y + 1, width: wide, size: 8.5 });
+  y = sheet.text(secrets.passphrase, { x: left, y, size, face: 'mono' });
+  y = sheet.text(fill(texts.where_used, facts), { x: left, y: y + 0.5, width: wide, size: 8.5 });
 
-  y = sheet.text(texts.codes, { x: left, y: y + 3, size: 11, face: 'bold' });
-  y = sheet.text(fill(texts.codes_how, facts), { x: left, y: y + 0.5, width: wide, size: 8.5 }) + 2;
-  y = drawCodes(sheet, secrets.recoveryCodes, y) + 2.5;
+  y = sheet.text(texts.codes, { x: left, y: y + 2, size: 11, face: 'bold' });
+  y = sheet.text(fill(texts.codes_how, facts), { x: left, y, width: wide, size: 8.5 }) + 1;
+  y = drawCodes(sheet, secrets.recoveryCodes, y) + 1;
   sheet.text(texts.new_passphrase, { x: left, y, size: 10 });
-  sheet.stroke(`M${left + 38} ${y + 4.5}H${right}`, { width: 0.2 });
-  sheet.text(texts.keep, { x: left, y: y + 6.5, width: innerMm, size: 8.5 });
+  sheet.stroke(`M${left + 38} ${y + 4.5}H${right - keyCodeMm - 6}`, { width: 0.2 });
+  drawOwnerKey(sheet, secrets.ownerKey, { y: y + 6.5, texts });
 }
 
-/** In two columns, each code with a box to cross. @returns where the next thing may begin */
+/** What the ledger is asked with, at the sheet's foot. */
+function drawOwnerKey(
+  sheet: Sheet,
+  key: string | undefined,
+  { y: top, texts }: { y: number; texts: Texts['sealed'] },
+): void {
+  if (key === undefined) return;
+  const width = innerMm - keyCodeMm - 6;
+  sheet.qr(key, { x: right - keyCodeMm, y: top - 5, side: keyCodeMm });
+  let y = sheet.text(texts.owner_key, { x: left, y: top, size: 11, face: 'bold' });
+  const size = sheet.sizeFor(key, { width, size: 13, face: 'mono' });
+  y = sheet.text(key, { x: left, y, size, face: 'mono' });
+  sheet.text(texts.owner_key_how, { x: left, y, width, size: 8.5 });
+}
+
+/** In columns, each code with a box to cross. @returns where the next thing may begin */
 function drawCodes(sheet: Sheet, codes: string[], top: number): number {
-  const rows = Math.ceil(codes.length / 2);
+  const rows = Math.ceil(codes.length / columns);
   codes.forEach((code, index) => {
-    const x = left + Math.floor(index / rows) * (innerMm / 2);
+    const x = left + Math.floor(index / rows) * (innerMm / columns);
     const y = top + (index % rows) * rowMm;
     sheet.box(x, y + 0.5, 3.6, 3.6, 0.4);
-    sheet.text(code, { x: x + 7, y: y - 0.2, size: 12.5, face: 'mono' });
+    sheet.text(code, { x: x + 6, y, size: 12, face: 'mono' });
   });
   return top + rows * rowMm;
 }

@@ -26,14 +26,14 @@ test('printed again, it has the same secrets; nobody else may read the file', as
   t.is(first.secrets.recoveryCodes.length, 8);
   t.true(first.secrets.recoveryCodes.every((code) => readRecoveryCode(code) === code));
   t.is(statSync(first.file).mode & 0o777, 0o600);
-  t.is(first.notice, undefined);
+  t.deepEqual(first.notices, []);
 });
 
 test('a language that nobody has written is said, and it is English', async (t) => {
   const bench = await open(t);
   const means = { folder: bench.dir, random: seededRandom('x'), now: () => 0 };
   const printed = await printLeaflet({ ...bench.campaign.kits[0], language: 'eo' }, bench, means);
-  t.regex(printed.notice!, /“eo”.*English/);
+  t.regex(printed.notices.join(), /“eo”.*English/);
 });
 
 test('a FreedomBox’s first login is its own; the fediverse server’s page is told beside it', async (t) => {

@@ -9,6 +9,7 @@ import test from 'ava';
 import jsqr from 'jsqr';
 import { PNG } from 'pngjs';
 
+import { makeOwnerKey } from '../../../../provisioner/campaign/owner-key.ts';
 import { renderLeaflet, type LeafletFacts } from '../../../../provisioner/handover/leaflet/leaflet.ts';
 import { makeRecoveryCodes } from '../../../../provisioner/handover/recovery-code.ts';
 import { languages, readTexts } from '../../../../provisioner/handover/texts.ts';
@@ -45,6 +46,7 @@ const long: LeafletFacts = {
 const secrets = {
   passphrase: 'lusab-babad-gutih-tugad-kuvup',
   recoveryCodes: makeRecoveryCodes(seededRandom('leaflet')),
+  ownerKey: makeOwnerKey(seededRandom('leaflet')),
   printWord: 'mumon',
 };
 
@@ -125,8 +127,9 @@ for (const language of await languages()) {
     const ledger = { left: 155, top: loginTop + 33, right: 205, bottom: 290 };
     t.is(codeIn(pictures[0], ledger), facts.ledgerPage);
     t.is(codeIn(pictures[1], { left: 155, top: 199, right: 205, bottom: 240 }), secrets.passphrase);
+    t.is(codeIn(pictures[1], { left: 160, top: 255, right: 205, bottom: 293 }), secrets.ownerKey);
 
-    const all = [secrets.passphrase, ...secrets.recoveryCodes];
+    const all = [secrets.passphrase, secrets.ownerKey, ...secrets.recoveryCodes];
     for (const secret of all) {
       t.false(textOf(words[0]).includes(secret), 'no secret on the open page');
       const places = words[1].filter(({ text }) => text === secret);
