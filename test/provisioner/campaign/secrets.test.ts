@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import { join } from 'node:path';
 import { createServer, connect, type TLSSocket } from 'node:tls';
 
+import { Decrypter, Encrypter } from 'age-encryption';
 import test, { type ExecutionContext } from 'ava';
 
 import { findKit, parseCampaign } from '../../../provisioner/campaign/campaign.ts';
@@ -54,6 +55,24 @@ test('secrets are made once, and encrypted where they lie', withBench, async (t,
     t.is(bytes.indexOf('PRIVATE KEY'), -1);
     t.is(statSync(join(folder, name)).mode & 0o777, 0o600);
   }
+});
+
+test('an owner’s key is made with the rest; secrets of before get one when it is asked for', withBench, async (t, bench) => {
+  const alice = findKit(bench.campaign, 'alice');
+  const { ownerKey } = await bench.secrets.kit(alice);
+  t.regex(ownerKey!, /^([a-z]{5}-){8}[2-9]$/);
+  t.is(await bench.secrets.ownerKey(alice), ownerKey!);
+  const path = join(bench.dir, 'secrets', 'alice.age');
+  const opening = new Decrypter();
+  opening.addIdentity(bench.identity.ageIdentity);
+  const { ownerKey: _, ...older } = JSON.parse(await opening.decrypt(readFileSync(path), 'text'));
+  const sealing = new Encrypter();
+  sealing.addRecipient(bench.identity.ageRecipient);
+  writeFileSync(path, await sealing.encrypt(JSON.stringify(older)));
+  t.is((await bench.secrets.kit(alice)).ownerKey, undefined);
+  const made = await bench.secrets.ownerKey(alice);
+  t.not(made, ownerKey);
+  t.is(await reopen(bench).secrets.ownerKey(alice), made);
 });
 
 test('several makers at once end with one set of secrets', withBench, async (t, bench) => {

@@ -1,8 +1,10 @@
 // The leaflet's file and the word on it: the same secrets each time, for its owner's eyes alone.
 
 import test, { type ExecutionContext } from 'ava';
+import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 
+import { ownerPublicKey } from '../../../provisioner/campaign/owner-key.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { leafletFacts, leafletPath, printLeaflet, refuseOtherWord } from '../../../provisioner/handover/print.ts';
 import { readRecoveryCode } from '../../../provisioner/handover/recovery-code.ts';
@@ -34,6 +36,29 @@ test('a language that nobody has written is said, and it is English', async (t) 
   const means = { folder: bench.dir, random: seededRandom('x'), now: () => 0 };
   const printed = await printLeaflet({ ...bench.campaign.kits[0], language: 'eo' }, bench, means);
   t.regex(printed.notices.join(), /“eo”.*English/);
+});
+
+test('the owner’s key is printed where the ledger knows it; otherwise its lack is said', async (t) => {
+  const bench = await open(t);
+  const [alice] = bench.campaign.kits;
+  const words = await bench.secrets.ownerKey(alice);
+  const printed = async () => {
+    const means = { folder: bench.dir, random: seededRandom('x'), now: () => 0 };
+    const { file, notices } = await printLeaflet(alice, bench, means);
+    const text = execFileSync('pdftotext', ['-layout', file, '-'], { encoding: 'utf8' });
+    return { hasKey: text.includes(words), notices: notices.join() };
+  };
+  t.deepEqual(await printed(), { hasKey: false, notices: '' }, 'without a meter there is nothing to ask about');
+  const meter = '0123456789abcdef';
+  bench.record.done('alice', 'pair', { meter });
+  const before = await printed();
+  t.false(before.hasKey, 'paired before there were such keys');
+  t.regex(before.notices, /enrolled without an owner’s key/);
+  bench.record.done('alice', 'pair', { meter, ownerKey: 'ab'.repeat(32) });
+  t.regex((await printed()).notices, /without/, 'another key than the one at the bench');
+  const ownerKey = Buffer.from(ownerPublicKey(words)).toString('hex');
+  bench.record.done('alice', 'pair', { meter, ownerKey });
+  t.deepEqual(await printed(), { hasKey: true, notices: '' });
 });
 
 test('a FreedomBox’s first login is its own; the fediverse server’s page is told beside it', async (t) => {

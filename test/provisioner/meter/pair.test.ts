@@ -48,11 +48,14 @@ async function bench(t: ExecutionContext) {
   t.teardown(made.remove);
   const { hash: firmwareHash } = await built;
   const random = (sizeBytes: number): Uint8Array => new Uint8Array(sizeBytes).fill(9);
-  const pair = (port: MeterPort, fetchFrom: typeof fetch, change: Partial<PairOptions> = {}) =>
+  const pair = (
+    port: MeterPort, fetchFrom: typeof fetch, change: Partial<PairOptions> = {},
+    say: (line: string) => void = () => {},
+  ) =>
     pairMeter({ ...made, campaign: made.campaign }, findKit(made.campaign, 'alice'), {
       port,
       options: { firmwareHash, intervalS: 60, keyHeight: 5, ...change },
-      deps: { fetch: fetchFrom, random, say: () => {} },
+      deps: { fetch: fetchFrom, random, say },
     });
   return { made, pair };
 }
@@ -96,6 +99,16 @@ test('a meter is paired, and pairing it again sends the same enrolment', async (
   t.deepEqual(asked[3].body, asked[1].body);
   await t.throwsAsync(pair(virtualPort(meter), fetchFrom), { code: 'enrolled-otherwise' });
   t.is(asked.filter(({ body }) => body !== undefined).length, 2);
+
+  t.is(Buffer.from(enrolment.ownerKey!).toString('hex'), paired.ownerKey!);
+  // As a record of before owners' keys has it: what was enrolled then names none, and is sent again.
+  const { ownerKey: _, ...older } = made.record.lastDone('alice', 'enrolment')!.detail;
+  made.record.done('alice', 'enrolment', older);
+  const said: string[] = [];
+  const again = await pair(virtualPort(meter), fetchFrom, { calibration }, (line) => said.push(line));
+  t.is(again.ownerKey, null);
+  t.deepEqual(asked.at(-1)!.body, asked[1].body);
+  t.true(said.some((line) => line.includes('without an owner’s key')), said.join());
 });
 
 /** A meter that keeps settings and says given lines when it starts. */
