@@ -248,7 +248,9 @@ function askCommand(io: Terminal): Command {
     .option('--json', 'print one JSON document')
     .action(async (meter: string, flags: AskFlags) => {
       const [meterId, wish] = [parseMeterId(meter), parseWish(flags)];
-      const granted = await ask(flags.ledger, readOwnerKey(flags.key), { meterId, wish });
+      if (flags.key === '-' && process.stdin.isTTY) io.warn('The owner’s key, as on the leaflet:\n');
+      const key = await readOwnerKey(flags.key, process.stdin);
+      const granted = await ask(flags.ledger, key, { meterId, wish });
       const concerns = wish.what === 'publish' ? '' : `, for ${granted.batches} batches`;
       io.print(flags.json ? JSON.stringify(granted) : `Done${concerns}: entry ${granted.index}.`);
     });

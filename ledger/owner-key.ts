@@ -7,25 +7,29 @@
 // The digit is ISO/IEC 7064 MOD 37-2 over the letters. provisioner/campaign/owner-key.ts makes keys.
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { LedgerError } from './errors.ts';
 import type { SigningKey } from './log/ed25519.ts';
 import { signingKey } from './log/ed25519.ts';
 
 const EXPECTED = 'the eight words and the digit on the owner’s leaflet';
-const STDIN = 0;
 /** 41 characters, and however many spaces and hyphens somebody puts between them. */
 const MAX_TEXT = 4_096;
 
-/** From a file, or from standard input for `-`. Throws LedgerError `bad-owner-key`. */
-export function readOwnerKey(path: string): SigningKey {
-  let text: string;
-  try {
-    text = readFileSync(path === '-' ? STDIN : path, 'utf8');
-  } catch (cause) {
-    throw bad((cause as Error).message, cause);
-  }
+/** From a file, or for `-` the first line of `input`. Throws LedgerError `bad-owner-key`. */
+export async function readOwnerKey(path: string, input: Readable): Promise<SigningKey> {
+  if (path === '-') return parseOwnerKey(await firstLine(input));
+  const text = await readFile(path, 'utf8').catch((cause: Error) => {
+    throw bad(cause.message, cause);
+  });
   return parseOwnerKey(text);
+}
+
+async function firstLine(input: Readable): Promise<string> {
+  for await (const line of createInterface({ input })) return line;
+  throw bad('nothing');
 }
 
 /** As it was typed: capitals, spaces and hyphens do not matter. Throws LedgerError `bad-owner-key`. */

@@ -35,7 +35,7 @@ export interface Granted {
   batches: number;
 }
 
-/** Signs and posts. Throws LedgerError `refused` with the ledger's own words. */
+/** Signs and posts. Throws LedgerError `refused` with the ledger's own words, `unreachable`. */
 export async function ask(
   url: string,
   key: SigningKey,
@@ -43,15 +43,30 @@ export async function ask(
 ): Promise<Granted> {
   const base = url.endsWith('/') ? url : `${url}/`;
   const signal = AbortSignal.timeout(ASK_MS);
-  const ledger = await fetch(new URL('v1/ledger', base), { signal });
-  const { origin, now } = await ledger.json() as { origin: string; now: number };
+  const ledger = await reach(new URL('v1/ledger', base), { signal });
+  const { origin, now } = await ledger.json().catch(() => ({})) as { origin?: string; now?: number };
+  if (typeof origin !== 'string' || typeof now !== 'number') {
+    throw noLedger(base, 'a ledger’s description', `status ${ledger.status}`);
+  }
   const body = signRequest({ origin, meterId, number: now, wish }, key);
   const headers = { 'Content-Type': 'application/cose' };
   const to = new URL('v1/requests', base);
-  const response = await fetch(to, { method: 'POST', headers, body: new Uint8Array(body), signal });
+  const response = await reach(to, { method: 'POST', headers, body: new Uint8Array(body), signal });
   if (response.ok) return await response.json() as Granted;
   const parts = { code: 'refused', message: 'The ledger refused the request' };
   throw new LedgerError({ ...parts, got: `${response.status} ${await response.text()}` });
+}
+
+async function reach(url: URL, init: RequestInit): Promise<Response> {
+  return fetch(url, init).catch((error: Error) => {
+    const { message } = (error.cause ?? error) as Error;
+    throw noLedger(url.origin, `an answer within ${ASK_MS / 1000} s`, message);
+  });
+}
+
+function noLedger(url: string, expected: string, got: string): LedgerError {
+  const message = `No ledger answers at ${url}`;
+  return new LedgerError({ code: 'unreachable', message, expected, got });
 }
 
 /** One of `--publish`, `--erase`, `--disclose`, as the command line has them. */

@@ -81,6 +81,9 @@ test('what is no wish is refused before anything is sent', async (t) => {
     t.regex(out, /bad-owner-key/);
     t.notRegex(out, /not a key/);
   }
+  writeFileSync(file, '0'.repeat(64));
+  const words = ['--ledger', 'http://127.0.0.1:1', '--key', file, '--publish', 'day'];
+  t.regex((await run('ask', '0123456789abcdef', ...words)).out, /unreachable/);
   t.is((await run('erase', 'alice', '2026-01-01', '2026-01-02', '--dir', dir)).code, 1);
   remove();
 });
