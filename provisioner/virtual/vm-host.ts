@@ -49,7 +49,9 @@ export interface Vm {
 const CHILD = fileURLToPath(new URL('./vm-child.ts', import.meta.url));
 
 export function startVm(options: VmOptions, events: VmEvents): Vm {
-  const [program, ...words] = [...(options.prefix ?? []), process.execPath, CHILD];
+  // A machine that is busy, or stopped, does not see that its bench is gone: the kernel ends it.
+  const machine = ['setpriv', '--pdeathsig', 'KILL', process.execPath, CHILD];
+  const [program, ...words] = [...(options.prefix ?? []), ...machine];
   const child = spawn(program!, words, { stdio: ['pipe', 'pipe', 'pipe'] });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const nowMs = Math.floor(Math.max(options.nowMs, pacedNow(options.clock)));
