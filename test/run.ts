@@ -73,6 +73,7 @@ async function runAva(chosen: string[]): Promise<number> {
     else ava.on('exit', (code) => resolve(code ?? 1));
   });
   clearTimeout(standstill);
+  if (endGroup(ava.pid)) console.log('What tests had left running was ended.');
   for (const [file, passed] of [...perFile].sort()) console.log(`${passed} passed  ${file}`);
   // A file that crashed reports no test of its own; it must not look like success.
   if (status !== 0 && counts.failed === 0) counts.failed = 1;
@@ -92,12 +93,13 @@ function runningSince(ageSeconds: number): string {
     .join('\n');
 }
 
-/** Kills the process group; one that has ended by itself is left. */
-function endGroup(leader: number | undefined): void {
-  if (leader === undefined) return;
+/** Kills the process group. Returns whether any of it was there. */
+function endGroup(leader: number | undefined): boolean {
+  if (leader === undefined) return false;
   try {
-    process.kill(-leader, 'SIGKILL');
+    return process.kill(-leader, 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
   }
 }
