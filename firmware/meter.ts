@@ -86,7 +86,8 @@ export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
   const read = async (address: number, length: number) => await fram.read(address, length)
   const write = async (address: number, bytes: Buffer) => await fram.write(address, bytes)
   const ring = await openRing(
-    { read: read, write: write, crc32: crc32, pause: edge.pause },
+    // Waiting without a millisecond's sleep would keep whoever holds the ring from its bus for ever.
+    { read: read, write: write, crc32: crc32, pause: async () => await edge.sleep(1) },
     { start: RING_START, pageBytes: RING_PAGE_BYTES, pages: pages },
   )
   const millis = () => edge.millis()
