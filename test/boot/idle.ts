@@ -1,14 +1,17 @@
 // What a node writes to its drive while nothing happens: counted by the kernel over some minutes,
-// and who did it, by the inodes that were marked dirty. Extrapolated to a day; what timers do once a
-// day is not in it.
+// and who did it, by the inodes that were marked dirty. Extrapolated to a day, with what its timers
+// write added.
 
 import assert from 'node:assert/strict';
 
-type Ask = (script: string) => Promise<string>;
+import { measureTimers, perDay, type TimerWrites } from './timers.ts';
+
+export type Ask = (script: string) => Promise<string>;
 
 export interface IdleWrites {
   minutes: number;
   writtenBytes: number;
+  timers: TimerWrites[];
   bytesPerDay: number;
   /** Who dirtied what, and how often, the most frequent first. */
   writers: string[];
@@ -21,14 +24,20 @@ export async function measureIdle(ask: Ask, minutes: number): Promise<IdleWrites
   await ask(startTrace);
   for (let waited = 0; waited < settleMinutes; waited += 2) await ask('sleep 120');
   await ask('sync; echo > /sys/kernel/tracing/trace');
-  const before = Number(await ask(writtenSectors));
+  const written = async () => {
+    const bytes = Number(await ask(`sync\n${writtenSectors}`)) * 512;
+    assert.ok(Number.isSafeInteger(bytes));
+    return bytes;
+  };
+  const before = await written();
   for (let waited = 0; waited < minutes; waited += 2) await ask('sleep 120');
-  await ask('sync');
-  const writtenBytes = (Number(await ask(writtenSectors)) - before) * 512;
-  assert.ok(Number.isSafeInteger(writtenBytes));
+  const writtenBytes = (await written()) - before;
   const writers = (await ask(readTrace)).split('\n').filter((line) => line !== '');
   await refuseBlind(ask);
-  return { minutes, writtenBytes, bytesPerDay: (writtenBytes / minutes) * 1440, writers };
+  const timers = await measureTimers(ask, written);
+  const quietPerDay = (writtenBytes / minutes) * 1440;
+  const bytesPerDay = timers.reduce((sum, timer) => sum + perDay(timer), quietPerDay);
+  return { minutes, writtenBytes, timers, bytesPerDay, writers };
 }
 
 /** A node that writes nothing and a count that sees nothing look alike: one known write tells. */

@@ -14,6 +14,7 @@ import { crashSteps, lastWords, startRecord, type Recorded } from './crash-state
 import { linesOnEsp } from './drive.ts';
 import { measureIdle } from './idle.ts';
 import { connectPower } from './power.ts';
+import type { TimerWrites } from './timers.ts';
 import {
   flashKit,
   killFlash,
@@ -207,8 +208,9 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
 
   async function idle(): Promise<string> {
     const measured = await measureIdle(ask, subject.idleMinutes);
-    const { minutes, writtenBytes, bytesPerDay, writers } = measured;
+    const { minutes, writtenBytes, timers, bytesPerDay, writers } = measured;
     console.log(`  who wrote:\n    ${writers.join('\n    ')}`);
+    console.log(`  what timers write:\n    ${timers.map(timerLine).join('\n    ')}`);
     const perDay = `${(bytesPerDay / 1e6).toFixed(1)} MB a day`;
     assert.ok(bytesPerDay < mostIdleBytesPerDay, perDay);
     return `${writtenBytes} bytes in ${minutes} minutes, ${perDay}`;
@@ -239,6 +241,10 @@ export function bootSteps(subject: Subject): { steps: BootStep[]; end(): Promise
     await ended;
     return synced;
   }
+}
+
+function timerLine({ timer, writtenBytes, timesPerDay, result }: TimerWrites): string {
+  return `${writtenBytes} bytes, ${timesPerDay.toFixed(2)} times a day, ${result}: ${timer}`;
 }
 
 /** A card of 32 GB that bears 10 TB lasts longer than its owner at this. */
