@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { buildFirmware } from '../../provisioner/meter/build.ts';
 import { createVirtualMeter, type VirtualMeter } from '../../provisioner/virtual/meter.ts';
 import { openTestLedger, type TestLedger } from '../helpers/ledger.ts';
+import { runDay } from './day/day.ts';
 
 const { FLAG } = await import('../../firmware/wire.ts');
 const ORIGIN = 'ledger.test/commons';
@@ -178,6 +179,14 @@ test.serial('a key of 32 signatures is followed by one of 1,024, across power cu
   t.is(new Set(signed.values()).size, signed.size);
   t.is(ledger.gaps, 0);
   t.false(lines.some((line) => line.startsWith('fault')), lines.join('\n'));
+});
+
+test.serial('an hour with power cuts and a sensor that is gone: all is the truth', async (t) => {
+  t.timeout(10 * 60_000);
+  const { problems, came, figures } = await runDay({ seed: 3, hours: 1 });
+  t.log({ seed: 3, ...figures });
+  t.deepEqual(problems, []);
+  t.true(came['power cut at a byte'] > 0 && came['sensor gone'] > 0);
 });
 
 async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): Promise<Scene> {

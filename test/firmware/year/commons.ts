@@ -12,7 +12,6 @@ import { createVolunteer, enrolmentBody, written } from '../../helpers/meter.ts'
 import { verifyLms } from '../../helpers/lms-verify.ts';
 import type { BatchPayload, IntervalRecord, Reply } from '../../../firmware/wire.ts';
 import { httpResponse, type Answer, type HttpRequest } from './network.ts';
-import type { World } from './world.ts';
 
 const wire = await import('../../../firmware/wire.ts');
 
@@ -61,7 +60,18 @@ export interface NodeDocument {
   claimed: { wan_in_bytes: number; wan_out_bytes: number };
 }
 
-export async function openCommons(world: World, dir: string, pairKey: Buffer): Promise<Commons> {
+/** What it takes of the world that it is in. */
+export interface Surroundings {
+  timeline: { nowMs(): number };
+  chance: () => number;
+  digest(bytes: Uint8Array): Buffer;
+  note(line: string): void;
+  amiss(what: string): void;
+}
+
+export async function openCommons(
+  world: Surroundings, dir: string, pairKey: Buffer,
+): Promise<Commons> {
   const { chance } = world;
   const nowMs = (): number => world.timeline.nowMs() + commons.skewMs;
   // The world's years pass in seconds: by the machine's own steady clock, every night were a leap.
@@ -209,6 +219,22 @@ export async function openCommons(world: World, dir: string, pairKey: Buffer): P
     close: () => ledger.close(),
   };
   return commons;
+}
+
+/** No index twice, nothing honest refused, no gap. */
+export function checkReports({ judged }: Commons, amiss: (what: string) => void): void {
+  const byIndex = new Map<string, Buffer>();
+  /** Batches that the ledger put off, as it does while its clock is behind the meter's. */
+  const waiting = new Set<string>();
+  for (const { status, bytes, payload, signature } of judged) {
+    if (status !== 200 && status !== 503) amiss(`the ledger answered ${status}`);
+    if (payload.gaps.length > 0) amiss(`a gap: ${JSON.stringify(payload.gaps)}`);
+    if (!(byIndex.get(signature) ?? bytes).equals(bytes)) amiss(`index ${signature} signed twice`);
+    byIndex.set(signature, bytes);
+    if (status === 503) waiting.add(signature);
+    else waiting.delete(signature);
+  }
+  if (waiting.size > 0) amiss(`${waiting.size} batches were put off for ever`);
 }
 
 /** Answers that no ledger gives: cut, spoilt, endless, contradicting themselves. */

@@ -26,6 +26,8 @@ export interface Served {
 
 export class Home {
   overRange = false;
+  /** Nobody calls: nothing is sent or received. */
+  isQuiet = false;
   private readonly chance: () => number;
   private readonly nowMs: () => number;
   private up = true;
@@ -44,13 +46,18 @@ export class Home {
     this.epoch = this.newEpoch();
   }
 
-  /** The pins of the sensor from now on: noise around a level that has its own slow moods. */
-  sense(atMs: number): Sensed {
+  /** What it draws from now on: noise around a level that has its own slow moods. */
+  milliW(atMs: number): number {
+    if (this.overRange) return OVER_RANGE_MILLI_W;
+    if (!this.up) return OFF_MILLI_W;
     const mood = 0.5 + 0.5 * Math.sin(atMs / 7_000_000);
     const most = IDLE_MILLI_W + (MOST_MILLI_W - IDLE_MILLI_W) * mood;
-    let milliW = this.up ? IDLE_MILLI_W + this.chance() * (most - IDLE_MILLI_W) : OFF_MILLI_W;
-    if (this.overRange) milliW = OVER_RANGE_MILLI_W;
-    const microA = (milliW * 1_000_000) / SUPPLY_MILLI_V;
+    return IDLE_MILLI_W + this.chance() * (most - IDLE_MILLI_W);
+  }
+
+  /** The pins of the sensor from now on. */
+  sense(atMs: number): Sensed {
+    const microA = (this.milliW(atMs) * 1_000_000) / SUPPLY_MILLI_V;
     return { shuntNanoV: (microA * SHUNT_MICRO_OHM) / 1000, busMicroV: SUPPLY_MILLI_V * 1000 };
   }
 
@@ -123,7 +130,7 @@ export class Home {
   private count(): void {
     const passedMs = this.nowMs() - this.countedMs;
     this.countedMs = this.nowMs();
-    if (!this.up) return;
+    if (!this.up || this.isQuiet) return;
     this.bytesASecond = Math.floor(this.chance() * MOST_BYTES_A_SECOND);
     const bytes = Math.floor((this.bytesASecond * passedMs) / 1000);
     this.epoch.inBytes += bytes;

@@ -1,7 +1,9 @@
 // `npm run test:year [-- --seed N --days N --twice --verbose]`: a meter's year on Node. Prints what
 // befell it and what must not be; exits 1 if there is any of that. `--cuts SECONDS`: instead, every
 // write of that long a time is torn after each of its bytes, with a full memory and with a ledger.
+// `--machine HOURS`: instead, so long a time of the bytecode in its machine.
 import { parseArgs } from 'node:util';
+import { runDay } from '../day/day.ts';
 import { cutEverywhere } from './cuts.ts';
 import { runYear, type Year } from './year.ts';
 
@@ -12,6 +14,7 @@ const { values } = parseArgs({
     interval: { type: 'string', default: '1800' },
     batch: { type: 'string', default: '43200' },
     cuts: { type: 'string' },
+    machine: { type: 'string' },
     twice: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -27,25 +30,35 @@ if (values.cuts !== undefined) {
   const wrong = found.full.problems.length + found.reporting.problems.length;
   process.exit(wrong === 0 ? 0 : 1);
 }
+const tell = values.verbose ? (line: string): void => console.log(line) : undefined;
+if (values.machine !== undefined) {
+  console.log(`seed ${options.seed}, ${values.machine} hours in the machine`);
+  const day = await timed(() => runDay({ ...options, hours: Number(values.machine), tell }));
+  judge(day.problems, 'A good day.');
+}
 console.log(`seed ${options.seed}, ${options.days} days`);
-const year = await timed();
+const year = await timed(() => runYear({ ...options, tell }));
+console.log(year.hash);
 if (values.twice) {
-  const again = await timed();
+  const again = await timed(() => runYear({ ...options, tell }));
   if (again.hash !== year.hash) year.problems.push('the same seed gave another year');
 }
-for (const problem of year.problems) console.log(`AMISS ${problem}`);
-console.log(year.problems.length === 0 ? 'A good year.' : `${year.problems.length} amiss.`);
-process.exit(year.problems.length === 0 ? 0 : 1);
+judge(year.problems, 'A good year.');
 
-async function timed(): Promise<Year> {
+function judge(problems: string[], praise: string): never {
+  for (const problem of problems) console.log(`AMISS ${problem}`);
+  console.log(problems.length === 0 ? praise : `${problems.length} amiss.`);
+  process.exit(problems.length === 0 ? 0 : 1);
+}
+
+async function timed<T extends Pick<Year, 'came' | 'figures'>>(run: () => Promise<T>): Promise<T> {
   const startMs = performance.now();
   const before = process.cpuUsage();
-  const tell = values.verbose ? (line: string): void => console.log(line) : undefined;
-  const found = await runYear({ ...options, tell });
+  const found = await run();
   const { user, system } = process.cpuUsage(before);
   console.log(JSON.stringify(found.came));
   console.log(JSON.stringify(found.figures));
   const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-  console.log(`${seconds} s, ${((user + system) / 1e6).toFixed(0)} of the processor; ${found.hash}`);
+  console.log(`${seconds} s, ${((user + system) / 1e6).toFixed(0)} of this process's processor time`);
   return found;
 }

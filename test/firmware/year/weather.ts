@@ -297,7 +297,7 @@ function lasting(world: World, meanMs: number): number {
 }
 
 /** Answers that are no node's counters. */
-function wrongClaims(chance: () => number): Buffer {
+export function wrongClaims(chance: () => number): Buffer {
   const counters = (change: object): string => JSON.stringify({
     v: 1, boot: '0'.repeat(32), wan_in_bytes: 1, wan_out_bytes: 1, disk_used_bytes: 1, ...change,
   });

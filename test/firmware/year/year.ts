@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { auditLedger } from '../../helpers/ledger-folder.ts';
+import { checkReports } from './commons.ts';
 import { MOST_MILLI_W } from './home.ts';
 import { startWeather, type Expected, type Weather } from './weather.ts';
 import { openWorld, START_MS, type World } from './world.ts';
@@ -60,7 +61,7 @@ async function reportAll(world: World): Promise<void> {
 async function reckon(world: World, weather: Weather): Promise<string[]> {
   const { meter, commons } = world;
   if (meter === null) return [...world.problems, 'the meter is not there at the end'];
-  checkReports(world);
+  checkReports(world.commons, (what) => world.amiss(what));
   checkEnergy(world);
   checkBytes(world);
   await checkTime(world);
@@ -71,24 +72,6 @@ async function reckon(world: World, weather: Weather): Promise<string[]> {
   const report = await auditLedger(commons.ledger);
   if (!report.ok) world.amiss(`the audit: ${JSON.stringify(report).slice(0, 300)}`);
   return world.problems;
-}
-
-/** No index twice, nothing honest refused, no gap. */
-function checkReports(world: World): void {
-  const { judged } = world.commons;
-  const byIndex = new Map<string, string>();
-  /** Batches that the ledger put off, as it does while its clock is behind the meter's. */
-  const waiting = new Set<string>();
-  for (const { status, bytes, payload, signature } of judged) {
-    if (status !== 200 && status !== 503) world.amiss(`the ledger answered ${status}`);
-    if (payload.gaps.length > 0) world.amiss(`a gap: ${JSON.stringify(payload.gaps)}`);
-    const digest = world.digest(bytes).toString('hex');
-    if ((byIndex.get(signature) ?? digest) !== digest) world.amiss(`index ${signature} signed twice`);
-    byIndex.set(signature, digest);
-    if (status === 503) waiting.add(digest);
-    else waiting.delete(digest);
-  }
-  if (waiting.size > 0) world.amiss(`${waiting.size} batches were put off for ever`);
 }
 
 function checkEnergy(world: World): void {
