@@ -3,13 +3,20 @@
 // elsewhere: FreedomBox's own backups know them. Pure.
 
 import type { BackedUp } from '../part/backup.ts';
+import { ownIdentity } from '../part/kit-json.ts';
+import { certificateKeyPath, certificatePath } from '../snac/nginx.ts';
 import { snacData, snacUnit } from '../snac/server.ts';
+import type { FreedomboxDesired } from './desired.ts';
 
 /**
  * The directory's settings (slapd.d) belong to its data: each names the other's parts. Its lock.mdb
  * changes without a new time, and LMDB makes it anew.
  */
-export const freedomboxBackedUp: BackedUp = {
-  paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap/data.mdb', 'home'],
-  services: ['slapd.service', 'plinth.service', snacUnit],
-};
+export function freedomboxBackedUp({ hostname: kit, domain, owner }: FreedomboxDesired): BackedUp {
+  const identity = [...ownIdentity, certificatePath, certificateKeyPath];
+  return {
+    paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap/data.mdb', 'home'],
+    services: ['slapd.service', 'plinth.service', snacUnit],
+    of: { ...{ kit, kind: 'freedombox', domain, owner }, identity },
+  };
+}

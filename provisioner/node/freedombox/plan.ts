@@ -25,7 +25,7 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
     const { certificate, web } = apacheFiles(desired);
     const trusted = caFile(desired.caCertificate);
     const ours = [trusted, ...lineFiles, ...certificate, ...web];
-    const services = [...countersFiles(snacCounted), ...backupFiles(freedomboxBackedUp)];
+    const services = [...countersFiles(snacCounted), ...backupFiles(freedomboxBackedUp(desired))];
     const paths = [...ours, ...services].map(({ path }) => path);
     return freedomboxFacts(paths, desired);
   },
@@ -44,7 +44,7 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
       ...snacSteps(desired, facts),
       ...apacheSteps(desired, trusted, facts),
       ...countersSteps(countersFiles(snacCounted), facts),
-      ...backupSteps(backupFiles(freedomboxBackedUp), facts),
+      ...backupSteps(backupFiles(freedomboxBackedUp(desired)), facts),
     ];
   },
 };

@@ -30,6 +30,11 @@ export const acmeAccountPath = '/var/lib/commons-kit/certificate.json';
 const program = '/usr/local/sbin/commons-certificate';
 const hook = '/usr/local/lib/commons-kit/acme-challenge';
 const web = '/var/lib/commons-kit/acme-web';
+/** What a new drive goes on with; patterns of the shell's. */
+export const acmeKept = [
+  servedPath,
+  ...['acme-obtained', 'acme/*/*', 'acme/private/*/*'].map((path) => `/var/lib/commons-kit/${path}`),
+];
 const campaigns = { certificate: '/etc/commons-kit/tls.crt', key: '/etc/commons-kit/tls.key' };
 
 /** For nginx's server on port 80; nothing but tokens (base64url, RFC 8555 § 8.3) is ever there. */

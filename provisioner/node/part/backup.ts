@@ -3,7 +3,8 @@
 // whole archive and the changes of the nights after it, as GNU tar keeps them: a card wears by what
 // changed, not by what is there. Each generation is proven by restoring it. Pure: texts and facts.
 //
-//   /var/backups/commons-kit/TIME/   0.tar.zst, 1.tar.zst …, snapshot, manifest (SHA-256), proven
+//   /var/backups/commons-kit/TIME/   0.tar.zst, 1.tar.zst …, snapshot, manifest (SHA-256), proven,
+//                                    kit.json: whose it is, and what makes a new drive that home
 //   /var/lib/commons-kit/backup.json {"v":1,"made_at":S,"bytes":N,"archives":N,"proven_at":S|null,
 //                                     "second_drive":bool,"error":"words"|null}
 
@@ -12,9 +13,11 @@ import { effect, type Stamps } from '../operation/effect.ts';
 import { writeFiles, type FileStates } from '../operation/files.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
+import { describe, type BackedUpKit } from './kit-json.ts';
 
 export const backupTimer = 'commons-backup.timer';
 export const backupProgram = '/usr/local/sbin/commons-backup';
+export const backupStore = '/var/backups/commons-kit';
 /** The label of a second drive's file system. */
 export const backupLabel = 'COMMONS-BACKUP';
 
@@ -23,6 +26,7 @@ export interface BackedUp {
   paths: string[];
   /** Stand still while the last changes are copied. */
   services: string[];
+  of: BackedUpKit;
 }
 
 export function backupFiles(what: BackedUp): FileWrite[] {
@@ -94,7 +98,7 @@ export const backupAccount: Fact<BackupAccount | undefined> = {
   },
 };
 
-const program = ({ paths, services }: BackedUp): string => `#!/bin/sh
+const program = ({ paths, services, of }: BackedUp): string => `#!/bin/sh
 # Backups of this node. Written by kit configure: changes made here are undone by its next run.
 #
 #   commons-backup make             the changes since the last one; each week a whole one
@@ -105,7 +109,7 @@ set -eu
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 
-store=/var/backups/commons-kit
+store=${backupStore}
 state=/var/lib/commons-kit/backup.json
 scratch=/var/lib/commons-kit/backup-proof
 second=/run/commons-backup-drive
@@ -170,10 +174,13 @@ make() {
   rm -rf "$store"/.new-*
   date_back
   name=$(latest)
-  if [ -n "$name" ] && [ "$(archives "$name")" -le "$most_changes" ]; then
+  # One that came from another drive has no snapshot: tar would not know what changed.
+  if [ -n "$name" ] && [ -e "$store/$name/snapshot" ] &&
+    [ "$(archives "$name")" -le "$most_changes" ]; then
     hold
     archive "$store/$name" "$(archives "$name")"
     go_on
+    describe "$store/$name"
   else
     begin
   fi
@@ -210,6 +217,7 @@ begin() {
   archive "$fresh" 1
   (cd / && find $paths -type f -print0 | sort -z | xargs -0r sha256sum) >"$fresh/manifest"
   go_on
+  describe "$fresh"
   sync
   mv "$fresh" "$store/$name"
   prove "$name"
@@ -241,6 +249,7 @@ archive() {
   mv "$1/part" "$1/$2.tar.zst"
   mv "$1/snapshot.new" "$1/snapshot"
 }
+${describe(of)}
 
 # A whole one and the proof of it take each at most what is there.
 refuse_full() {
@@ -280,7 +289,9 @@ copy_to_second_drive() {
   mount -o nosuid,nodev,noexec "$label" "$second" || fail 'the second drive could not be mounted'
   mounted=yes
   mkdir -p "$second/commons-kit/$name"
+  # In the order of names: the archives, then kit.json, which says that they are there.
   for file in "$store/$name"/*; do
+    [ "\${file##*/}" != kit.json ] || sync -f "$second"
     copy=$second/commons-kit/$name/\${file##*/}
     cmp -s "$file" "$copy" && continue
     cp "$file" "$copy.new" && mv "$copy.new" "$copy" || fail 'the second drive is full or failing'

@@ -6,15 +6,21 @@ import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
 import type { Acme } from '../part/acme.ts';
 import { Secret } from '../secret.ts';
 
-export interface SnacDesired {
+export interface SnacDesired extends SnacSite {
+  /** What the owner types first; only set when the user is made. */
+  ownerPassphrase: Secret;
+}
+
+/** Undefined: the owner's account came back from a backup, and is never made. */
+export type SnacHome = SnacSite & Partial<Pick<SnacDesired, 'ownerPassphrase'>>;
+
+interface SnacSite {
   hostname: string;
   domain: string;
   /** Where snac stands below the domain; at its root unless told otherwise. */
   prefix?: string;
   /** snac's user: lower-case letters, digits, underscores. */
   owner: string;
-  /** What the owner types first; only set when the user is made. */
-  ownerPassphrase: Secret;
   timezone: string;
   /** PEM; trusted by the node besides Debian's own authorities. */
   caCertificate: string;
@@ -32,11 +38,20 @@ export function snacDesired(
   campaign: Campaign,
   secrets: { campaign: CampaignSecrets; kit: KitSecrets },
 ): SnacDesired {
+  const ownerPassphrase = new Secret(secrets.kit.ownerPassphrase);
+  return { ...snacHome(kit, campaign, secrets), ownerPassphrase };
+}
+
+/** Of a kit whose passphrase its owner alone knows. */
+export function snacHome(
+  kit: Kit,
+  campaign: Campaign,
+  secrets: { campaign: CampaignSecrets; kit: Pick<KitSecrets, 'tls'> },
+): SnacHome {
   return {
     hostname: kit.name,
     domain: kit.domain,
     owner: kit.owner,
-    ownerPassphrase: new Secret(secrets.kit.ownerPassphrase),
     timezone: campaign.timezone,
     caCertificate: secrets.campaign.caCertificatePem,
     certificate: secrets.kit.tls.certificatePem,

@@ -15,13 +15,13 @@ import { statusFile } from '../part/status.ts';
 import { timezoneSteps } from '../part/timezone.ts';
 import { caFile, trustSteps } from '../part/trust.ts';
 import { upgradesFile, upgradesSteps } from '../part/upgrades.ts';
-import type { SnacDesired } from './desired.ts';
+import type { SnacHome } from './desired.ts';
 import { snacFacts, units, welcomePagePath, type SnacFacts } from './facts.ts';
 import { certificateKeyPath, certificatePath, nginxSite } from './nginx.ts';
 import { snacBackedUp, snacCounted } from './server.ts';
 import { snacSteps } from './service.ts';
 
-export const snac: NodeKind<SnacDesired, SnacFacts> = {
+export const snac: NodeKind<SnacHome, SnacFacts> = {
   name: 'snac',
   facts(desired) {
     const paths = Object.values(files(desired, [])).flat().map(({ path }) => path);
@@ -48,7 +48,7 @@ export const snac: NodeKind<SnacDesired, SnacFacts> = {
 const webServices = [units.snac, units.nginx];
 
 /** Every file that is wholly ours, by what it is for. */
-function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWrite[]> {
+function files(desired: SnacHome, resolvers: string[]): Record<string, FileWrite[]> {
   const { hostname, domain } = desired;
   const file = (path: string, content: FileWrite['content'], mode = '0644'): FileWrite => ({
     path,
@@ -71,11 +71,11 @@ function files(desired: SnacDesired, resolvers: string[]): Record<string, FileWr
     ],
     acme: desired.acme === undefined ? [] : acmeFiles(desired.acme, domain),
     upgrades: [upgradesFile],
-    backup: backupFiles(snacBackedUp),
+    backup: backupFiles(snacBackedUp(desired)),
   };
 }
 
-function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[] {
+function names(ours: FileWrite[], desired: SnacHome, facts: SnacFacts): Step[] {
   const written = writeFiles('Write the host name and /etc/hosts', ours, facts.files);
   if (facts.hostname === desired.hostname) return written;
   const command = 'cat /etc/hostname >/proc/sys/kernel/hostname';
@@ -83,7 +83,7 @@ function names(ours: FileWrite[], desired: SnacDesired, facts: SnacFacts): Step[
   return [...written, { name: `Take the host name ${desired.hostname}`, because, command }];
 }
 
-function web(ours: Record<string, FileWrite[]>, desired: SnacDesired, facts: SnacFacts): Step[] {
+function web(ours: Record<string, FileWrite[]>, desired: SnacHome, facts: SnacFacts): Step[] {
   const removed: Step[] = facts.welcomePage
     ? [
         {

@@ -5,13 +5,15 @@ import { createHash } from 'node:crypto';
 import { KitError } from '../../errors.ts';
 import { type Fact, FactError } from '../fact.ts';
 import { enableCommand } from '../operation/units.ts';
+import { acmeKept } from '../part/acme.ts';
 import type { BackedUp } from '../part/backup.ts';
+import { ownIdentity } from '../part/kit-json.ts';
 import type { CountersSource } from '../part/counters.ts';
 import { statusProgram } from '../part/status.ts';
 import { Secret } from '../secret.ts';
 import type { FileWrite } from '../step.ts';
-import type { SnacDesired } from './desired.ts';
-import { snacPort } from './nginx.ts';
+import type { SnacHome } from './desired.ts';
+import { certificateKeyPath, certificatePath, snacPort } from './nginx.ts';
 
 export const snacUnit = 'snac2.service';
 export const snacData = '/var/lib/snac2';
@@ -51,7 +53,7 @@ done`,
 };
 
 /** What server.json must say; all else in it is snac's and Debian's. */
-export function serverSettings({ domain, prefix = '' }: SnacDesired): ServerJson {
+export function serverSettings({ domain, prefix = '' }: SnacHome): ServerJson {
   return { host: domain, prefix, address: '127.0.0.1', port: snacPort, protocol: 'https' };
 }
 
@@ -60,7 +62,7 @@ export function serverSettings({ domain, prefix = '' }: SnacDesired): ServerJson
  * @throws KitError `domain-in-use`: people on other servers know these users by the old domain
  */
 export function serverFile(
-  desired: SnacDesired,
+  desired: SnacHome,
   current: ServerJson,
   users: string[],
 ): FileWrite | undefined {
@@ -139,7 +141,7 @@ until grep -q ' 0100007F:${hexPort} 00000000:0000 0A ' /proc/net/tcp; do
 done`;
 }
 
-function domainInUse(desired: SnacDesired, host: string, users: string[]): KitError {
+function domainInUse(desired: SnacHome, host: string, users: string[]): KitError {
   return new KitError({
     code: 'domain-in-use',
     message: `${desired.hostname} already serves ${users.join(', ')} at another domain`,
@@ -170,5 +172,17 @@ export const snacCounted: CountersSource = {
   page: statusProgram,
 };
 
+/** What a new drive needs to be the same home, besides snac's data: patterns of the shell's. */
+export const snacIdentity = [
+  ...ownIdentity,
+  ...[certificatePath, certificateKeyPath],
+  ...acmeKept,
+  // The home's Wi-Fi (iwd.network(5)), and whose rules for radio hold.
+  ...['/var/lib/iwd/*.psk', '/etc/modprobe.d/commons-kit-wifi.conf'],
+];
+
 /** Posts, followers, keys, media: what nobody could make anew. */
-export const snacBackedUp: BackedUp = { paths: [snacData.slice(1)], services: [snacUnit] };
+export function snacBackedUp({ hostname: kit, domain, owner }: SnacHome): BackedUp {
+  const of = { ...{ kit, kind: 'snac', domain, owner }, identity: snacIdentity };
+  return { paths: [snacData.slice(1)], services: [snacUnit], of };
+}

@@ -5,12 +5,12 @@ import { KitError } from '../../errors.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
 import { unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { Step } from '../step.ts';
-import type { SnacDesired } from './desired.ts';
+import type { SnacHome } from './desired.ts';
 import { ownerCommand, passwordHash, restartCommand } from './server.ts';
 import { serverFile, serverSettings, snacUnit, type ServerJson } from './server.ts';
 
 export function snacSteps(
-  desired: SnacDesired,
+  desired: SnacHome,
   facts: {
     stamps: Stamps;
     units: UnitStates;
@@ -21,6 +21,8 @@ export function snacSteps(
   const { owner } = desired;
   const made = facts.stamps[`owner-${owner}`] !== undefined;
   if (made && facts.users[owner] === false) throw accountDamaged(desired);
+  // A new account would have another key, under the same name.
+  if (!desired.ownerPassphrase && !facts.users[owner]) throw accountDamaged(desired);
   const written = serverFile(desired, facts.server, Object.keys(facts.users));
   const settings: Step[] = written
     ? [{ name: 'Give snac its domain', because: 'server.json differs', files: [written] }]
@@ -34,7 +36,7 @@ export function snacSteps(
         // Once made, the password is the owner's to change: nothing that we know makes it due.
         dependsOn: 'once',
         command: ownerCommand(owner),
-        input: passwordHash(owner, desired.ownerPassphrase),
+        ...(desired.ownerPassphrase && { input: passwordHash(owner, desired.ownerPassphrase) }),
         timeoutS: 300,
         amiss: facts.users[owner] === true ? undefined : 'there is no such account',
       },
@@ -54,7 +56,7 @@ export function snacSteps(
   ];
 }
 
-function accountDamaged({ hostname, owner }: SnacDesired): KitError {
+function accountDamaged({ hostname, owner }: SnacHome): KitError {
   return new KitError({
     code: 'account-damaged',
     message: `${owner}’s account on ${hostname} has lost its key or its settings`,

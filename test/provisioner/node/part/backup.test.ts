@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
-  utimesSync, writeFileSync,
+  statSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,8 @@ import { join } from 'node:path';
 import { judgeBackup } from '../../../../provisioner/check/backup.ts';
 import { backupAccount, backupFiles } from '../../../../provisioner/node/part/backup.ts';
 import { textOf } from '../../../../provisioner/node/step.ts';
+import { readKitJson } from '../../../../provisioner/restore/kit-json.ts';
+import { sha256 } from '../../../helpers/tiny-image.ts';
 
 function node(t: ExecutionContext) {
   const root = mkdtempSync(join(tmpdir(), 'backup-'));
@@ -22,7 +24,14 @@ function node(t: ExecutionContext) {
   // What systemctl is told, in order.
   writeFileSync(at('bin/systemctl'), `#!/bin/sh\necho "$*" >>${root}/told\n`);
   chmodSync(at('bin/systemctl'), 0o755);
-  const [program] = backupFiles({ paths: ['data'], services: ['x.service'] });
+  // The system's own passphrases stay out of it.
+  writeFileSync(at('bin/getent'), `#!/bin/sh\n[ "$1 $2" = 'shadow alice' ] && cat ${root}/shadow\n`);
+  chmodSync(at('bin/getent'), 0o755);
+  writeFileSync(at('shadow'), 'alice:$y$j9T$salt/.$hash:20000:0:99999:7:::\n');
+  writeFileSync(at('key'), 'of the host\n', { mode: 0o600 });
+  const identity = [at('key'), at('keys/*')];
+  const of = { kit: 'alice', kind: 'snac', domain: 'alice.test', owner: 'alice', identity };
+  const [program] = backupFiles({ paths: ['data'], services: ['x.service'], of });
   const text = textOf(program.content)
     .replaceAll('/var/backups/commons-kit', at('store'))
     .replaceAll('/var/lib/commons-kit', at('state'))
@@ -56,11 +65,57 @@ test('made, proven, and told', (t) => {
   t.deepEqual(n.told(), ['stop x.service', 'start x.service']);
   const [name] = n.generations();
   t.deepEqual(readdirSync(n.at(`store/${name}`)).sort(),
-    ['0.tar.zst', '1.tar.zst', 'manifest', 'proven', 'snapshot']);
+    ['0.tar.zst', '1.tar.zst', 'kit.json', 'manifest', 'proven', 'snapshot']);
   const account = n.account();
   t.like(account, { error: null, secondDrive: false });
   t.is(judgeBackup(account, Date.now()).state, 'ok');
   t.regex(n.run('list').stdout, /archives .* proven: yes/);
+});
+
+test('kit.json names the kit, what makes it this home, and its archives as they were first', (t) => {
+  const n = node(t);
+  mkdirSync(n.at('state/applied'));
+  writeFileSync(n.at('state/applied/owner-alice'), 'once\n');
+  writeFileSync(n.at('state/applied/nginx'), `${'a'.repeat(64)}\n`);
+  mkdirSync(n.at('keys'));
+  writeFileSync(n.at('keys/Home Net.psk'), '');
+  t.is(n.run('make').status, 0);
+  const [name] = n.generations();
+  const read = () => readKitJson(readFileSync(n.at(`store/${name}/kit.json`)), 'kit.json');
+  const { identity, parts, madeAtS, dataBytes, seal, ...rest } = read();
+  t.deepEqual(rest, {
+    ...{ kit: 'alice', kind: 'snac', domain: 'alice.test', owner: 'alice' },
+    ...{ logins: { alice: '$y$j9T$salt/.$hash' }, once: ['owner-alice'] },
+  });
+  t.deepEqual(identity.map(({ path, mode, content }) => [path, mode, String(content)]), [
+    [n.at('key'), '600', 'of the host\n'], [n.at('keys/Home Net.psk'), '644', ''],
+  ]);
+  t.true(Math.abs(madeAtS - Date.now() / 1000) < 100 && dataBytes > 0);
+  t.is(statSync(n.at(`store/${name}/kit.json`)).mode & 0o777, 0o600);
+  t.deepEqual(parts.map((part) => part.name), ['0.tar.zst', '1.tar.zst', 'manifest']);
+  for (const part of parts) {
+    const bytes = readFileSync(n.at(`store/${name}/${part.name}`));
+    t.deepEqual(part, { name: part.name, bytes: bytes.length, sha256: sha256(bytes) });
+  }
+  // What has rotted since is not called good by the next night.
+  writeFileSync(n.at(`store/${name}/0.tar.zst`), Buffer.alloc(parts[0].bytes));
+  t.is(n.run('make').status, 0);
+  const next = read();
+  t.deepEqual(next.parts.map((part) => part.name), ['0.tar.zst', '1.tar.zst', '2.tar.zst', 'manifest']);
+  t.deepEqual(next.parts[0], parts[0]);
+  t.not(next.seal, seal);
+});
+
+test('one that came from another drive is followed by a whole one', (t) => {
+  const n = node(t);
+  t.is(n.run('make').status, 0);
+  const [name] = n.generations();
+  rmSync(n.at(`store/${name}/snapshot`));
+  n.put('user/alice/user.json', 'two');
+  t.is(n.run('make').status, 0);
+  t.is(n.generations().length, 2);
+  t.is(n.run('restore').status, 0);
+  t.is(n.read('user/alice/user.json'), 'two');
 });
 
 test('each night adds what changed; restored, all is as it was, what went away too', (t) => {
