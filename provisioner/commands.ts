@@ -14,6 +14,7 @@ export const areas = [
   { names: ['check'], load: () => import('./check/command.ts') },
   { names: ['label'], load: () => import('./label/command.ts') },
   { names: ['handover', 'retire'], load: () => import('./handover/command.ts') },
+  { names: ['restore'], load: () => import('./restore/command.ts') },
   { names: ['make'], load: () => import('./make/command.ts') },
   { names: ['try', 'clean'], load: () => import('./try/command.ts') },
 ];

@@ -77,6 +77,8 @@ export interface Secrets {
    */
   erase(kit: Kit): Promise<void>;
   isErased(kit: Kit): Promise<boolean>;
+  /** Whether there are any of this kit; makes none. */
+  isKept(kit: Kit): Promise<boolean>;
   /** A key and certificate for a further domain; kept nowhere. @throws KitError `domain-outside` */
   issueCertificate(domain: string): Promise<TlsCredential>;
 }
@@ -178,6 +180,7 @@ export function openSecrets(
       const made = async () => keep(vault, kit, { ...known, ownerKey: makeOwnerKey(deps.random) });
       return known.ownerKey ?? (await made()).ownerKey!;
     },
+    isKept: async (kit) => (await read(pathIn(vault, kit.name))) !== undefined,
     async leaflet(kit, make) {
       const known = await kitSecrets(kit);
       return known.leaflet ?? (await keep(vault, kit, { ...known, leaflet: make() })).leaflet!;
@@ -270,7 +273,8 @@ async function caCertificate(
   return (await read(file))!.toString('utf8');
 }
 
-function isFresh(tls: TlsCredential, domain: string, nowMs: number): boolean {
+/** Whether a certificate is for this domain, and not near its end. */
+export function isFresh(tls: TlsCredential, domain: string, nowMs: number): boolean {
   const { domains, notAfterMs } = readCertificate(tls.certificatePem);
   return domains.includes(domain) && notAfterMs - nowMs > renewalMs;
 }

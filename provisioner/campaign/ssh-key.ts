@@ -6,6 +6,9 @@ import { createHash } from 'node:crypto';
 
 import { ed25519FromSeed, type RandomSource } from './identity.ts';
 
+const nothing = Buffer.alloc(0);
+const magic = Buffer.from('openssh-key-v1\0');
+
 export interface SshKey {
   /** OpenSSH PEM without a passphrase: secret. */
   privatePem: string;
@@ -23,6 +26,29 @@ export function makeSshKey(comment: string, random: RandomSource): SshKey {
   return {
     privatePem: pem(privateFile({ seed, publicKey, publicBlob, comment, check: random(4) })),
     publicLine: `ssh-ed25519 ${publicBlob.toString('base64')} ${comment}`,
+    fingerprint: sshFingerprint(publicBlob),
+  };
+}
+
+/**
+ * The inverse of {@link makeSshKey}: of a file as OpenSSH keeps it, without a passphrase.
+ * @returns undefined where it is no such key, or its halves do not belong together
+ */
+export function readSshKey(privatePem: string): SshKey | undefined {
+  const body = /^-----BEGIN OPENSSH PRIVATE KEY-----\n([A-Za-z0-9+/=\n]+)-----END /.exec(privatePem);
+  const bytes = Buffer.from(body?.[1] ?? '', 'base64');
+  if (!bytes.subarray(0, magic.length).equals(magic)) return undefined;
+  const [cipher, , , keys = nothing] = readStrings(bytes.subarray(magic.length), 3);
+  const [, section = nothing] = readStrings(keys.subarray(4), 2);
+  if (cipher?.toString() !== 'none') return undefined;
+  const [, , secret, comment] = readStrings(section.subarray(8), 4);
+  if (secret?.length !== 64 || comment === undefined) return undefined;
+  const { publicKey } = ed25519FromSeed(secret.subarray(0, 32));
+  if (!secret.subarray(32).equals(publicKey)) return undefined;
+  const publicBlob = sshEd25519Blob(publicKey);
+  return {
+    privatePem,
+    publicLine: `ssh-ed25519 ${publicBlob.toString('base64')} ${comment.toString('latin1')}`,
     fingerprint: sshFingerprint(publicBlob),
   };
 }
@@ -70,7 +96,7 @@ function privateFile(parts: {
   ]);
   const padding = Buffer.from(Array.from({ length: -section.length & 7 }, (_, at) => at + 1));
   return Buffer.concat([
-    Buffer.from('openssh-key-v1\0'),
+    magic,
     sshString('none'),
     sshString('none'),
     sshString(''),
@@ -84,6 +110,14 @@ function privateFile(parts: {
 export function sshString(bytes: Uint8Array | string): Buffer {
   const content = Buffer.from(bytes as Uint8Array);
   return Buffer.concat([uint32(content.length), content]);
+}
+
+/** The inverse of {@link sshString}, `count` times, then what is left; fewer where bytes run out. */
+function readStrings(bytes: Buffer, count: number): Buffer[] {
+  if (count === 0) return [bytes];
+  const end = bytes.length < 4 ? Infinity : 4 + bytes.readUInt32BE(0);
+  if (end > bytes.length) return [];
+  return [bytes.subarray(4, end), ...readStrings(bytes.subarray(end), count - 1)];
 }
 
 function uint32(value: number): Buffer {

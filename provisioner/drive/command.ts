@@ -11,7 +11,7 @@ import { createOutput, type Output } from '../terminal.ts';
 import { confirmErasure } from './confirm.ts';
 import { describeContents, judgeDrives, type Verdict } from './eligible.ts';
 import { flashKits } from './flash.ts';
-import type { FlashJob, FlashProgress, FlashResult } from './job.ts';
+import type { DriveSecrets, FlashJob, FlashProgress, FlashResult } from './job.ts';
 import { listBlockDevices } from './lsblk.ts';
 import { slowBytesPerS } from './rate.ts';
 import { parseSize, sizeText } from './size.ts';
@@ -52,19 +52,26 @@ export function flashCommand(): Command {
       const options = this.optsWithGlobals<FlashCommandOptions>();
       const output = createOutput(options);
       refuseMismatch(names, options.drive);
-      const stop = new AbortController();
-      const onSignal = () => stop.abort();
-      process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-      try {
+      await untilStopped(async (signal) => {
         const results = await atWorkbench({ ...options, kits: names }, (bench, kits) => {
           const jobs = kits.map((kit, index) => ({ kit, drive: options.drive[index] }));
-          return flashAtBench(bench, jobs, { options, output, signal: stop.signal });
+          return flashAtBench(bench, jobs, { options, output, signal });
         });
         output.result({ drives: results }, results.map(resultText).join('\n'));
-      } finally {
-        process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-      }
+      });
     });
+}
+
+/** Ctrl-C lets a drive's writer save how far it came. */
+export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    return await work(stop.signal);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
 }
 
 interface FlashCommandOptions extends FlashOptions, WorkbenchOptions {
@@ -83,7 +90,7 @@ export interface FlashOptions {
 
 /** `kit flash` once the bench is open. @throws KitError those of {@link flashKits} */
 export async function flashAtBench(
-  { campaign, secrets, record }: Workbench,
+  { campaign, secrets, record }: Pick<Workbench, 'campaign' | 'record'> & { secrets: DriveSecrets },
   jobs: FlashJob[],
   { options, output, signal }: { options: FlashOptions; output: Output; signal: AbortSignal },
 ): Promise<FlashResult[]> {

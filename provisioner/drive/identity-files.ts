@@ -16,7 +16,7 @@ export const identityVersion = '2';
 export function identityFiles(
   campaign: Campaign,
   kit: Kit,
-  secrets: { kit: KitSecrets; campaign: CampaignSecrets },
+  secrets: { kit: Pick<KitSecrets, 'sshHostKey' | 'wifi'>; campaign: CampaignSecrets },
 ): Map<string, string> {
   const files = new Map([
     ['version', identityVersion],

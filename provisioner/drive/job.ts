@@ -4,7 +4,7 @@
 import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { RandomSource } from '../campaign/identity.ts';
-import type { Secrets } from '../campaign/secrets.ts';
+import type { KitSecrets, Secrets } from '../campaign/secrets.ts';
 import type { Clock } from './clock.ts';
 import type { BlockDevice } from './eligible.ts';
 
@@ -14,9 +14,14 @@ export interface FlashJob {
   drive: string;
 }
 
+/** What of the bench's secrets a drive is given. */
+export interface DriveSecrets extends Pick<Secrets, 'campaign'> {
+  kit(kit: Kit): Promise<Pick<KitSecrets, 'sshHostKey' | 'wifi'>>;
+}
+
 export interface FlashDeps {
   campaign: Campaign;
-  secrets: Secrets;
+  secrets: DriveSecrets;
   record: BenchRecord;
   /** NAME-ARCH.img, or .img.zst, .img.xz, .img.gz; its manifest NAME-ARCH.json beside it. */
   image: string;

@@ -104,7 +104,8 @@ async function changeHands(kit: Kit, leaflet: PrintedLeaflet, deps: HandoverDeps
   const owner: NodeAddress = { ...bench, account: { user: kit.owner, passphrase } };
   const options = { kit: kit.name, connect, patienceMs, report: tell(report) };
   const desired = {
-    ...{ owner: kit.owner, passphrase, recoveryCodes: leaflet.secrets.recoveryCodes },
+    owner: kit.owner,
+    secrets: { passphrase, recoveryCodes: leaflet.secrets.recoveryCodes },
     texts: (await ownerTexts(kit.language)).texts.recover,
     hooks: handoverOf(campaign).files(hookFolder),
   };

@@ -1,16 +1,18 @@
-// One SSH connection to a node: a shell script goes in on standard input, what it prints comes out.
+// One SSH connection to a node: a shell script, or a file's bytes, go in on standard input, what the
+// script prints comes out.
 // The node's host key was made at the bench and is known before the node first boots: any other key
 // ends the connection before anything of ours is offered to it. Owns no script and no secret;
-// nothing but `/bin/sh -s` is ever on a command line.
+// nothing but `/bin/sh -s`, or where a file goes, is ever on a command line.
 
 import { connect as tcpConnect } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
 import ssh2, { type ClientChannel } from 'ssh2';
 
 import { sshFingerprint, sshPublicBlob } from '../campaign/ssh-key.ts';
 import { KitError } from '../errors.ts';
+import { quote } from './script.ts';
 
 export interface NodeAddress {
   host: string;
@@ -47,6 +49,12 @@ export interface RunResult {
 export interface NodeConnection {
   /** @throws KitError `connection-lost`, `node-too-slow`, `node-too-talkative` */
   run(script: string, options: RunOptions): Promise<RunResult>;
+  /**
+   * Writes what `bytes` gives to a file that its owner alone may read, instead of any before.
+   * @param options the time without any progress
+   * @returns when the node has it on its disk @throws KitError as `run`, and `file-not-taken`
+   */
+  send(path: string, bytes: Readable, options: RunOptions): Promise<void>;
   /** Channels opened so far: each costs a round trip. */
   readonly roundTrips: number;
   close(): void;
@@ -74,8 +82,15 @@ export async function openConnection(
     },
     async run(script, runOptions) {
       roundTrips += 1;
-      const channel = await openShell(client, address, runOptions.timeoutMs);
+      const channel = await openChannel(client, address, { command: '/bin/sh -s', ...runOptions });
       return converse(channel, script, { ...runOptions, address, lost: () => lost });
+    },
+    async send(path, bytes, sendOptions) {
+      roundTrips += 1;
+      const command = `umask 077; cat >${quote(path)} && sync ${quote(path)}`;
+      const channel = await openChannel(client, address, { command, ...sendOptions });
+      const result = await converse(channel, bytes, { ...sendOptions, address, lost: () => lost });
+      if (result.exitCode !== 0) throw notTaken(address, path, result.stderr);
     },
     close: () => void client.end(),
   };
@@ -180,10 +195,10 @@ function refusalOf(address: NodeAddress): { message: string; expected: string; h
   };
 }
 
-function openShell(
+function openChannel(
   client: ssh2.Client,
   address: NodeAddress,
-  timeoutMs: number,
+  { command, timeoutMs }: { command: string; timeoutMs: number },
 ): Promise<ClientChannel> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(tooSlow(address, timeoutMs)), timeoutMs);
@@ -193,7 +208,7 @@ function openShell(
       else resolve(channel);
     };
     try {
-      client.exec('/bin/sh -s', settle);
+      client.exec(command, settle);
     } catch (error) {
       settle(error as Error, undefined as never);
     }
@@ -202,7 +217,7 @@ function openShell(
 
 function converse(
   channel: ClientChannel,
-  script: string,
+  input: string | Readable,
   options: RunOptions & { address: NodeAddress; lost: () => Error | undefined },
 ): Promise<RunResult> {
   const { address, onOutput } = options;
@@ -215,6 +230,7 @@ function converse(
       clearTimeout(timer);
       channel.removeAllListeners('close');
       channel.destroy();
+      if (typeof input !== 'string') input.destroy();
       reject(error);
     };
     const renew = (timeoutMs: number): void => {
@@ -242,7 +258,10 @@ function converse(
       if (exitCode !== undefined) return resolve({ stdout, stderr, exitCode });
       reject(connectionLost(address, options.lost()?.message ?? 'it closed without an exit code'));
     });
-    channel.end(script);
+    if (typeof input === 'string') return void channel.end(input);
+    // Backwards pressure is the pipe's: what is read, the node takes.
+    input.on('data', () => renew(options.timeoutMs)).on('error', fail);
+    input.pipe(channel);
   });
 }
 
@@ -268,6 +287,17 @@ function connectionLost(address: NodeAddress, got: string): KitError {
     expected: 'a node that stays on the network',
     got,
     hint: 'Run the command again: it goes on where it was.',
+  });
+}
+
+function notTaken(address: NodeAddress, path: string, said: string): KitError {
+  const known = /No space left/.test(said) ? 'disk-full' : 'file-not-taken';
+  return new KitError({
+    code: known,
+    message: `${nameOf(address)} did not take a file`,
+    expected: `${path} to be written`,
+    got: said.trim() || 'no reason given',
+    hint: 'Look at the node’s drive: is there room, does it take writes?',
   });
 }
 

@@ -13,10 +13,12 @@ import { freedomboxInspection } from './freedombox/inspection.ts';
 import { freedombox } from './freedombox/plan.ts';
 import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
-import { snacDesired } from './snac/desired.ts';
+import { snacDesired, snacHome } from './snac/desired.ts';
 import { snacInspection } from './snac/inspection.ts';
 import { snacHandover } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
+import { snacRestoration } from './snac/restoration.ts';
+import { snacIdentity } from './snac/server.ts';
 import type { FileWrite } from './step.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
 import type { Complaint } from './yunohost/diagnosis.ts';
@@ -26,6 +28,12 @@ import { yunohost } from './yunohost/plan.ts';
 export interface NodeSecrets {
   campaign: CampaignSecrets;
   kit: KitSecrets;
+}
+
+/** Of a node that came back from a backup: what its owner types, nobody else may know. */
+export interface RestoredSecrets {
+  campaign: CampaignSecrets;
+  kit: Pick<KitSecrets, 'sshHostKey' | 'tls'>;
 }
 
 type Configure = (
@@ -56,12 +64,28 @@ export interface Handover {
   logins(owner: string): string[];
 }
 
+/** What `kit restore` has to know of a kind of node. */
+export interface Restoration {
+  /** The backup program, as configuring writes it: it puts the archives back. */
+  program: FileWrite;
+  /** What is backed up, below /. */
+  paths: string[];
+  /** Accounts that a fresh node has none of: where there are any, somebody lives there. */
+  accounts: Fact<string[]>;
+  configure: Configure;
+}
+
 interface Kind {
   configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
   inspection(campaign: Campaign): Inspection;
   /** Its nodes can obtain their certificates by themselves. */
   acme?: true;
   handover?: Handover;
+  restore?: {
+    /** Patterns of the files that its backups bring besides their archives. */
+    files: string[];
+    of(kit: Kit, campaign: Campaign, secrets: RestoredSecrets): Restoration;
+  };
 }
 
 const kinds: Record<string, Kind> = {
@@ -77,6 +101,10 @@ const kinds: Record<string, Kind> = {
     inspection: () => snacInspection,
     acme: true,
     handover: snacHandover,
+    restore: {
+      files: snacIdentity,
+      of: (kit, campaign, secrets) => snacRestoration(snacHome(kit, campaign, secrets)),
+    },
   },
   yunohost: {
     configure: (kit, campaign, secrets) => (options) =>
@@ -118,6 +146,33 @@ export function handoverOf(campaign: Campaign): Handover {
   });
 }
 
+/** What brings this kit's node back. @throws KitError as {@link restorableFiles} */
+export function restorationOf(kit: Kit, campaign: Campaign, secrets: RestoredSecrets): Restoration {
+  return restoreOf(campaign).of(kit, campaign, secrets);
+}
+
+/**
+ * Patterns of the files that a backup of such a node brings besides its archives.
+ * @throws KitError `kind-unknown`; `restore-unknown` where nobody knows how to bring one back
+ */
+export function restorableFiles(campaign: Campaign): string[] {
+  return restoreOf(campaign).files;
+}
+
+function restoreOf(campaign: Campaign): NonNullable<Kind['restore']> {
+  const { restore } = kindOf(campaign);
+  if (restore !== undefined) return restore;
+  const able = Object.keys(kinds).filter((image) => kinds[image].restore !== undefined);
+  throw new KitError({
+    code: 'restore-unknown',
+    message: `Nobody has taught kit to restore nodes made from “${campaign.image}”`,
+    expected: `image to be one of ${able.join(', ')}`,
+    got: campaign.image,
+    hint: 'docs/restore.md says what can be put back by hand.',
+    exitCode: 2,
+  });
+}
+
 function kindOf(campaign: Campaign): Kind {
   const kind = kinds[campaign.image];
   if (kind !== undefined) return kind;
@@ -132,7 +187,7 @@ function kindOf(campaign: Campaign): Kind {
 }
 
 /** How the bench reaches a kit's node. */
-export function addressOf(kit: Kit, secrets: NodeSecrets): NodeAddress {
+export function addressOf(kit: Kit, secrets: RestoredSecrets): NodeAddress {
   return {
     host: kit.address,
     port: kit.sshPort,

@@ -97,7 +97,7 @@ export function readKitJson(bytesRead: Uint8Array, file: string): KitJson {
   if (sum !== seal) throw damaged(file, 'bytes of another sum');
   if (Number(format) !== knownFormat) throw otherFormat(file, Number(format));
   // What is inside is secret: valibot's issues, which quote it, must not reach an error's text.
-  const outcome = v.safeParse(schema, JSON.parse(written));
+  const outcome = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), written);
   if (!outcome.success) throw damaged(file, `other members than format ${knownFormat} has`);
   const { made_at: madeAtS, data_bytes: dataBytes, format: _, ...sums } = outcome.output;
   const { sha256: _seal, ...rest } = sums;

@@ -5,7 +5,8 @@
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +23,8 @@ export interface NspawnNode {
   boot(): Promise<void>;
   /** Pulls its plug. */
   cut(): Promise<void>;
+  /** Runs POSIX shell as root on it, as somebody at its own keyboard. @throws Error when it fails */
+  run(script: string): string;
   remove(): Promise<void>;
 }
 
@@ -69,6 +72,7 @@ export function makeNode(dir: string, rootTar: string, identity: Identity): Nspa
   };
   return {
     ...{ address: its, tree, cut },
+    run: (script) => atKeyboard(machine, script),
     async boot() {
       const log = openSync(join(dir, 'console.log'), 'a');
       machine = spawn('systemd-nspawn', nspawnWords(tree, name, identity), {
@@ -88,6 +92,15 @@ export function makeNode(dir: string, rootTar: string, identity: Identity): Nspa
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** In the namespaces of its first process, which is a child of systemd-nspawn's. */
+function atKeyboard(machine: ChildProcess | undefined, script: string): string {
+  const { pid } = machine!;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  const enter = ['-t', children.split(' ')[0], '-m', '-u', '-i', '-n', '-p', '-r', '--wd=/'];
+  const words = [...enter, '/bin/sh', '-euc', `cd /\n${script}`];
+  return execFileSync('nsenter', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 function nspawnWords(tree: string, name: string, { hostname }: Identity): string[] {

@@ -63,7 +63,7 @@ export async function startOverlayNode(options: OverlayOptions): Promise<Overlay
   const node: OverlayNode = {
     port: (server.address() as AddressInfo).port,
     async run(script) {
-      return (await promisify(execFile)('nsenter', [...enter, '/bin/sh', '-euc', script])).stdout;
+      return (await promisify(execFile)('nsenter', [...enter, '/bin/sh', '-euc', `cd /\n${script}`])).stdout;
     },
     wire: plainWire,
     get sshds() {
@@ -131,9 +131,9 @@ function sow(seed: string, { hostname, hostKeyPem, benchLine }: OverlayOptions):
   put('etc/hostname', `${hostname}\n`);
   put('etc/resolv.conf', 'nameserver 127.0.0.53\n');
   put('etc/nginx/sites-enabled/default', 'Debian’s welcome page\n');
-  put('etc/ssh/overlay_host_key', hostKeyPem, 0o600);
+  put('etc/ssh/ssh_host_ed25519_key', hostKeyPem, 0o600);
   put('root/.ssh/authorized_keys', `${benchLine}\n`, 0o600);
-  put(sshdConfig, 'HostKey /etc/ssh/overlay_host_key\nUsePAM no\nAllowUsers root\nPidFile none\n');
+  put(sshdConfig, 'HostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nAllowUsers root\nPidFile none\n');
   put('var/lib/snac2/server.json', '{"host": "localhost", "prefix": "/social", "layout": 2.7}\n');
   put('var/lib/snac2/user/.keep', '');
   for (const [path, text] of Object.entries(programs)) put(path, `#!/bin/sh\n${text}\n`, 0o755);

@@ -1,5 +1,6 @@
-// Configures a node of a real image's tree and hands it over, as a person would: by `kit`, which is
-// killed, or whose node loses power, at random moments. Each run completes what the last one left.
+// Configures a node of a real image's tree, hands it over, and brings it back when its drive has died, as a
+// person would: by `kit`, which is killed, or whose node loses power, at random moments. Each run
+// completes what the last one left.
 // Needs root, systemd-nspawn and a tree that the journey leaves, so it is no part of `npm test`:
 //
 //   npm run test:node [-- --tree FILE.root.tar] [--cuts 20] [--seed N]
@@ -8,7 +9,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ import { openConnection } from '../../provisioner/node/connection.ts';
 import { SMALL_HEAP } from '../../provisioner/pinned-node.js';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
+import { makeTinyImage } from '../helpers/tiny-image.ts';
+import { identityOn, seeHome, type Home } from './home.ts';
 import { useRecoveryCode } from './recovery.ts';
 
 const { values } = parseArgs({
@@ -72,11 +75,16 @@ const secrets = await atWorkbench({ ...bench, kits: ['alice'] }, async ({ secret
     })),
 }));
 mkdirSync(join(dir, 'node'));
-const node = makeNode(join(dir, 'node'), values.tree, {
+let node = makeNode(join(dir, 'node'), values.tree, {
   hostname: 'alice',
   hostKeyPem: secrets.kit.sshHostKey.privatePem,
   benchLine: secrets.campaign.benchLogin.publicLine,
 });
+const stick = join(dir, 'stick');
+const post = 'made-on-the-last-day';
+let home: Home;
+/** The owner's, since a code was used. */
+let passphrase: string;
 try {
   await step('boots', () => node.boot());
   await step(`is configured, cut off ${cuts} times`, () => cutOften(['configure', 'alice'], cuts));
@@ -87,6 +95,12 @@ try {
   await step('shuts the bench out; its files are gone', shutOut);
   await step('takes a recovery code once, and the passphrase that it gives', recover);
   await step('no secret is in its logs or in the record', noSecretTold);
+  await step('its drive dies after a backup; a new one is written', dies);
+  const half = Math.ceil(cuts / 2);
+  await step(`is restored, cut off ${half} times`, () =>
+    cutOften(['restore', 'alice', '--from', stick], half));
+  await step('is the same home, and its owner’s', sameHome);
+  await step('no secret is in the new one’s logs or in the record', noSecretTold);
 } finally {
   await node.remove();
   rmSync(dir, { recursive: true, force: true });
@@ -221,7 +235,52 @@ async function recover(): Promise<string> {
   const hostKey = secrets.kit.sshHostKey.publicLine;
   const [code, other] = paper.recoveryCodes;
   const old = secrets.kit.ownerPassphrase;
-  return useRecoveryCode({ host: node.address, hostKey, owner: 'alice', code, other, old });
+  const used = { host: node.address, hostKey, owner: 'alice', code, other, old, left: 7 };
+  passphrase = await useRecoveryCode(used);
+  return '7 codes are left';
+}
+
+/** What its owner did since the hand-over; then the last backup, on a stick; then nothing is left. */
+async function dies(): Promise<string> {
+  node.run(`runuser -u debian-snac -- snac note /var/lib/snac2 alice ${post} >/dev/null`);
+  home = await seeHome(node, secrets.campaign.caCertificatePem);
+  node.run('commons-backup make');
+  cpSync(join(node.tree, 'var/backups/commons-kit'), join(stick, 'commons-kit'), { recursive: true });
+  await node.remove();
+  const drive = join(dir, 'new-drive.img');
+  const image = makeTinyImage(join(dir, 'image'));
+  const words = ['restore', 'alice', '--from', stick];
+  await kit(...words, '--drive', drive, '--image', image.path, '--size', '64M', '--yes');
+  mkdirSync(join(dir, 'node'), { recursive: true });
+  node = makeNode(join(dir, 'node'), values.tree, identityOn(drive, image));
+  await node.boot();
+  return `${home.files.length} files of its server’s`;
+}
+
+async function sameHome(): Promise<string> {
+  const now = await seeHome(node, secrets.campaign.caCertificatePem);
+  for (const key of ['actorKey', 'certificate'] as const) {
+    if (now[key] !== home[key]) throw new Error(`${key}: ${now[key]}, was ${home[key]}`);
+  }
+  const others = [...now.files.filter((file) => !home.files.includes(file)), '; there was ',
+    ...home.files.filter((file) => !now.files.includes(file))];
+  if (others.length > 1) throw new Error(`there is ${others.join(' ')}`);
+  node.run(`grep -rqF ${post} /var/lib/snac2/object`);
+  node.run('systemctl is-active --quiet snac2.service nginx.service commons-recovery.socket');
+  node.run('commons-backup prove');
+  const { out } = await start(['restore', 'alice', '--from', stick]).ran;
+  if (JSON.parse(out).restored !== true) throw new Error(`said once more: ${out}`);
+  const { out: refused } = await start(['configure', 'alice']).ran;
+  if (!refused.includes('kit-handed-over')) throw new Error(`configure: ${refused}`);
+  // The last passphrase opens, and another code replaces it, of those that were not spent before.
+  const hostKey = secrets.kit.sshHostKey.publicLine;
+  const account = { user: 'alice', passphrase };
+  const owner = { host: node.address, port: 22, hostKeyLine: hostKey, loginKeyPem: '', account };
+  (await openConnection(owner)).close();
+  const [, , code, other] = paper.recoveryCodes;
+  const used = { host: node.address, hostKey, owner: 'alice', code, other, old: passphrase, left: 6 };
+  await useRecoveryCode(used);
+  return '6 codes are left';
 }
 
 /** Those that the bench knew; the node's own copies are hashes. */

@@ -1,12 +1,14 @@
 // What an owner gets on the node at hand-over: a login of their own at home, root by the same
 // passphrase, and recovery codes for the day when it is lost. Nothing is taken away yet. Pure.
 
+import { KitError } from '../../errors.ts';
 import type { Fact, FactsOf } from '../../node/fact.ts';
 import type { NodeKind } from '../../node/configure.ts';
 import { effect, stamps, type Stamps } from '../../node/operation/effect.ts';
 import { fileStates, writeFiles, type FileStates } from '../../node/operation/files.ts';
 import { enableCommand, unitAmiss, unitStates } from '../../node/operation/units.ts';
 import type { UnitStates } from '../../node/operation/units.ts';
+import { backupProgram } from '../../node/part/backup.ts';
 import { privateRanges } from '../../node/part/ranges.ts';
 import { Secret } from '../../node/secret.ts';
 import type { FileWrite, Step, StepFailure } from '../../node/step.ts';
@@ -17,8 +19,8 @@ import { recoveryService, serviceUnit, socketUnit } from './recovery-programs.ts
 export interface Grant {
   /** The system's user, named as on the fediverse server. */
   owner: string;
-  passphrase: string;
-  recoveryCodes: string[];
+  /** Undefined: nobody but the owner knows them, and the node has them already, from a backup. */
+  secrets: { passphrase: string; recoveryCodes: string[] } | undefined;
   /** In the owner's language. */
   texts: Texts['recover'];
   /** Programs that give the owner's other accounts a new passphrase, and what else the kind needs. */
@@ -59,6 +61,7 @@ export const grant: NodeKind<Grant, GrantFacts> = {
         },
         facts.stamps,
       ),
+      ...backUp(facts),
     ];
   },
 };
@@ -135,8 +138,8 @@ const ownerFailures: Record<number, StepFailure> = {
  * Once made, the passphrase is the owner's to change. A user who is in the node's directory has it
  * there already.
  */
-function ownerLogin({ owner, passphrase }: Grant, facts: GrantFacts): Step[] {
-  return effect(
+function ownerLogin({ owner, secrets }: Grant, facts: GrantFacts): Step[] {
+  const steps = effect(
     {
       id: `login-${owner}`,
       name: `Make the owner’s login, ${owner}`,
@@ -145,12 +148,18 @@ function ownerLogin({ owner, passphrase }: Grant, facts: GrantFacts): Step[] {
 [ -z "$uid" ] || [ "$uid" -ge 1000 ] || exit ${nameTaken}
 [ -n "$uid" ] || useradd --create-home --shell /bin/bash ${owner}
 if grep -q '^${owner}:' /etc/passwd; then chpasswd; else grep -v '^${owner}:' | chpasswd; fi`,
-      input: new Secret(`${owner}:${passphrase}\nroot:${passphrase}\n`),
+      ...(secrets && { input: new Secret(credentials([owner, 'root'], secrets.passphrase)) }),
       failures: ownerFailures,
       amiss: facts.users.includes(owner) ? undefined : 'there is no such user',
     },
     facts.stamps,
   );
+  return steps.length === 0 || secrets ? steps : refuseUnknown('login');
+}
+
+/** As chpasswd(8) reads them. */
+function credentials(users: string[], passphrase: string): string {
+  return users.map((user) => `${user}:${passphrase}\n`).join('');
 }
 
 /** Without a password and without rights: what it gets instead of a shell asks for a code. */
@@ -169,8 +178,8 @@ passwd --delete --quiet ${recoverUser}`,
 }
 
 /** Hashed on the node, each with a salt of its own. Spent ones are gone from the file for good. */
-function codes({ recoveryCodes }: Grant, facts: GrantFacts): Step[] {
-  return effect(
+function codes({ secrets }: Grant, facts: GrantFacts): Step[] {
+  const steps = effect(
     {
       id: 'recovery-codes',
       name: 'Keep the recovery codes’ hashes',
@@ -180,8 +189,33 @@ mkdir -p ${codesFile.replace(/\/[^/]*$/, '')}
 ${hashCodes} >${codesFile}.new
 sync ${codesFile}.new
 mv -f ${codesFile}.new ${codesFile}`,
-      input: new Secret(recoveryCodes.map((code) => `${code}\n`).join('')),
+      ...(secrets && { input: new Secret(secrets.recoveryCodes.map((code) => `${code}\n`).join('')) }),
       amiss: facts.codesKept ? undefined : 'there are none',
+    },
+    facts.stamps,
+  );
+  return steps.length === 0 || secrets ? steps : refuseUnknown('recovery codes');
+}
+
+function refuseUnknown(what: string): never {
+  throw new KitError({
+    code: 'owner-secrets-unknown',
+    message: `The node has lost the owner’s ${what}, and the bench does not know any more what to give`,
+    expected: 'what the backup held to be there still',
+    got: 'none',
+    hint: 'Write the drive anew, and restore it again.',
+  });
+}
+
+/** The first one that holds what a new drive needs to open for its owner. */
+function backUp(facts: GrantFacts): Step[] {
+  return effect(
+    {
+      id: 'owner-backup',
+      name: 'Back up the owner’s login with the rest',
+      dependsOn: 'once',
+      command: `if [ -x ${backupProgram} ]; then ${backupProgram} make; fi`,
+      timeoutS: 600,
     },
     facts.stamps,
   );

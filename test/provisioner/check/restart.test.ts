@@ -21,7 +21,7 @@ function nodeSaying(says: (string | Error)[]): { open: Open; scripts: string[]; 
         if (typeof next !== 'string') throw next;
         return { stdout: `${next}\n`, stderr: '', exitCode: 0 };
       },
-      roundTrips: 1,
+      send: async () => undefined, roundTrips: 1,
       close: () => void opened--,
     } satisfies NodeConnection;
   };

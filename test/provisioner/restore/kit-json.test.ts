@@ -1,5 +1,7 @@
 // kit.json: what is read of a whole one, and that no byte of it can change, go or come unseen.
 
+import { createHash } from 'node:crypto';
+
 import test from 'ava';
 
 import { KitError } from '../../../provisioner/errors.ts';
@@ -78,6 +80,12 @@ for (const [about, changes, code] of odd) {
     t.is(codeOf(Buffer.from(sealed(members(changes)))), code);
   });
 }
+
+test('sealed, but no JSON: backup-damaged', (t) => {
+  const body = '{"format":1,"data_bytes":';
+  const sum = createHash('sha256').update(body).digest('hex');
+  t.is(codeOf(Buffer.from(`${body},"sha256":"${sum}"}\n`)), 'backup-damaged');
+});
 
 test('archives in a row without a hole, each once, with their manifest', (t) => {
   const part = (name: string) => ({ name, bytes: 1, sha256: '0'.repeat(64) });

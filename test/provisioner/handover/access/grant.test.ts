@@ -10,10 +10,13 @@ import { printPlan } from '../../../../provisioner/node/plan.ts';
 import { snacPassphraseHook } from '../../../../provisioner/node/snac/passphrase.ts';
 import { digestOf, type Step } from '../../../../provisioner/node/step.ts';
 
-const desired: Grant = {
-  owner: 'alice',
+const secrets = {
   passphrase: 'lusab-babad-gutih-tugad-kuvup',
   recoveryCodes: ['lusab-babad-gutih-7', 'babad-gutih-lusab-3'],
+};
+const desired: Grant = {
+  owner: 'alice',
+  secrets,
   texts: (await readTexts('en')).recover,
   hooks: [snacPassphraseHook('/usr/local/lib/commons-kit/passphrase.d')],
 };
@@ -45,19 +48,35 @@ test('a fresh node gets all of it, and then there is nothing to do', (t) => {
     'Wait for recovery codes',
     'Let the owner in by passphrase, from home',
     'Have the SSH server read that',
+    'Back up the owner’s login with the rest',
   ]);
   t.deepEqual(grant.plan(desired, after(steps)), []);
 });
 
 test('the plan, as it is shown, tells no secret', (t) => {
   const shown = printPlan({ kit: 'alice', kind: 'grant', steps: grant.plan(desired, fresh) });
-  for (const secret of [desired.passphrase, ...desired.recoveryCodes]) t.false(shown.includes(secret));
+  for (const secret of [secrets.passphrase, ...secrets.recoveryCodes]) t.false(shown.includes(secret));
 });
 
 test('what an owner has changed since is not changed back', (t) => {
   const kept = after(grant.plan(desired, fresh));
-  const spent = { ...desired, recoveryCodes: desired.recoveryCodes.slice(1), passphrase: 'other' };
+  const other = { recoveryCodes: secrets.recoveryCodes.slice(1), passphrase: 'other' };
+  const spent = { ...desired, secrets: other };
   t.deepEqual(grant.plan(spent, kept), []);
+});
+
+test('after a restore nobody but the owner knows them: nothing is given, and nothing made up', (t) => {
+  const restored = { ...desired, secrets: undefined };
+  const kept = after(grant.plan(desired, fresh));
+  t.deepEqual(grant.plan(restored, kept), []);
+  const back = { ...fresh, users: ['alice'], codesKept: true, stamps: { 'login-alice': 'once', 'recovery-codes': 'once' } };
+  const steps = grant.plan(restored, back);
+  t.true(steps.length > 5);
+  t.false(steps.some(({ input }) => input !== undefined));
+  for (const lost of [{ users: [] }, { codesKept: false }, { stamps: {} }]) {
+    const error = t.throws(() => grant.plan(restored, { ...back, ...lost }));
+    t.like(error, { code: 'owner-secrets-unknown' });
+  }
 });
 
 const faults: [what: string, changes: Partial<GrantFacts>, steps: RegExp][] = [
