@@ -10,10 +10,11 @@
 //   {1: 7, 2: …, 3: meter id, 4: SHA-256 of the owner's request, 5: publish 0…3} publication changed
 //   {1: 8, 2: …, 3: meter id, ? 4: request, 5: from ms, 6: to ms}                batches erased
 //   {1: 9, 2: …, 3: meter id, 4: request, 5: from ms, 6: to ms}                  batches disclosed
+//   {1: 10, 2: …, 3: meter id, 4: SHA-256 of the retirement}                     meter retired
 //
 // A batch that names its meter's next key is one entry, of type 5, in place of one of type 3: a
 // batch is taken and its key followed, or neither. An entry never holds a name, an address or a
-// reading. Types 10 and on are free. One strict rule: bytes that this file would not write are
+// reading. Types 11 and on are free. One strict rule: bytes that this file would not write are
 // refused.
 
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
@@ -69,6 +70,13 @@ export type Entry =
       meterId: Uint8Array;
       requestHash: Uint8Array;
       span: Span;
+    }
+  | {
+      type: 'meter-retired';
+      receivedMs: number;
+      meterId: Uint8Array;
+      /** Signed by the volunteer who enrolled it. */
+      retirementHash: Uint8Array;
     };
 
 export type EntryOf<T extends Entry['type']> = Extract<Entry, { type: T }>;
@@ -97,6 +105,7 @@ const TYPE = {
   'publication-changed': 7,
   'batches-erased': 8,
   'batches-disclosed': 9,
+  'meter-retired': 10,
 } as const;
 
 const KEY_BYTES = 32;
@@ -120,6 +129,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
   if (entry.type === 'key-revoked') members.push([7, entry.evidence]);
   if ('requestHash' in entry && entry.requestHash !== null) members.push([4, entry.requestHash]);
   if (entry.type === 'publication-changed') members.push([5, entry.publish]);
+  if (entry.type === 'meter-retired') members.push([4, entry.retirementHash]);
   if ('span' in entry) members.push([5, entry.span.fromMs], [6, entry.span.toMs]);
   return encode(new Map(members), rfc8949EncodeOptions);
 }
@@ -182,8 +192,12 @@ function readEntry(map: ReadonlyMap<unknown, unknown>): Entry {
       const span = spanOf(map);
       return { type: 'batches-disclosed', receivedMs, meterId: meterId(), requestHash, span };
     }
+    case TYPE['meter-retired']: {
+      const retirementHash = bytesOf(map.get(4), HASH_BYTES, 'a hash');
+      return { type: 'meter-retired', receivedMs, meterId: meterId(), retirementHash };
+    }
     default:
-      throw malformed('type 1 to 9', String(map.get(1)));
+      throw malformed('type 1 to 10', String(map.get(1)));
   }
 }
 

@@ -1,4 +1,4 @@
-// What the ledger decides about a batch, an enrolment or a price: pure functions of what it knows,
+// What the ledger decides about a batch, an enrolment, a retirement or a price: pure functions of what it knows,
 // the bytes and the time. They say what is to be written and answered; ledger.ts writes, server.ts
 // answers. A refusal changes nothing.
 
@@ -18,6 +18,7 @@ import { checkContinuation, checkSuccessor, linksTo, spentAfter } from './verify
 import type { Enrolment } from './verify/enrolment.ts';
 import { STATEMENT_Q } from './verify/enrolment.ts';
 import type { Price } from './verify/price.ts';
+import type { Retirement } from './verify/retirement.ts';
 
 /** The last batch that a meter had accepted. */
 export interface Accepted {
@@ -38,6 +39,8 @@ export interface MeterState {
   enrolment: Enrolment;
   publish: Publish;
   revoked: boolean;
+  /** Its volunteer took its key back: no batch of it is taken any more. */
+  retired: boolean;
   last: Accepted | null;
   /** What its owner asked last: the request's number, and when projections grew again for one. */
   asked: { number: number; regrownMs: number };
@@ -132,6 +135,7 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
   if (earlier !== undefined) {
     return equivocation(meter, batch, { bytes, earlier, signedBy, receivedMs });
   }
+  if (meter.retired) return invalid(refusal('retired', 'a meter in service', 'a retired one'));
   if (generation < meter.keys.length - 1) {
     const expected = 'the signature of the meter’s key in force';
     return invalid(refusal('signature', expected, 'its former’s'));
@@ -302,6 +306,48 @@ export function decidePrice(
     effects: {
       entry: { type: 'price-set', receivedMs, priceHash: hash },
       keep: [{ hash, bytes, meterId: new Uint8Array(0), signedBy: null }],
+      disclose: [hash],
+      erase: [],
+    },
+  };
+}
+
+export type RetirementDecision =
+  | { kind: 'retired'; effects: Effects }
+  | { kind: 'repeated'; index: number };
+
+/**
+ * Decides about a retirement that was verified. `knownIndex` is the entry of the same bytes, if the
+ * log has them. A meter whose key was revoked may retire too. Throws LedgerError `unknown-meter`,
+ * `not-enroller`.
+ */
+export function decideRetirement(
+  state: IngestState,
+  { retirement, bytes, knownIndex, nowMs }: {
+    retirement: Retirement;
+    bytes: Uint8Array;
+    knownIndex: number | undefined;
+    nowMs: number;
+  },
+): RetirementDecision {
+  const { hash, meterId, volunteerKey } = retirement;
+  const message = 'Retirement refused';
+  const meter = state.meter(meterId);
+  if (meter === undefined) {
+    const parts = { code: 'unknown-meter', message, expected: 'an enrolled meter' };
+    throw new LedgerError({ ...parts, got: hex(meterId) });
+  }
+  if (!equal(meter.enrolment.volunteerKey, volunteerKey)) {
+    const parts = { code: 'not-enroller', message, expected: 'the volunteer who enrolled the meter' };
+    throw new LedgerError({ ...parts, got: hex(volunteerKey) });
+  }
+  if (knownIndex !== undefined) return { kind: 'repeated', index: knownIndex };
+  const receivedMs = Math.max(nowMs, state.lastReceivedMs());
+  return {
+    kind: 'retired',
+    effects: {
+      entry: { type: 'meter-retired', receivedMs, meterId, retirementHash: hash },
+      keep: [{ hash, bytes, meterId, signedBy: null }],
       disclose: [hash],
       erase: [],
     },

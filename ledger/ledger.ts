@@ -21,7 +21,9 @@ import { LedgerError } from './errors.ts';
 import type { LoggedBatch, Span } from './fate.ts';
 import { batchesWithin } from './history.ts';
 import type { BatchDecision, Effects, IngestState, MeterState } from './ingest.ts';
-import { advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice } from './ingest.ts';
+import {
+  advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice, decideRetirement,
+} from './ingest.ts';
 import type { OnStep } from './log/durable.ts';
 import { checkRoom } from './log/durable.ts';
 import type { Log } from './log/writer.ts';
@@ -44,6 +46,7 @@ import { verifyEnrolment } from './verify/enrolment.ts';
 import { verifyHss } from './verify/lms.ts';
 import { verifyPrice } from './verify/price.ts';
 import { verifyRequest } from './verify/request.ts';
+import { verifyRetirement } from './verify/retirement.ts';
 import { checkOwner, decideErasure, decideWish, needMeter } from './wish.ts';
 
 export interface LedgerOptions extends TimekeeperOptions {
@@ -81,6 +84,8 @@ export interface Ledger {
   enrol(enrolment: Uint8Array, sealed: Uint8Array): Promise<Enrolled>;
   /** Throws LedgerError as verifyPrice and decidePrice do. */
   setPrice(bytes: Uint8Array): Promise<PriceSet>;
+  /** Throws LedgerError as verifyRetirement and decideRetirement do. */
+  retire(retirement: Uint8Array): Promise<{ index: number; isNew: boolean; meterId: Uint8Array }>;
   admit(key: Uint8Array): Promise<{ isNew: boolean }>;
   /**
    * Does what a meter's owner asks; `batches` is how many it concerns. Throws LedgerError as
@@ -283,6 +288,20 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       }
       state.setPrice({ ...price, index: next, receivedMs: decision.receivedMs });
       return { isNew: true, price: priceAt(state, await append(decision.effects)) };
+    },
+    async retire(bytes) {
+      const retirement = verifyRetirement(bytes, store.keys.origin);
+      if (isBroken) await mend();
+      const { meterId } = retirement;
+      const knownIndex = state.indexOf(retirement.hash);
+      const parts = { retirement, bytes, knownIndex, nowMs: timeMs() };
+      const decision = decideRetirement(state, parts);
+      if (decision.kind === 'repeated') {
+        await onTheWay.get(decision.index);
+        return { index: decision.index, isNew: false, meterId };
+      }
+      state.retire(meterId);
+      return { index: await append(decision.effects), isNew: true, meterId };
     },
     async admit(key) {
       if (isBroken) await mend();

@@ -23,6 +23,7 @@ import { parseBatch } from './verify/batch.ts';
 import { MAX_ENROLMENT_BYTES } from './verify/enrolment.ts';
 import { MAX_PRICE_BYTES } from './verify/price.ts';
 import { MAX_REQUEST_BYTES } from './verify/request.ts';
+import { MAX_RETIREMENT_BYTES } from './verify/retirement.ts';
 
 export interface RouteOptions {
   limits: Limits;
@@ -50,6 +51,7 @@ export function ledgerRoutes(ledger: Ledger, options: RouteOptions): Hono {
   app.post('/v1/kits', (c) => limitWork(() => postKit(c, ledger)));
   app.post('/v1/prices', (c) => limitWork(() => postPrice(c, ledger)));
   app.post('/v1/requests', (c) => limitWork(() => postRequest(c, ledger)));
+  app.post('/v1/retirements', (c) => limitWork(() => postRetirement(c, ledger)));
   app.get('/v1/ledger', (c) => {
     const { keys: { origin, ageRecipient: age_recipient } } = ledger.store;
     const { rate } = ledger.clock;
@@ -144,6 +146,12 @@ async function postRequest(c: Context, ledger: Ledger): Promise<Response> {
   const bytes = await readBody(c, 'application/cose', MAX_REQUEST_BYTES);
   const granted = await ledger.grant(bytes);
   return c.json(granted, granted.isNew ? 201 : 200);
+}
+
+async function postRetirement(c: Context, ledger: Ledger): Promise<Response> {
+  const bytes = await readBody(c, 'application/cose', MAX_RETIREMENT_BYTES);
+  const { index, isNew, meterId } = await ledger.retire(bytes);
+  return c.json({ meter: Buffer.from(meterId).toString('hex'), index }, isNew ? 201 : 200);
 }
 
 /** CBOR [enrolment, sealed], deterministic. */

@@ -28,6 +28,7 @@ export interface LedgerState extends IngestState {
   admit(key: Uint8Array): void;
   enrol(enrolment: Enrolment): void;
   revoke(id: Uint8Array): void;
+  retire(id: Uint8Array): void;
   /** Puts the key that a batch named in force. */
   succeed(id: Uint8Array, successor: Uint8Array): void;
   setPrice(price: SetPrice): void;
@@ -69,6 +70,7 @@ export function readState(store: Store, log: Log): LedgerState {
         state.revoke(entry.meterId);
         state.prove(entry.evidence);
       }
+      if (entry.type === 'meter-retired') state.retire(entry.meterId);
       if (isWish(entry)) {
         const lastIndex = lastBatch.get(hex(entry.meterId))?.index ?? null;
         state.grant(entry, { ...wishOf({ store, log }, entry, start + i), lastIndex });
@@ -143,9 +145,11 @@ function emptyState(store: Store): LedgerState {
       taken.add(hex(meterKey));
       const keys = [meterKey];
       const asked = { number: -1, regrownMs: -Infinity };
-      meters.set(hex(id), { id, keys, enrolment, publish, revoked: false, last: null, asked });
+      const standing = { revoked: false, retired: false, last: null, asked };
+      meters.set(hex(id), { id, keys, enrolment, publish, ...standing });
     },
     revoke: (id) => void (meter(id)!.revoked = true),
+    retire: (id) => void (meter(id)!.retired = true),
     succeed(id, successor) {
       taken.add(hex(successor));
       meter(id)!.keys = [...meter(id)!.keys, successor];

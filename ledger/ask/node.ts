@@ -22,6 +22,8 @@ export const STATES = [
   'new',
   /** Its key was revoked. */
   'revoked',
+  /** Its volunteer took it out of service. */
+  'retired',
 ] as const;
 export type NodeState = (typeof STATES)[number];
 
@@ -92,6 +94,7 @@ export function stateOf(
   meter: MeterRow, beforeLast: RecordRow | null, last: RecordRow | null, nowS: number,
 ): NodeState {
   if (meter.revokedMs !== null) return 'revoked';
+  if (meter.retiredMs !== null) return 'retired';
   if (meter.lastReceivedMs === null) return 'new';
   if (isSilent(meter, nowS)) return 'silent';
   if (last === null || nowS - last.atS > silentAfterS(meter)) return 'reporting';
@@ -103,8 +106,13 @@ export function stateOf(
 }
 
 function isSilent(meter: MeterRow, nowS: number): boolean {
-  if (meter.lastReceivedMs === null || meter.revokedMs !== null) return false;
+  if (meter.lastReceivedMs === null || hasEnded(meter)) return false;
   return nowS - Math.floor(meter.lastReceivedMs / 1000) > silentAfterS(meter);
+}
+
+/** Nothing more is taken from it: it cannot be silent. */
+function hasEnded({ revokedMs, retiredMs }: MeterRow): boolean {
+  return revokedMs !== null || retiredMs !== null;
 }
 
 function silentAfterS(meter: MeterRow): number {
@@ -116,6 +124,7 @@ function sinceOf(
 ): number | null {
   if (state === 'new') return Math.floor(meter.enrolledMs / 1000);
   if (state === 'revoked') return Math.floor(meter.revokedMs! / 1000);
+  if (state === 'retired') return Math.floor(meter.retiredMs! / 1000);
   if (state === 'silent') return Math.floor(meter.lastReceivedMs! / 1000);
   if (state === 'reporting' || last === null) return null;
   // The state has lasted while the other two durations have not grown.

@@ -73,6 +73,7 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   else if (isBatch(entry)) receiveBatch(db, applied, entry);
   else if (entry.type === 'price-set') addPrice(db, applied, entry);
   else if (entry.type === 'key-revoked') revokeKey(db, entry);
+  else if (entry.type === 'meter-retired') retireMeter(db, entry);
   else if (entry.type === 'publication-changed') changePublication(db, entry);
   statementsOf(db).advance.run(applied.index + 1, entry.receivedMs);
 }
@@ -127,6 +128,11 @@ function addPrice(db: DatabaseSync, applied: Applied, entry: EntryOf<'price-set'
   const { price, index } = applied;
   if (price === undefined) throw contentError('the price', 'none', index);
   setPrice(db, { ...price, index, receivedMs: entry.receivedMs });
+}
+
+function retireMeter(db: DatabaseSync, entry: EntryOf<'meter-retired'>): void {
+  db.prepare('UPDATE meter SET retiredMs = coalesce(retiredMs, ?) WHERE meter = ?')
+    .run(entry.receivedMs, hexOf(entry.meterId));
 }
 
 function revokeKey(db: DatabaseSync, entry: EntryOf<'key-revoked'>): void {

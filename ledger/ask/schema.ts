@@ -10,7 +10,7 @@ import { COUNTERS } from './curve.ts';
 import type { Counters, Within } from './curve.ts';
 
 /** Raised with every change of layout: `ledger rebuild` then grows the tables from the log. */
-export const PROJECTION_VERSION = 4;
+export const PROJECTION_VERSION = 5;
 
 /** A clock set anew moves by less; a meter without power stands still for longer. */
 export const PAUSE_TOLERANCE_S = 30;
@@ -37,6 +37,7 @@ export interface MeterRow {
   supplyEfficiencyPermille: number;
   calibration: string;
   revokedMs: number | null;
+  retiredMs: number | null;
   batches: number;
   /** Batches that were due for publication and could not be read. */
   missingBatches: number;
@@ -134,7 +135,7 @@ const TABLES = `
     enrolledIndex INTEGER NOT NULL, enrolledMs INTEGER NOT NULL,
     publish INTEGER NOT NULL, assurance TEXT NOT NULL, intervalS INTEGER NOT NULL,
     supplyEfficiencyPermille INTEGER NOT NULL, calibration TEXT NOT NULL,
-    revokedMs INTEGER, batches INTEGER NOT NULL DEFAULT 0,
+    revokedMs INTEGER, retiredMs INTEGER, batches INTEGER NOT NULL DEFAULT 0,
     missingBatches INTEGER NOT NULL DEFAULT 0,
     lastReceivedMs INTEGER, lastIndex INTEGER, lastSeq INTEGER,
     lifeS INTEGER NOT NULL, latest BLOB

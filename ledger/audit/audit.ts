@@ -97,7 +97,7 @@ async function auditBlobNames(
 function noEntries(): EntriesReport {
   return {
     volunteers: 0,
-    entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, prices: 0 },
+    entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, retired: 0, prices: 0 },
     blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
     equivocations: [],
     requests: [],

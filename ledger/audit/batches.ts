@@ -27,6 +27,7 @@ export async function receive(
   if (meter === undefined) throw doubt('batch', 'an enrolled meter', hex(entry.meterId));
   const { node, before, lastHash } = meter;
   if (node.revoked) throw doubt('after-revocation', 'no batch under a revoked key', node.meter);
+  if (node.retired) throw doubt('after-retirement', 'no batch of a retired meter', node.meter);
   if (before.nextSeq !== null && entry.firstSeq < before.nextSeq) {
     throw doubt('sequence', `from ${before.nextSeq}`, `${entry.firstSeq}`);
   }
@@ -145,7 +146,7 @@ export function concludeMeter(
     findings.push({ code: 'blob-missing', where: `entry ${index}`, expected: 'a disclosed batch' });
   }
   const heardMs = batches.at(-1)?.receivedMs ?? node.enrolledMs;
-  if (!node.revoked && lastMs - heardMs > silentAfterMs(meter)) {
+  if (!node.revoked && !node.retired && lastMs - heardMs > silentAfterMs(meter)) {
     node.silences.push({ fromMs: heardMs, toMs: null });
   }
   report.nodes.push(node);

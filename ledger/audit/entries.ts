@@ -18,6 +18,7 @@ import { signatureIndex } from '../verify/lms.ts';
 import { verifyPrice } from '../verify/price.ts';
 import { verifyRequest } from '../verify/request.ts';
 import type { Wish } from '../verify/request.ts';
+import { verifyRetirement } from '../verify/retirement.ts';
 import { concludeMeter, receive } from './batches.ts';
 import { openMonths } from './months.ts';
 import type { Finding, NodeReport } from './report.ts';
@@ -38,7 +39,7 @@ export async function auditEntries(
     calendar: null,
     report: {
       volunteers: 0,
-      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, prices: 0 },
+      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, retired: 0, prices: 0 },
       blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
       equivocations: [],
       requests: [],
@@ -95,6 +96,7 @@ async function judge(work: Work, entry: Entry, index: number): Promise<Material>
   if (isBatch(entry)) return await receive(work, entry, index);
   if (entry.type === 'price-set') return await setPrice(work, entry, index);
   if (isWish(entry)) return await grant(work, entry, index);
+  if (entry.type === 'meter-retired') return await retire(work, entry);
   return await revoke(work, entry, index);
 }
 
@@ -120,7 +122,7 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Materi
   work.taken.add(hex(enrolment.meterKey));
   const node: NodeReport = {
     meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
-    keys: 1, batches: 0, disclosed: 0, withheld: 0, erased: 0, missing: [], gaps: [],
+    retired: false, keys: 1, batches: 0, disclosed: 0, withheld: 0, erased: 0, missing: [], gaps: [],
     unexplained: [], silences: [], shown: null, months: [], figuresUntilS: null,
   };
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
@@ -177,6 +179,26 @@ async function revoke(
       signed.every(({ message, signature }) => verify(key, message, signature)));
   if (!isReused) throw doubt('revocation', 'signatures by one of the meter’s keys', 'others');
   report.equivocations.push({ meter: meter.node.meter, index, q: indices[0] });
+  return { blob: null };
+}
+
+/** By the volunteer who enrolled the meter, once. */
+async function retire(work: Work, entry: EntryOf<'meter-retired'>): Promise<Material> {
+  const { meters, report, origin } = work;
+  report.entries.retired++;
+  const meter = meters.get(hex(entry.meterId));
+  if (meter === undefined) throw doubt('retirement', 'an enrolled meter', hex(entry.meterId));
+  if (meter.node.retired) throw doubt('retirement', 'a meter in service', 'one retired before');
+  // Retired, whatever the paper is worth: later batches are refused, and said to be.
+  meter.node.retired = true;
+  const retirement = verifyRetirement(await needBlob(work, entry.retirementHash), origin);
+  const { volunteerKey } = meter.enrolment;
+  if (!equal(retirement.volunteerKey, volunteerKey)) {
+    throw doubt('retirement', hex(volunteerKey), hex(retirement.volunteerKey));
+  }
+  if (!equal(retirement.meterId, entry.meterId)) {
+    throw doubt('retirement', meter.node.meter, hex(retirement.meterId));
+  }
   return { blob: null };
 }
 

@@ -31,6 +31,8 @@ export interface NodeReport {
   enrolledMs: number;
   assurance: string;
   revoked: boolean;
+  /** By the volunteer who enrolled it. */
+  retired: boolean;
   /** Keys that signed for it, or were named to. */
   keys: number;
   batches: number;
@@ -81,7 +83,8 @@ export interface AuditReport {
   unread: number;
   /** `batches` counts those that name a key as well. */
   entries: {
-    enrolled: number; batches: number; succeeded: number; revoked: number; prices: number;
+    enrolled: number; batches: number; succeeded: number; revoked: number; retired: number;
+    prices: number;
   };
   blobs: {
     disclosed: number;
@@ -137,7 +140,8 @@ function verdict({ ok, vouched, findings }: AuditReport): string {
 
 function nodeLines(node: NodeReport, currency: string | null): string[] {
   const { meter, batches, disclosed, withheld, missing, shown, gaps, unexplained } = node;
-  const state = `${node.keys > 1 ? `, ${node.keys} keys` : ''}${node.revoked ? ', key revoked' : ''}`;
+  const ended = [node.revoked ? ', key revoked' : '', node.retired ? ', retired' : ''].join('');
+  const state = `${node.keys > 1 ? `, ${node.keys} keys` : ''}${ended}`;
   const lines = [
     `  node ${meter}${state}: ${batches} batches, ${disclosed} disclosed, ${withheld} withheld`,
   ];

@@ -11,7 +11,7 @@ import { upShare } from './state.ts';
 /** White on each of these has a contrast of at least 4.5 (WCAG 2.2 § 1.4.3). */
 const GROUND: Record<NodeState, string> = {
   up: '#17614a', down: '#9a3f05', unknown: '#55625c', reporting: '#2f5f8e', silent: '#55625c',
-  new: '#55625c', revoked: '#8c2f39',
+  new: '#55625c', revoked: '#8c2f39', retired: '#55625c',
 };
 
 const HEIGHT = 20;

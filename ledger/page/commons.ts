@@ -84,7 +84,7 @@ function glanceAt(reader: Reader, meter: MeterRow, options: CommonsOptions): Gla
 
 /** As a member wants to hear of them: what may be wrong before what is only not told. */
 const SAID: readonly NodeState[] = [
-  'up', 'down', 'silent', 'unknown', 'reporting', 'new', 'revoked',
+  'up', 'down', 'silent', 'unknown', 'reporting', 'new', 'revoked', 'retired',
 ];
 
 function leadText({ nodes, states }: CommonsNow): string {

@@ -13,6 +13,7 @@ const MEANING: Record<NodeState, string> = {
   silent: 'Nothing has come for a while: unknown, not up.',
   new: 'Enrolled; no batch yet.',
   revoked: 'The meter’s key is revoked.',
+  retired: 'The meter was taken out of service.',
 };
 
 export function statePill({ state }: Pick<NodeStatus, 'state'>): Html {
@@ -23,13 +24,16 @@ export function stateMeaning(state: NodeState): string {
   return MEANING[state];
 }
 
+/** Nothing more is on its way. */
+const NO_TAIL: ReadonlySet<NodeState> = new Set(['silent', 'revoked', 'retired']);
+
 /**
  * The tail of a time up to now of which nothing has been told yet, while batches do arrive: neither
  * up nor missing. A silent node has no such tail, its silence counts.
  */
 export function unreportedS({ startS, endS }: Point, status: NodeStatus): number {
   const told = status.publishedUntilS;
-  if (told === null || status.state === 'silent' || status.state === 'revoked') return 0;
+  if (told === null || NO_TAIL.has(status.state)) return 0;
   return Math.max(0, endS - Math.max(told, startS));
 }
 

@@ -13,11 +13,13 @@ import { parseBatch } from '../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
 import { verifyPrice } from '../../ledger/verify/price.ts';
 import { verifyRequest } from '../../ledger/verify/request.ts';
+import { verifyRetirement } from '../../ledger/verify/retirement.ts';
 import { formatAddCheckpoint, parseAddCheckpoint } from '../../ledger/witness/request.ts';
 import type { LargeLog } from './large-log.ts';
 import { publish } from './large-log.ts';
 import { createMeter, createVolunteer, digest } from './meter.ts';
 import { priceBytes } from './price.ts';
+import { retirementBytes } from './retirement.ts';
 
 interface Target {
   name: string;
@@ -47,6 +49,8 @@ function targetsOf(log: LargeLog): Target[] {
       read: (bytes) => void verifyPrice(bytes, 'ledger.test/commons') },
     { name: 'request', seeds: [requests[0], requests[1]],
       read: (bytes) => void verifyRequest(bytes, 'ledger.test/commons') },
+    { name: 'retirement', seeds: [retirementBytes(createVolunteer('fuzz'), createMeter('fuzz').id)],
+      read: (bytes) => void verifyRetirement(bytes, 'ledger.test/commons') },
     { name: 'entry', seeds: [...leaves.slice(0, 2), ...leaves.slice(-2)],
       read: (bytes) => encodeEntry(decodeEntry(bytes)) },
     { name: 'bundle', seeds: [encodeBundle(leaves.slice(0, 5))],

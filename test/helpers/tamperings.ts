@@ -11,10 +11,12 @@ import { signRequest } from '../../ledger/owner.ts';
 import { parseBatch } from '../../ledger/verify/batch.ts';
 import { verifyEnrolment } from '../../ledger/verify/enrolment.ts';
 import type { Wish } from '../../ledger/verify/request.ts';
-import { createMeter, digest, START_S } from './meter.ts';
+import { VOLUNTEER } from './ledger-folder.ts';
+import { createMeter, createVolunteer, digest, START_S } from './meter.ts';
 import type { BatchOptions, TestMeter } from './meter.ts';
 import { blobPath, DAY_MS, INTERVAL_S, ORIGIN, publish, SEED, wishEntry } from './large-log.ts';
 import type { Files, LargeLog } from './large-log.ts';
+import { retirementBytes } from './retirement.ts';
 
 export interface Tampering {
   name: string;
@@ -249,8 +251,60 @@ const OF_REQUESTS: Tampering[] = [
   }),
 ];
 
+/** By whoever holds the log's key, and would silence a meter, or a volunteer. */
+const OF_RETIREMENTS: Tampering[] = [
+  retired('a meter is retired by another than its volunteer', 'retirement', (log) => {
+    const { meterId } = disclosed(log);
+    return { meterId, bytes: retirementBytes(createVolunteer('mallory'), meterId) };
+  }),
+  retired('another meter is retired than the paper says', 'retirement', (log) => ({
+    meterId: disclosed(log).meterId,
+    bytes: retirementBytes(VOLUNTEER, wishOf(log, 'publication-changed').meterId),
+  })),
+  retired('a retirement that was meant for another ledger', 'bad-retirement', (log) => {
+    const { meterId } = disclosed(log);
+    return { meterId, bytes: retirementBytes(VOLUNTEER, meterId, { origin: 'other.test/log' }) };
+  }),
+  retired('a meter is retired twice', 'retirement', (log) => {
+    const { meterId } = disclosed(log);
+    return { meterId, bytes: retirementBytes(VOLUNTEER, meterId), times: 2 };
+  }),
+  retired('a batch is entered of a retired meter', 'after-retirement', (log) => {
+    const { meterId } = disclosed(log);
+    const before = log.entries.indexOf(disclosed(log));
+    return { meterId, bytes: retirementBytes(VOLUNTEER, meterId), before };
+  }),
+];
+
 export const TAMPERINGS: readonly Tampering[] =
-  [...OF_FILES, ...OF_ENTRIES, ...OF_SUCCESSIONS, ...OF_REQUESTS];
+  [...OF_FILES, ...OF_ENTRIES, ...OF_SUCCESSIONS, ...OF_REQUESTS, ...OF_RETIREMENTS];
+
+/** An entry that retires a meter by those bytes: at the log's end, or before an entry. */
+function retired(
+  name: string,
+  finding: string,
+  make: (log: LargeLog) => {
+    meterId: Uint8Array;
+    bytes: Uint8Array;
+    before?: number;
+    times?: number;
+  },
+): Tampering {
+  return {
+    name,
+    finding,
+    apply(log) {
+      const { meterId, bytes, before = log.entries.length, times = 1 } = make(log);
+      const { receivedMs } = log.entries[before - 1];
+      const entry: Entry = {
+        type: 'meter-retired', receivedMs, meterId, retirementHash: digest(bytes),
+      };
+      const entries = log.entries.toSpliced(before, 0, ...Array<Entry>(times).fill(entry));
+      const blobs = new Map(log.blobs).set(blobPath(digest(bytes)), bytes);
+      return publish(entries.map(encodeEntry), blobs);
+    },
+  };
+}
 
 function wishOf<T extends WishEntry['type']>({ entries }: LargeLog, type: T): EntryOf<T> {
   return entries.find((entry): entry is EntryOf<T> => entry.type === type)!;

@@ -37,6 +37,10 @@ const entry: fc.Arbitrary<Entry> = fc.oneof(
     type: fc.constant('key-revoked' as const), receivedMs, meterId: bytes(8),
     evidence: fc.tuple(bytes(32), bytes(32)).filter(([a, b]) => Buffer.compare(a, b) !== 0),
   }),
+  fc.record({
+    type: fc.constant('meter-retired' as const), receivedMs, meterId: bytes(8),
+    retirementHash: bytes(32),
+  }),
   fc.record({ type: fc.constant('price-set' as const), receivedMs, priceHash: bytes(32) }),
 );
 

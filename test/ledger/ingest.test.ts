@@ -6,10 +6,11 @@ import type { IntervalRecord } from '../../firmware/wire.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LedgerError } from '../../ledger/errors.ts';
 import {
-  auditLedger, createClock, enrolMeter, openTestLedger, temporaryDir,
+  auditLedger, createClock, dumpProjections, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../helpers/ledger-folder.ts';
-import { createMeter, digest } from '../helpers/meter.ts';
+import { createMeter, createVolunteer, digest } from '../helpers/meter.ts';
 import type { TestMeter } from '../helpers/meter.ts';
+import { retirementBytes } from '../helpers/retirement.ts';
 
 type Scene = { ledger: Ledger; meter: TestMeter; clock: ReturnType<typeof createClock> };
 
@@ -175,6 +176,65 @@ test('a one-time key used twice: both messages public, the key revoked', (t) =>
   t.deepEqual(report.equivocations, [{ meter: meter.idHex, index: 3, q: 5 }]);
   t.true(report.nodes[0].revoked);
 }, 0));
+
+test('a retired meter’s batches are refused, its accepted ones told their entries, for good', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const clock = createClock();
+  let ledger = await openTestLedger(dir, { clock });
+  const [meter, other] = [createMeter('alice'), createMeter('bob')];
+  await enrolMeter(ledger, meter);
+  await enrolMeter(ledger, other);
+  const sent = meter.batch();
+  t.is(await submit(ledger, sent), 'accepted');
+  const paper = retirementBytes(VOLUNTEER, meter.id);
+  const refused = async (bytes: Uint8Array, code: string): Promise<void> => {
+    const size = ledger.log().size();
+    await t.throwsAsync(ledger.retire(bytes), { code });
+    t.is(ledger.log().size(), size);
+  };
+  const stranger = createVolunteer('mallory');
+  await refused(retirementBytes(stranger, meter.id), 'not-enroller');
+  await ledger.admit(stranger.publicKey);
+  await refused(retirementBytes(stranger, meter.id), 'not-enroller');
+  await refused(retirementBytes(VOLUNTEER, createMeter('nobody').id), 'unknown-meter');
+
+  const twice = await Promise.all([ledger.retire(paper), ledger.retire(paper)]);
+  t.deepEqual(twice.map(({ index, isNew }) => [index, isNew]), [[5, true], [5, false]]);
+  const next = meter.batch();
+  for (let start = 0; start < 2; start++) {
+    t.is(await submit(ledger, next), 'invalid: retired');
+    t.is(await submit(ledger, sent), 'repeated');
+    t.like(await ledger.retire(paper), { index: 5, isNew: false });
+    await t.throwsAsync(enrolMeter(ledger, meter), { code: 'already-enrolled' });
+    await ledger.close();
+    ledger = await openTestLedger(dir, { clock });
+  }
+  t.is(await submit(ledger, other.batch()), 'accepted', 'another meter of the same volunteer');
+
+  clock.atMs += 30 * 86_400_000;
+  t.is(await submit(ledger, other.batch()), 'accepted');
+  const report = await auditLedger(ledger);
+  t.deepEqual(report.findings, []);
+  t.is(report.entries.retired, 1);
+  t.deepEqual(report.nodes.map(({ retired, silences }) => [retired, silences.length]), [
+    [true, 0], [false, 1],
+  ]);
+  const grown = dumpProjections(ledger);
+  await ledger.close();
+  ledger = await openTestLedger(dir, { clock, freshProjections: true });
+  t.deepEqual(dumpProjections(ledger), grown);
+  await ledger.close();
+  remove();
+});
+
+test('a retired meter that signs twice with one key is found out all the same', (t) =>
+  onLedger(t, async ({ ledger, meter }) => {
+  t.is(await submit(ledger, meter.batch(meter.records(1), { q: 5 })), 'accepted');
+  await ledger.retire(retirementBytes(VOLUNTEER, meter.id));
+  t.is(await submit(ledger, meter.batch(meter.records(1), { q: 5 })), 'equivocation');
+  const { nodes: [{ revoked, retired }] } = await auditLedger(ledger);
+  t.deepEqual([revoked, retired], [true, true]);
+}));
 
 test('evidence sent twice at once is not told that it was accepted', (t) =>
   onLedger(t, async ({ ledger, meter }) => {
