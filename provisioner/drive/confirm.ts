@@ -15,6 +15,8 @@ export interface Asking {
   interactive: boolean;
   input: Readable;
   output: Writable;
+  /** What happens to them after a yes; by default they are written anew. */
+  question?: string;
 }
 
 /** @throws KitError `not-confirmed`, `confirmation-needed` */
@@ -28,8 +30,8 @@ export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promis
   lines.once('close', () => hungUp.abort());
   const { signal } = hungUp;
   try {
-    const question = lines.question('Erase and write these? Type yes: ', { signal });
-    const answer = await question.catch(() => '');
+    const { question = 'Erase and write these?' } = asking;
+    const answer = await lines.question(`${question} Type yes: `, { signal }).catch(() => '');
     if (answer.trim().toLowerCase() !== 'yes') throw refused(answer);
   } finally {
     lines.close();
@@ -41,13 +43,15 @@ export function planText(plans: FlashPlan[]): string {
   return plans.map(planLines).flat().join('\n');
 }
 
-function planLines({ kit, drive, kind, sizeBytes, model, serial, contents }: FlashPlan): string[] {
+function planLines(plan: FlashPlan): string[] {
+  const { kit, drive, kind, sizeBytes, model, serial, contents, note } = plan;
   const what = [model, serial && `serial ${serial}`, sizeText(sizeBytes)].filter(Boolean);
   const fate = contents === '' ? 'nothing seen on it' : `ERASES ${contents}`;
   return [
     `${kit} → ${drive}`,
     `    ${kind === 'file' ? 'a file standing for a drive, ' : ''}${what.join(', ')}`,
     `    ${fate}`,
+    ...(note === undefined ? [] : [`    ${note}`]),
   ];
 }
 

@@ -52,6 +52,8 @@ export interface FlashPlan {
   serial: string;
   /** What would be lost, in words: "GPT with 2 partitions: vfat EFI, ext4 root"; empty: nothing. */
   contents: string;
+  /** What a person should know besides. */
+  note?: string;
 }
 
 export interface FlashProgress {

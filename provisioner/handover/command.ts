@@ -8,6 +8,10 @@ import { Command } from 'commander';
 import { atWorkbench, type Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
+import { confirmErasure } from '../drive/confirm.ts';
+import { listBlockDevices } from '../drive/lsblk.ts';
+import { prepareWipe, wipedText, wipeProgressTo, type Wipe } from '../drive/wipe.ts';
+import type { RetiredMeter } from '../meter/retirement.ts';
 import { createOutput, printable, type Output } from '../terminal.ts';
 import { beyondReach } from './erase.ts';
 import { finishErasing, handOverKit, refuseUnready } from './handover.ts';
@@ -46,21 +50,84 @@ export function handoverCommand(): Command {
 
 export function retireCommand(): Command {
   return new Command('retire')
-    .description('end a kit: erase what the bench keeps secret of it, say what is left to do')
+    .description('end a kit: erase its secrets, take its meter’s key back, wipe its drive')
     .argument('<kit>', 'name of a kit in the campaign')
     .option('--reason <text>', 'why; recorded')
-    .option('--yes', 'without asking')
+    .option('--wipe <device>', 'its drive, plugged in here: zeros all over it, read back')
+    .option('--ledger-url <url>', 'where the bench reaches the ledger, if not as the meter does')
+    .option('--yes', 'without asking; a drive that the record does not know is then refused')
     .action(async function (this: Command, name: string) {
-      const options = this.optsWithGlobals<Options & { reason?: string; yes?: boolean }>();
+      const options = this.optsWithGlobals<RetireOptions>();
       const output = createOutput(options);
-      await atWorkbench({ ...options, kits: [name] }, async (bench, [kit]) => {
-        const text = retirementText(kit, retirementOf(kit, bench));
-        if (!options.yes) await refuseUnlessYes(kit, text, options);
-        const { meter, drives, handedOver } = await retireKit(kit, bench, options.reason);
-        const document = { kit: kit.name, retired: true, handed_over: handedOver, meter, drives };
-        output.result(document, `${options.yes ? `${text}\n` : ''}${kit.name} is retired. ${beyondReach}`);
-      });
+      const stop = new AbortController();
+      const onSignal = () => stop.abort();
+      process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      try {
+        await atWorkbench({ ...options, kits: [name] }, (bench, [kit]) =>
+          retireAtBench(kit, bench, { options, output, signal: stop.signal }));
+      } finally {
+        process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+      }
     });
+}
+
+interface RetireOptions extends Options {
+  reason?: string;
+  wipe?: string;
+  ledgerUrl?: string;
+  yes?: boolean;
+}
+
+async function retireAtBench(
+  kit: Kit,
+  bench: Workbench,
+  { options, output, signal }: { options: RetireOptions; output: Output; signal: AbortSignal },
+): Promise<void> {
+  const { reason, ledgerUrl, yes = false } = options;
+  const { record } = bench;
+  const wipe = options.wipe === undefined ? undefined : await prepareWipe(kit, options.wipe, {
+    ...{ record, listBlockDevices, signal, onProgress: wipeProgressTo(output) },
+  });
+  const text = retirementText(kit, retirementOf(kit, bench), { wipes: wipe !== undefined });
+  // Nothing is lost by finishing what was agreed to.
+  const isAgreed = record.latest(kit.name, 'retire') !== undefined && (await bench.secrets.isErased(kit));
+  if (!yes && !isAgreed) await refuseUnlessYes(kit, text, options);
+  if (wipe !== undefined) await confirmWipe(wipe, { yes, isPerson: isPerson(options) });
+  const report = (line: string) => output.event({ type: 'retire', kit: kit.name, text: line });
+  const deps = { fetch, ledgerUrl, report };
+  const { drives, handedOver, retiredMeters, wiped } = await retireKit(kit, bench, {
+    ...{ reason, wipe, deps },
+  });
+  const parts = { meters: retiredMeters, drives, wiped: wiped ?? null };
+  const document = { kit: kit.name, retired: true, handed_over: handedOver, ...parts };
+  const said = [...(yes ? [text] : []), `${kit.name} is retired.`, ...retiredMeters.map(meterText)];
+  if (wiped !== undefined) said.push(wipedText(wiped));
+  output.result(document, [...said, beyondReach].join('\n'));
+}
+
+async function confirmWipe(
+  { plan, known }: Wipe, { yes, isPerson }: { yes: boolean; isPerson: boolean },
+): Promise<void> {
+  if (yes && !known) throw unknownDrive(plan);
+  const person = { interactive: isPerson, input: process.stdin, output: process.stderr };
+  await confirmErasure([plan], { yes, ...person, question: 'Wipe all of it?' });
+}
+
+function unknownDrive({ drive, kit, serial }: Wipe['plan']): KitError {
+  return new KitError({
+    code: 'drive-unknown',
+    message: `${drive} is not known as ${kit}’s, and will not be wiped without asking`,
+    expected: `a drive that the record has as written for ${kit}`,
+    got: serial === '' ? 'one without a serial number' : `serial ${serial}`,
+    hint: 'Look at `kit drives`; then say it in a terminal, without --yes.',
+    exitCode: 2,
+  });
+}
+
+function meterText({ meter, entry, vouched }: RetiredMeter): string {
+  if (entry === null) return `Meter ${meter} was never enrolled with this ledger.`;
+  const key = vouched ? 'the key that the campaign holds' : 'the ledger’s own key, which nobody vouched for';
+  return `Meter ${meter} is retired: entry ${entry}, proven in the log under ${key}.`;
 }
 
 async function refuseUnlessYes(kit: Kit, text: string, options: Options): Promise<void> {

@@ -8,7 +8,9 @@ const LEDGER_LIMIT_MS = 30_000;
 const MAX_QUOTED = 200;
 const CHECK_LEDGER = 'Check `ledger` in campaign.toml, and that it runs.';
 
-const describedSchema = v.object({ origin: v.string(), age_recipient: v.string() });
+const describedSchema = v.object({
+  origin: v.string(), age_recipient: v.string(), vkey: v.optional(v.string()),
+});
 const enrolledSchema = v.object({ meter: v.string(), index: v.number() });
 const pricesSchema = v.object({ prices: v.array(v.object({ currency: v.string() })) });
 const priceSetSchema = v.object({
@@ -60,22 +62,36 @@ export function setPrice(url: string, body: Uint8Array, deps: { fetch: Fetch }):
   return ask(`${url}/v1/prices`, priceSetSchema, { deps, init: { method: 'POST', headers, body } });
 }
 
+/**
+ * Undefined: the ledger never enrolled that meter. The same retirement may be sent again: the ledger
+ * then tells the first entry.
+ */
+export async function postRetirement(
+  url: string, body: Uint8Array, deps: { fetch: Fetch },
+): Promise<Enrolled | undefined> {
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/cose' }, body };
+  const answer = ask(`${url}/v1/retirements`, enrolledSchema, { deps, init });
+  return answer.catch((error: unknown) => {
+    if (error instanceof KitError && error.code === 'ledger-unknown-meter') return undefined;
+    throw error;
+  });
+}
+
+/** A file of the log's public folder. @throws KitError `ledger-unreachable`, `ledger-refused` */
+export async function readLogFile(
+  url: string, path: string, deps: { fetch: Fetch },
+): Promise<Buffer> {
+  const response = await send(`${url}/${path}`, { deps });
+  if (!response.ok) throw refused(`${url}/${path}`, response.status, await response.text());
+  return Buffer.from(await response.arrayBuffer());
+}
+
 async function ask<T extends v.GenericSchema>(
   url: string,
   schema: T,
   { deps, init }: { deps: { fetch: Fetch }; init?: object },
 ): Promise<v.InferOutput<T>> {
-  const signal = AbortSignal.timeout(LEDGER_LIMIT_MS);
-  const response = await deps.fetch(url, { ...init, signal }).catch((cause: Error) => {
-    throw new KitError({
-      code: 'ledger-unreachable',
-      message: `The ledger at ${url} does not answer`,
-      expected: `an answer within ${LEDGER_LIMIT_MS / 1000} s`,
-      got: String((cause.cause as Error | undefined)?.message ?? cause.message),
-      hint: CHECK_LEDGER,
-      cause,
-    });
-  });
+  const response = await send(url, { deps, init });
   const text = await response.text();
   if (!response.ok) throw refused(url, response.status, text);
   const answer = v.safeParse(schema, parse(text));
@@ -89,14 +105,30 @@ async function ask<T extends v.GenericSchema>(
   });
 }
 
+async function send(
+  url: string, { deps, init }: { deps: { fetch: Fetch }; init?: object },
+): Promise<Response> {
+  const signal = AbortSignal.timeout(LEDGER_LIMIT_MS);
+  return deps.fetch(url, { ...init, signal }).catch((cause: Error) => {
+    throw new KitError({
+      code: 'ledger-unreachable',
+      message: `The ledger at ${url} does not answer`,
+      expected: `an answer within ${LEDGER_LIMIT_MS / 1000} s`,
+      got: String((cause.cause as Error | undefined)?.message ?? cause.message),
+      hint: CHECK_LEDGER,
+      cause,
+    });
+  });
+}
+
 /** The ledger's own words where it has some (problem+json, RFC 9457). */
 function refused(url: string, status: number, text: string): KitError {
   const problem = v.safeParse(problemSchema, parse(text));
-  const { title, expected, got, hint } = problem.success
+  const { title, type, expected, got, hint } = problem.success
     ? problem.output
     : { title: `${status} at ${url}`, got: text.slice(0, MAX_QUOTED) };
   return new KitError({
-    code: 'ledger-refused',
+    code: type === 'urn:commons-kit:unknown-meter' ? 'ledger-unknown-meter' : 'ledger-refused',
     message: `The ledger says: ${title}`,
     expected: expected ?? 'that it takes what it is sent',
     got: got ?? `status ${status}`,
