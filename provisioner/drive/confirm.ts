@@ -7,6 +7,7 @@ import { KitError } from '../errors.ts';
 import { printable } from '../terminal.ts';
 import type { FlashPlan } from './job.ts';
 import { sizeText } from './size.ts';
+import type { Wipe } from './wipe.ts';
 
 export interface Asking {
   /** `--yes`: the person has looked already. */
@@ -38,6 +39,18 @@ export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promis
   }
 }
 
+/**
+ * The same for a kit's drive that is to be wiped; one that the record does not know as its takes a
+ * person who was shown it.
+ * @throws KitError `drive-unknown`, and those of {@link confirmErasure}
+ */
+export async function confirmWipe(
+  { plan, known }: Pick<Wipe, 'plan' | 'known'>, asking: Asking,
+): Promise<void> {
+  if (asking.yes && !known) throw unknown(plan);
+  await confirmErasure([plan], { ...asking, question: 'Wipe all of it?' });
+}
+
 /** What would happen, for a person. */
 export function planText(plans: FlashPlan[]): string {
   return plans.map(planLines).flat().join('\n');
@@ -62,6 +75,17 @@ function needed(plans: FlashPlan[]): KitError {
     expected: 'a terminal, or --yes',
     got: planText(plans).replace(/\n */g, '; '),
     hint: 'Look at the drives with `kit drives`, then add --yes.',
+    exitCode: 2,
+  });
+}
+
+function unknown({ drive, kit, serial }: FlashPlan): KitError {
+  return new KitError({
+    code: 'drive-unknown',
+    message: `${drive} is not known as ${kit}’s, and will not be wiped without asking`,
+    expected: `a drive that the record has as written for ${kit}`,
+    got: serial === '' ? 'one without a serial number' : `serial ${serial}`,
+    hint: 'Look at `kit drives`; then say it in a terminal, without --yes.',
     exitCode: 2,
   });
 }

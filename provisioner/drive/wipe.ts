@@ -120,8 +120,10 @@ async function zeroWatched({ name: kit }: Kit, medium: Medium, deps: WipeDeps): 
   const unwatch = watchDrive(medium, deps.clock ?? realClock, (silentMs) =>
     onProgress({ ...last, phase: 'stalled', silentMs }),
   );
-  const begin = (phase: WipeProgress['phase']): void =>
-    onProgress(Object.assign(last, { phase, doneBytes: 0 }));
+  const begin = (phase: WipeProgress['phase']): void => {
+    Object.assign(last, { phase, doneBytes: 0 });
+    onProgress({ ...last });
+  };
   const onBytes = (sizeBytes: number): void => {
     last.doneBytes += sizeBytes;
     onProgress({ ...last });
@@ -181,7 +183,7 @@ function explained(drive: string, error: unknown, signal: AbortSignal | undefine
 }
 
 /** Phases as they begin, and every tenth of them. */
-export function wipeProgressTo(output: Output): (progress: WipeProgress) => void {
+export function wipeProgressTo(output: Pick<Output, 'event'>): (progress: WipeProgress) => void {
   const words = { wipe: 'writing zeros', flush: 'flushing', verify: 'reading back' };
   let told = '';
   return (progress) => {

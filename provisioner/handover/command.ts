@@ -8,9 +8,9 @@ import { Command } from 'commander';
 import { atWorkbench, type Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
-import { confirmErasure } from '../drive/confirm.ts';
+import { confirmWipe } from '../drive/confirm.ts';
 import { listBlockDevices } from '../drive/lsblk.ts';
-import { prepareWipe, wipedText, wipeProgressTo, type Wipe } from '../drive/wipe.ts';
+import { prepareWipe, wipedText, wipeProgressTo } from '../drive/wipe.ts';
 import type { RetiredMeter } from '../meter/retirement.ts';
 import { createOutput, printable, type Output } from '../terminal.ts';
 import { beyondReach } from './erase.ts';
@@ -92,7 +92,8 @@ async function retireAtBench(
   // Nothing is lost by finishing what was agreed to.
   const isAgreed = record.latest(kit.name, 'retire') !== undefined && (await bench.secrets.isErased(kit));
   if (!yes && !isAgreed) await refuseUnlessYes(kit, text, options);
-  if (wipe !== undefined) await confirmWipe(wipe, { yes, isPerson: isPerson(options) });
+  const person = { interactive: isPerson(options), input: process.stdin, output: process.stderr };
+  if (wipe !== undefined) await confirmWipe(wipe, { yes, ...person });
   const report = (line: string) => output.event({ type: 'retire', kit: kit.name, text: line });
   const deps = { fetch, ledgerUrl, report };
   const { drives, handedOver, retiredMeters, wiped } = await retireKit(kit, bench, {
@@ -105,28 +106,10 @@ async function retireAtBench(
   output.result(document, [...said, beyondReach].join('\n'));
 }
 
-async function confirmWipe(
-  { plan, known }: Wipe, { yes, isPerson }: { yes: boolean; isPerson: boolean },
-): Promise<void> {
-  if (yes && !known) throw unknownDrive(plan);
-  const person = { interactive: isPerson, input: process.stdin, output: process.stderr };
-  await confirmErasure([plan], { yes, ...person, question: 'Wipe all of it?' });
-}
-
-function unknownDrive({ drive, kit, serial }: Wipe['plan']): KitError {
-  return new KitError({
-    code: 'drive-unknown',
-    message: `${drive} is not known as ${kit}’s, and will not be wiped without asking`,
-    expected: `a drive that the record has as written for ${kit}`,
-    got: serial === '' ? 'one without a serial number' : `serial ${serial}`,
-    hint: 'Look at `kit drives`; then say it in a terminal, without --yes.',
-    exitCode: 2,
-  });
-}
-
 function meterText({ meter, entry, vouched }: RetiredMeter): string {
   if (entry === null) return `Meter ${meter} was never enrolled with this ledger.`;
-  const key = vouched ? 'the key that the campaign holds' : 'the ledger’s own key, which nobody vouched for';
+  const own = 'the ledger’s own key, which nobody vouched for';
+  const key = vouched ? 'the key that the campaign holds' : own;
   return `Meter ${meter} is retired: entry ${entry}, proven in the log under ${key}.`;
 }
 

@@ -146,7 +146,7 @@ function notRetired({ name }: Kit, meter: string, cause: KitError): KitError {
     message: `The ledger still takes what meter ${meter} sends`,
     expected: 'an entry that retires it, proven in the ledger’s log',
     got: `${cause.message} (${cause.code}: ${cause.got ?? cause.expected ?? 'nothing'})`,
-    hint: `The bench’s secrets of ${name} are erased. Say kit retire ${name} again when the ledger answers. ${cause.hint ?? ''}`.trim(),
+    hint: `The bench’s secrets of ${name} are erased. Say kit retire ${name} again when this is mended: ${cause.hint}`,
     cause,
   });
 }

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 
 import test from 'ava';
 
-import { confirmErasure } from '../../../provisioner/drive/confirm.ts';
+import { confirmErasure, confirmWipe } from '../../../provisioner/drive/confirm.ts';
 import type { FlashPlan } from '../../../provisioner/drive/job.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 
@@ -48,4 +48,17 @@ test('nobody there: refused, unless told before', async (t) => {
   const error = await t.throwsAsync(refused, { instanceOf: KitError });
   t.is(error.code, 'confirmation-needed');
   t.is(error.exitCode, 2);
+});
+
+test('a drive that the record does not know is wiped only by somebody who was shown it', async (t) => {
+  const streams = { input: new PassThrough(), output: new PassThrough() };
+  const said = { yes: true, interactive: false, ...streams };
+  const plan = { ...plans[0], note: 'NOT KNOWN as alice’s' };
+  await t.throwsAsync(confirmWipe({ plan, known: false }, said), { code: 'drive-unknown' });
+  await t.notThrowsAsync(confirmWipe({ plan, known: true }, said));
+  let heard = '';
+  streams.output.on('data', (words: Buffer) => (heard += words));
+  streams.input.end('yes\n');
+  await confirmWipe({ plan, known: false }, { ...said, yes: false, interactive: true });
+  t.regex(heard, /NOT KNOWN as alice’s[^]*Wipe all of it\? Type yes/);
 });
