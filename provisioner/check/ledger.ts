@@ -90,6 +90,9 @@ export function judgeMeter(meter: string, node: NodeAnswer, nowMs: number): Chec
   if (node.state === 'revoked') {
     return failed('meter', measured, 'Its key signed two different messages: pair it anew.');
   }
+  if (node.state === 'retired') {
+    return failed('meter', measured, 'It was taken out of service: pair another board.');
+  }
   if (!Number.isFinite(ageS)) {
     return unknown('meter', measured, 'Wait for its first batch, or press its button for long.');
   }

@@ -18,6 +18,7 @@ import { openTestLedger, policyOf, temporaryDir, VOLUNTEER } from '../helpers/le
 import { createMeter, createVolunteer, digest, enrolmentBody, written } from '../helpers/meter.ts';
 import type { TestMeter } from '../helpers/meter.ts';
 import { priceBytes } from '../helpers/price.ts';
+import { retirementBytes } from '../helpers/retirement.ts';
 
 interface Scene {
   url: string;
@@ -124,6 +125,39 @@ test('a full disk: try later, under the tag, and the batch is taken afterwards',
     t.like(await open(await post(batch), meter), { kind: 0, entryIndex: 2 });
   }, { onStep });
 });
+
+test('a retirement is taken once, and refused for what is wrong with it, each by its name', (t) =>
+  onServer(async ({ url, meter, ledger }) => {
+  const post = (bytes: Uint8Array, type = 'application/cose'): Promise<Response> => (
+    fetch(`${url}/v1/retirements`, {
+      method: 'POST', body: new Uint8Array(bytes), headers: { 'Content-Type': type },
+    })
+  );
+  const size = ledger.log().size();
+  for (const [bytes, status, code] of [
+    [retirementBytes(createVolunteer('mallory'), meter.id), 403, 'not-enroller'],
+    [retirementBytes(VOLUNTEER, new Uint8Array(8)), 404, 'unknown-meter'],
+    [retirementBytes(VOLUNTEER, meter.id, { origin: 'other.test/log' }), 422, 'bad-retirement'],
+    [Uint8Array.of(...retirementBytes(VOLUNTEER, meter.id), 0), 422, 'malformed-retirement'],
+    [new Uint8Array(513), 413, 'too-large'],
+  ] as const) {
+    const response = await post(bytes);
+    t.is(response.status, status, code);
+    t.is((await response.json() as { type: string }).type, `urn:commons-kit:${code}`);
+  }
+  t.is(ledger.log().size(), size);
+  const paper = retirementBytes(VOLUNTEER, meter.id);
+  t.is((await post(paper, 'application/cbor')).status, 415);
+  for (const status of [201, 200]) {
+    const response = await post(paper);
+    t.is(response.status, status);
+    t.deepEqual(await response.json(), { meter: meter.idHex, index: size });
+  }
+  const node = await (await fetch(`${url}/v1/nodes/${meter.idHex}`)).json() as { state: string };
+  t.is(node.state, 'retired');
+  const page = await (await fetch(`${url}/node/${meter.idHex}`)).text();
+  t.regex(page, /taken out of service/);
+}));
 
 test('a price is taken once, and refused for what is wrong with it, each by its name', (t) =>
   onServer(async ({ url, ledger }) => {
