@@ -1,6 +1,6 @@
-// What the ledger decides about a batch, an enrolment, a retirement or a price: pure functions of what it knows,
-// the bytes and the time. They say what is to be written and answered; ledger.ts writes, server.ts
-// answers. A refusal changes nothing.
+// What the ledger decides about a batch, an enrolment, a retirement or a price: pure functions of
+// what it knows, the bytes and the time. They say what is to be written and answered; ledger.ts
+// writes, server.ts answers. A refusal changes nothing.
 
 import type { IntervalRecord } from '../firmware/wire.ts';
 import type { Calendar } from './calendar.ts';
@@ -338,8 +338,8 @@ export function decideRetirement(
     throw new LedgerError({ ...parts, got: hex(meterId) });
   }
   if (!equal(meter.enrolment.volunteerKey, volunteerKey)) {
-    const parts = { code: 'not-enroller', message, expected: 'the volunteer who enrolled the meter' };
-    throw new LedgerError({ ...parts, got: hex(volunteerKey) });
+    const expected = 'the volunteer who enrolled the meter';
+    throw new LedgerError({ code: 'not-enroller', message, expected, got: hex(volunteerKey) });
   }
   if (knownIndex !== undefined) return { kind: 'repeated', index: knownIndex };
   const receivedMs = Math.max(nowMs, state.lastReceivedMs());

@@ -122,8 +122,8 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Materi
   work.taken.add(hex(enrolment.meterKey));
   const node: NodeReport = {
     meter: id, enrolledMs: entry.receivedMs, assurance: enrolment.assurance, revoked: false,
-    retired: false, keys: 1, batches: 0, disclosed: 0, withheld: 0, erased: 0, missing: [], gaps: [],
-    unexplained: [], silences: [], shown: null, months: [], figuresUntilS: null,
+    retired: false, keys: 1, batches: 0, disclosed: 0, withheld: 0, erased: 0, missing: [],
+    gaps: [], unexplained: [], silences: [], shown: null, months: [], figuresUntilS: null,
   };
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
   const { publish, meterKey } = enrolment;

@@ -1,5 +1,5 @@
-// A meter's retirement, as the volunteer who enrolled it signs it. Owns the bytes, deterministic CBOR
-// in a COSE_Sign1 (Ed25519, key id = the volunteer's key):
+// A meter's retirement, as the volunteer who enrolled it signs it. Owns the bytes, deterministic
+// CBOR in a COSE_Sign1 (Ed25519, key id = the volunteer's key):
 //
 //   {1: "commons-kit/retirement", 2: origin, 3: meter id}
 //

@@ -1,7 +1,7 @@
-// Wipes the drive of a kit that serves no longer: zeros over all of it, read back. The drive is found
-// and taken by the rules of flashing (target.ts), and by one more: the record must know it as this
-// kit's, or a person must have seen that it does not. What a flash drive keeps aside of worn blocks
-// no writing reaches; docs/drives.md says what does.
+// Wipes the drive of a kit that serves no longer: zeros over all of it, read back. The drive is
+// found and taken by the rules of flashing (target.ts), and by one more: the record must know it as
+// this kit's, or a person must have seen that it does not. What a flash drive keeps aside of worn
+// blocks no writing reaches; docs/handover.md says so.
 
 import { createHash } from 'node:crypto';
 import { lstat, realpath } from 'node:fs/promises';
@@ -188,7 +188,8 @@ export function wipeProgressTo(output: Pick<Output, 'event'>): (progress: WipePr
   let told = '';
   return (progress) => {
     const { kit, phase, doneBytes, totalBytes, silentMs = 0 } = progress;
-    const silence = `the drive has not answered for ${Math.round(silentMs / 1000)} s; still waiting`;
+    const silentS = Math.round(silentMs / 1000);
+    const silence = `the drive has not answered for ${silentS} s; still waiting`;
     const tenths = Math.floor((doneBytes / totalBytes) * 10);
     const text = phase === 'stalled' ? silence : `${words[phase]} ${tenths * 10} %`;
     if (text === told) return;
@@ -198,8 +199,8 @@ export function wipeProgressTo(output: Pick<Output, 'event'>): (progress: WipePr
 }
 
 export function wipedText({ drive, sizeBytes }: Wiped): string {
-  return `${drive} is wiped: ${sizeText(sizeBytes)} of zeros, read back. What it keeps of worn blocks`
-    + ' cannot be reached from here: if that matters, destroy it.';
+  return `${drive} is wiped: ${sizeText(sizeBytes)} of zeros, read back. What it keeps of worn`
+    + ' blocks cannot be reached from here: if that matters, destroy it.';
 }
 
 function nothingToWipe(drive: string): KitError {

@@ -90,7 +90,8 @@ async function retireAtBench(
   });
   const text = retirementText(kit, retirementOf(kit, bench), { wipes: wipe !== undefined });
   // Nothing is lost by finishing what was agreed to.
-  const isAgreed = record.latest(kit.name, 'retire') !== undefined && (await bench.secrets.isErased(kit));
+  const isBegun = record.latest(kit.name, 'retire') !== undefined;
+  const isAgreed = isBegun && (await bench.secrets.isErased(kit));
   if (!yes && !isAgreed) await refuseUnlessYes(kit, text, options);
   const person = { interactive: isPerson(options), input: process.stdin, output: process.stderr };
   if (wipe !== undefined) await confirmWipe(wipe, { yes, ...person });

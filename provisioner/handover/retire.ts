@@ -1,5 +1,5 @@
 // `kit retire`: a kit that serves no longer. The bench erases what it keeps secret of it and never
-// makes it anew, takes its meters' keys back at the ledger, and wipes its drive where it is told to.
+// makes it anew, takes its meters' keys back at the ledger, and wipes its drive if it is told to.
 // Each part is done whatever becomes of the others, and may be done again; what is left is said.
 
 import { decodeSign1 } from '../../firmware/wire.ts';
@@ -36,14 +36,15 @@ export interface RetireDeps {
 export function retirementOf(kit: Kit, { record }: Pick<Workbench, 'record'>): Retirement {
   const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   const done = record.history(kit.name).filter(({ status }) => status === 'done');
-  const written = done
-    .filter(({ step }) => step === 'flash')
-    .map(({ detail }) => ({ drive: text(detail['drive']) ?? '?', serial: text(detail['serial']) }));
+  const detailsOf = (wanted: string): Detail[] =>
+    done.filter(({ step }) => step === wanted).map(({ detail }) => detail);
+  const written = detailsOf('flash')
+    .map((detail) => ({ drive: text(detail['drive']) ?? '?', serial: text(detail['serial']) }));
   // Written twice, it is one drive.
   const drives = [...new Map(written.map((one) => [`${one.drive} ${one.serial}`, one])).values()];
-  const paired = done.filter(({ step }) => step === 'pair').map(({ detail }) => text(detail['meter']));
+  const paired = detailsOf('pair').map((detail) => text(detail['meter']));
   // Of a pairing that was cut off, the ledger may have what the bench was not told of any more.
-  const stated = done.filter(({ step }) => step === 'enrolment').map(({ detail }) => statedMeter(detail));
+  const stated = detailsOf('enrolment').map(statedMeter);
   const meters = [...paired, ...stated].filter((meter) => meter !== undefined);
   return {
     meters: [...new Set(meters)],
@@ -68,22 +69,23 @@ export function retirementText(
       ? ['  - The drive holds its owner’s posts and keys: it is theirs to keep or to wipe.']
       : []),
     ...(drive.length > 0 && !handedOver && !wipes
-      ? ['  - Its drive still lets the bench in, and holds keys: plug it in, and say --wipe DEVICE.']
+      ? ['  - Its drive still lets the bench in, and has keys: plug it in, and say --wipe DEVICE.']
       : []),
     ...(drive.length > 0 ? [`  - Written for it were: ${drive.join('; ')}.`] : []),
   ];
   return [
-    `${kit.name} retires: the bench erases what it keeps secret of it, for good, and makes no kit of that name again.`,
+    `${kit.name} retires: the bench erases what it keeps secret of it, for good, and makes no kit`
+      + ' of that name again.',
     ...meters.map((meter) => `The ledger will take nothing more of meter ${meter}, for good.`),
-    ...(handedOver && meters.length > 0 ? ['That meter is its owner’s: has the owner agreed?'] : []),
+    ...(handedOver && meters.length > 0 ? ['The meter is its owner’s: has the owner agreed?'] : []),
     ...(left.length === 0 ? [] : ['What is not done by this:', ...left]),
   ].join('\n');
 }
 
 /**
  * @param reason in the volunteer's words, recorded
- * @throws KitError `erasure-unproven`, those of wiping; `meter-not-retired`; `retire-unfinished` for
- *   both
+ * @throws KitError `erasure-unproven`, those of wiping; `meter-not-retired`; `retire-unfinished`
+ *   for more than one
  */
 export async function retireKit(
   kit: Kit,
@@ -146,7 +148,8 @@ function notRetired({ name }: Kit, meter: string, cause: KitError): KitError {
     message: `The ledger still takes what meter ${meter} sends`,
     expected: 'an entry that retires it, proven in the ledger’s log',
     got: `${cause.message} (${cause.code}: ${cause.got ?? cause.expected ?? 'nothing'})`,
-    hint: `The bench’s secrets of ${name} are erased. Say kit retire ${name} again when this is mended: ${cause.hint}`,
+    hint: `The bench’s secrets of ${name} are erased. Say kit retire ${name} again when this is`
+      + ` mended: ${cause.hint}`,
     cause,
   });
 }
@@ -156,7 +159,7 @@ function refuseUnfinished({ name }: Kit, failures: KitError[]): void {
   if (failures.length === 0) return;
   throw new KitError({
     code: 'retire-unfinished',
-    message: `The bench’s secrets of ${name} are erased, and ${failures.length} things are left to do`,
+    message: `The bench’s secrets of ${name} are erased; ${failures.length} things are left to do`,
     expected: 'meters’ keys taken back, and the drive wiped',
     got: failures.map(({ message, code, got }) => `${message} (${code}: ${got})`).join('; '),
     hint: `Say kit retire ${name} again, with --wipe for a drive.`,

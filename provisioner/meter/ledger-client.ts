@@ -63,8 +63,8 @@ export function setPrice(url: string, body: Uint8Array, deps: { fetch: Fetch }):
 }
 
 /**
- * Undefined: the ledger never enrolled that meter. The same retirement may be sent again: the ledger
- * then tells the first entry.
+ * Undefined: the ledger never enrolled that meter. The same retirement may be sent again: the
+ * ledger then tells the first entry.
  */
 export async function postRetirement(
   url: string, body: Uint8Array, deps: { fetch: Fetch },

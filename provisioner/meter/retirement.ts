@@ -1,6 +1,6 @@
-// Takes a meter's key back at the ledger: a retirement, signed by the volunteer who enrolled the meter
-// (docs/ledger.md draws the bytes), posted, and its entry seen in the log by its inclusion in a signed
-// checkpoint. The same bytes may be sent again: nothing is half done.
+// Takes a meter's key back at the ledger: a retirement, signed by the volunteer who enrolled the
+// meter (docs/ledger.md draws the bytes), posted, and its entry seen in the log by its inclusion in
+// a signed checkpoint. The same bytes may be sent again: nothing is half done.
 
 import { createHash } from 'node:crypto';
 
@@ -23,7 +23,7 @@ export interface RetiredMeter {
   meter: string;
   /** Of the ledger's log; null: the ledger never enrolled this meter. */
   entry: number | null;
-  /** The checkpoint's key is the one that the campaign holds; otherwise the ledger's word for it. */
+  /** The checkpoint's key is the one that the campaign holds; else it is the ledger's word. */
   vouched: boolean;
 }
 

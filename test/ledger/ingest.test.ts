@@ -177,7 +177,7 @@ test('a one-time key used twice: both messages public, the key revoked', (t) =>
   t.true(report.nodes[0].revoked);
 }, 0));
 
-test('a retired meter’s batches are refused, its accepted ones told their entries, for good', async (t) => {
+test('a retired meter’s batches are refused for good, but those that were accepted', async (t) => {
   const { dir, remove } = temporaryDir();
   const clock = createClock();
   let ledger = await openTestLedger(dir, { clock });

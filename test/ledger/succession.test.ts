@@ -69,7 +69,7 @@ test('link and counters go on from key to key, one-time keys begin anew', (t) =>
     const { last } = ledger().state().meter(meter.id)!;
     t.is(await submit(meter.batch(lie, { q: 2, previous: last!.hash })), 'invalid: counters');
     const { entries, nodes: [node], blobs } = await auditLedger(ledger());
-    t.deepEqual(entries, { enrolled: 1, batches: 7, succeeded: 3, revoked: 0, retired: 0, prices: 0 });
+    t.like(entries, { enrolled: 1, batches: 7, succeeded: 3, revoked: 0, retired: 0 });
     t.is(node.keys, 4);
     // The owner chose to publish nothing: the three that name a key are public all the same.
     t.is(blobs.withheld, 4);

@@ -50,7 +50,7 @@ test('nobody there: refused, unless told before', async (t) => {
   t.is(error.exitCode, 2);
 });
 
-test('a drive that the record does not know is wiped only by somebody who was shown it', async (t) => {
+test('a drive that the record does not know is wiped by somebody who was shown it', async (t) => {
   const streams = { input: new PassThrough(), output: new PassThrough() };
   const said = { yes: true, interactive: false, ...streams };
   const plan = { ...plans[0], note: 'NOT KNOWN as alice’s' };

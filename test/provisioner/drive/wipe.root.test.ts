@@ -1,5 +1,5 @@
-// Wiping real block devices: loop devices dressed as USB sticks. What stood there is gone, also from
-// the end that no image reaches; the wrong one is never touched; a drive that fails is told.
+// Wiping real block devices: loop devices dressed as USB sticks. What stood there is gone, also
+// from the end that no image reaches; the wrong one is never touched; a drive that fails is told.
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -13,7 +13,8 @@ import { flashKits } from '../../../provisioner/drive/flash.ts';
 import { prepareWipe } from '../../../provisioner/drive/wipe.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { makeBench, type TestBench } from '../../helpers/bench.ts';
-import { attachFaulty, failWith, listWithFaulty, soundRead, soundWrite } from '../../helpers/faulty-drive.ts';
+import { attachFaulty, failWith, listWithFaulty } from '../../helpers/faulty-drive.ts';
+import { soundRead, soundWrite } from '../../helpers/faulty-drive.ts';
 import { attachLoop, listWithSticks, system, type LoopDrive } from '../../helpers/loop.ts';
 import { fillSeeded, makeTinyImage } from '../../helpers/tiny-image.ts';
 
@@ -22,7 +23,9 @@ const mib = 1 << 20;
 type List = () => Promise<BlockDevice[]>;
 
 /** Writes one kit to one drive. */
-async function flash(bench: TestBench, kit: Kit, drive: string, listBlockDevices: List): Promise<void> {
+async function flash(
+  bench: TestBench, kit: Kit, drive: string, listBlockDevices: List,
+): Promise<void> {
   const { campaign, secrets, record } = bench;
   const image = makeTinyImage(join(bench.dir, 'images')).path;
   await flashKits([{ kit, drive }], {
@@ -35,8 +38,14 @@ function wipe({ record }: TestBench, kit: Kit, drive: string, listBlockDevices: 
   return prepareWipe(kit, drive, { record, listBlockDevices, onProgress: () => {} });
 }
 
+interface Scene {
+  bench: TestBench;
+  sticks: LoopDrive[];
+  list: List;
+}
+
 const withSticks = test.macro(
-  async (t, body: (t: ExecutionContext, bench: TestBench, sticks: LoopDrive[], list: List) => Promise<void>) => {
+  async (t, body: (t: ExecutionContext, scene: Scene) => Promise<void>) => {
     const bench = await makeBench();
     const sticks: LoopDrive[] = [];
     try {
@@ -51,7 +60,7 @@ const withSticks = test.macro(
         await device.close();
       }
       const list: List = () => listWithSticks(sticks.map(({ path }) => path));
-      await body(t, bench, sticks, list);
+      await body(t, { bench, sticks, list });
     } finally {
       for (const stick of sticks) stick.detach();
       bench.remove();
@@ -59,7 +68,8 @@ const withSticks = test.macro(
   },
 );
 
-test.serial('nothing of a kit is left, and the stick beside it is as it was', withSticks, async (t, bench, sticks, list) => {
+test.serial('nothing of a kit is left; the stick beside it is as it was', withSticks, async (t, s) => {
+  const { bench, sticks, list } = s;
   const [alice, bob] = bench.campaign.kits;
   await flash(bench, alice, sticks[1].path, list);
   await flash(bench, bob, sticks[0].path, list);
@@ -79,7 +89,8 @@ test.serial('nothing of a kit is left, and the stick beside it is as it was', wi
   t.true(readFileSync(sticks[0].file).equals(others));
 });
 
-test.serial('another kit’s stick is refused; a stranger’s is told', withSticks, async (t, bench, sticks, list) => {
+test.serial('another kit’s stick is refused; a stranger’s is told', withSticks, async (t, s) => {
+  const { bench, sticks, list } = s;
   const [alice, bob] = bench.campaign.kits;
   const [{ path, file }] = sticks;
   const stranger = await wipe(bench, alice, path, list);
@@ -91,7 +102,8 @@ test.serial('another kit’s stick is refused; a stranger’s is told', withStic
   t.true(readFileSync(file).equals(before));
 });
 
-test.serial('a stick in use is refused by the rule and by the kernel', withSticks, async (t, bench, sticks, list) => {
+test.serial('a stick in use is refused by the rule and by the kernel', withSticks, async (t, s) => {
+  const { bench, sticks, list } = s;
   const [alice] = bench.campaign.kits;
   const [{ path, file }] = sticks;
   system('mkfs.ext4', ['-q', '-F', path]);
@@ -100,7 +112,8 @@ test.serial('a stick in use is refused by the rule and by the kernel', withStick
   system('mount', [path, folder]);
   try {
     await t.throwsAsync(wipe(bench, alice, path, list), { code: 'drive-mounted' });
-    const blind: List = async () => (await list()).map((device) => ({ ...device, mountpoints: [] }));
+    const blind: List = async () =>
+      (await list()).map((device) => ({ ...device, mountpoints: [] }));
     const { run } = await wipe(bench, alice, path, blind);
     await t.throwsAsync(run(), { code: 'drive-in-use' });
   } finally {

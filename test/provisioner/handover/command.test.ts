@@ -45,7 +45,8 @@ test('a kit and its drive: refused without a yes, wiped with one, and again', as
 
   const done = await retire('--wipe', drives[0], '--yes', '--reason', 'its home moved');
   t.is(done.code, 0, done.errors);
-  t.like(JSON.parse(done.out), { kit: 'alice', retired: true, meters: [], wiped: { drive: drives[0] } });
+  const document = JSON.parse(done.out);
+  t.like(document, { kit: 'alice', retired: true, meters: [], wiped: { drive: drives[0] } });
   t.is(statSync(drives[0]).size, 0);
   t.true(await bench.secrets.isErased(alice));
   t.false(await bench.secrets.isErased(bob));

@@ -1,5 +1,5 @@
-// A kit retired at a real ledger: its secrets gone, its meter's key taken back and proven so, and what
-// could not be done said, to be done by saying it again.
+// A kit retired at a real ledger: its secrets gone, its meter's key taken back and proven so, and
+// what could not be done said, to be done by saying it again.
 
 import { sign } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -26,14 +26,22 @@ interface Scene extends TestBench {
   ledger: Ledger;
   url: string;
   stop(): Promise<void>;
-  retire(change?: { fetch?: typeof fetch; wipe?: Wipe; reason?: string; campaign?: Campaign }): ReturnType<typeof retireKit>;
+  retire(change?: Change): ReturnType<typeof retireKit>;
+}
+
+interface Change {
+  fetch?: typeof fetch;
+  wipe?: Wipe;
+  reason?: string;
+  campaign?: Campaign;
 }
 
 /** Alice's kit is paired with a meter that the ledger has enrolled under the bench's volunteer. */
 async function open(t: ExecutionContext): Promise<Scene> {
   const bench = await makeBench();
   t.teardown(bench.remove);
-  const ledger = await openTestLedger(join(bench.dir, 'ledger'), { origin: bench.campaign.ledgerOrigin });
+  const { ledgerOrigin } = bench.campaign;
+  const ledger = await openTestLedger(join(bench.dir, 'ledger'), { origin: ledgerOrigin });
   t.teardown(ledger.close);
   const { port, close } = await serveLedger(ledger, { port: 0 });
   let isServed = true;
@@ -45,7 +53,8 @@ async function open(t: ExecutionContext): Promise<Scene> {
   const { publicKey, signingKey } = bench.identity;
   await ledger.admit(publicKey);
   const { origin, ageRecipient } = ledger.store.keys;
-  const volunteer = { publicKey, text: '', sign: (bytes: Uint8Array) => new Uint8Array(sign(null, bytes, signingKey)) };
+  const signed = (bytes: Uint8Array) => new Uint8Array(sign(null, bytes, signingKey));
+  const volunteer = { publicKey, text: '', sign: signed };
   const body = await enrolmentBody(meter, volunteer, { origin, ageRecipient });
   const [enrolment, sealed] = decode(body) as [Uint8Array, Uint8Array];
   await ledger.enrol(new Uint8Array(enrolment), new Uint8Array(sealed));
@@ -91,7 +100,7 @@ test('what will happen, and what is left to do by hand, is said with names', asy
   t.regex(owners, /has the owner agreed/);
 });
 
-test('secrets are gone for good, the key is taken back and proven so, and why is recorded', async (t) => {
+test('secrets are gone for good, the key is taken back, proven so, and why is recorded', async (t) => {
   const s = await open(t);
   const [alice, bob] = s.campaign.kits;
   await s.secrets.kit(bob);
@@ -102,7 +111,8 @@ test('secrets are gone for good, the key is taken back and proven so, and why is
     status: 'done',
     detail: { meters: [meter.idHex], reason: 'its drive died', entries: retiredMeters },
   });
-  t.like((await s.ledger.submitBatch(meter.batch())).decision, { kind: 'invalid', reason: { code: 'retired' } });
+  const { decision } = await s.ledger.submitBatch(meter.batch());
+  t.like(decision, { kind: 'invalid', reason: { code: 'retired' } });
   const report = await auditLedger(s.ledger);
   t.deepEqual([report.findings, report.entries.retired, report.nodes[0].retired], [[], 1, true]);
 
@@ -116,14 +126,15 @@ test('secrets are gone for good, the key is taken back and proven so, and why is
   t.true((await s.retire({ campaign })).retiredMeters[0].vouched);
 });
 
-test('an unreachable ledger is told by a code of its own; said again, the rest is done', async (t) => {
+test('an unreachable ledger is told by its own code; said again, the rest is done', async (t) => {
   const s = await open(t);
   await s.stop();
   const error = await refusal(s.retire());
   t.is(error.code, 'meter-not-retired');
   t.regex(error.got!, /ledger-unreachable/);
   t.regex(error.hint!, /secrets of alice are erased.*again/);
-  t.like(s.record.latest('alice', 'retire'), { status: 'failed', detail: { code: 'meter-not-retired' } });
+  const recorded = s.record.latest('alice', 'retire');
+  t.like(recorded, { status: 'failed', detail: { code: 'meter-not-retired' } });
   t.true(await s.secrets.isErased(s.campaign.kits[0]));
   const { port, close } = await serveLedger(s.ledger, { port: 0 });
   t.teardown(close);
@@ -142,8 +153,10 @@ test('a ledger that refuses, or says yes and enters nothing, is not believed', a
   t.is(refused.code, 'meter-not-retired');
   t.regex(refused.got!, /ledger-refused/);
 
-  const answering = (index: number): typeof fetch => async (url, init) =>
-    (init?.method === 'POST' ? Response.json({ meter: meter.idHex, index }, { status: 201 }) : fetch(url, init));
+  const answering = (index: number): typeof fetch => async (url, init) => {
+    if (init?.method !== 'POST') return fetch(url, init);
+    return Response.json({ meter: meter.idHex, index }, { status: 201 });
+  };
   for (const index of [0, 1, 99]) {
     const error = await refusal(s.retire({ fetch: answering(index) }));
     t.regex(error.got!, /retirement-unproven/, `entry ${index}`);
@@ -156,7 +169,8 @@ test('a ledger that refuses, or says yes and enters nothing, is not believed', a
 
 test('a wipe that fails keeps no key from being taken back, and both are told', async (t) => {
   const s = await open(t);
-  const failing = new KitError({ code: 'drive-vanished', message: '/dev/sdx went away', got: 'ENODEV' });
+  const parts = { code: 'drive-vanished', message: '/dev/sdx went away', got: 'ENODEV' };
+  const failing = new KitError(parts);
   const wipe = { plan: {} as Wipe['plan'], known: true, run: () => Promise.reject(failing) };
   t.is(await refusal(s.retire({ wipe })), failing);
   t.is(s.ledger.log().size(), 3);
@@ -166,7 +180,7 @@ test('a wipe that fails keeps no key from being taken back, and both are told', 
   t.regex(both.got!, /meter-not-retired.*drive-vanished/s);
 });
 
-test('a meter of a pairing that was cut off is taken back too; one that was never enrolled is told', async (t) => {
+test('a meter of a pairing that was cut off is taken back too; a stranger’s is told', async (t) => {
   const s = await open(t);
   const statement = Buffer.from(meter.statement(s.campaign.ledgerOrigin)).toString('hex');
   const lost = createMeter('lost');
@@ -179,7 +193,7 @@ test('a meter of a pairing that was cut off is taken back too; one that was neve
   ]);
 });
 
-test('a kit that never had a secret or a meter gets none by retiring, and asks no ledger', async (t) => {
+test('a kit that never had a secret gets none by retiring, and asks no ledger', async (t) => {
   const bench = await makeBench();
   t.teardown(bench.remove);
   const [alice] = bench.campaign.kits;
