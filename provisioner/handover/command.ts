@@ -61,7 +61,10 @@ export function retireCommand(): Command {
       const output = createOutput(options);
       const stop = new AbortController();
       const onSignal = () => stop.abort();
-      process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      // Only a wipe has an end to come to; all else may be stopped anywhere.
+      if (options.wipe !== undefined) {
+        process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      }
       try {
         await atWorkbench({ ...options, kits: [name] }, (bench, [kit]) =>
           retireAtBench(kit, bench, { options, output, signal: stop.signal }));

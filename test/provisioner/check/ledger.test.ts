@@ -19,11 +19,12 @@ test('a meter that reports is ok', (t) => {
   });
 });
 
-test('silence, a dead node, missing batches and a revoked key fail', (t) => {
+test('silence, a dead node, missing batches, a revoked key and a retired meter fail', (t) => {
   t.is(judge({ last_received: '2026-11-23T09:59:00Z' }).state, 'failed');
   t.is(judge({}, 'down').state, 'failed');
   t.is(judge({ missing_batches: 1 }).state, 'failed');
   t.is(judge({}, 'revoked').state, 'failed');
+  t.is(judge({}, 'retired').state, 'failed');
 });
 
 test('a meter that has not reported yet is unknown', (t) => {
