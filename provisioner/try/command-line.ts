@@ -16,6 +16,8 @@ export interface CommandRun {
   enter?: (command: string[]) => string[];
   onProgress?: (text: string) => void;
   signal: AbortSignal;
+  /** Its standard input; by default it has none. */
+  input?: string;
   /** Exit statuses that are answers; the result then stands whatever it says. */
   accept?: number[];
 }
@@ -36,7 +38,10 @@ export async function runCommand(run: CommandRun): Promise<CommandOutcome> {
   const here = ['setpriv', '--pdeathsig', 'KILL'];
   const command = [process.execPath, script, ...(run.global ?? []), ...run.words];
   const [program, ...words] = run.enter ? run.enter(command) : [...here, ...command];
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // A command that ends without reading is told by its status.
+  child.stdin.on('error', () => {});
+  child.stdin.end(run.input ?? '');
   const ended = new Promise<number | null | Error>((resolve) => {
     child.once('close', resolve);
     child.on('error', resolve);

@@ -1,9 +1,12 @@
-// The end of a journey: `kit check` on the finished kit, `ledger audit` from the public files and
-// the policy that the auditor holds, the label, and a picture of the node's page.
+// The end of a journey: `kit check` on the finished kit, a request with the owner's key, `ledger
+// audit` from the public files and the policy that the auditor holds, the label, and a picture of the
+// node's page.
 
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { $ } from 'zx';
+import { atWorkbench } from '../bench/workbench.ts';
+import { findKit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
 import type { Federation } from './federation.ts';
 import type { TrialLedger } from './ledger.ts';
@@ -29,12 +32,14 @@ export async function prove(
 ): Promise<Proof> {
   const { folder } = trial;
   const check = await checkKit(trial, parts, say);
+  const asked = await askAsOwner(trial, parts, say);
   say('auditing the ledger from its public files');
   const audited = await trial.ledger(
     ['audit', folder.ledger, '--policy', folder.policy, '--json'],
     { accept: [0, 1] },
   );
   if (audited.status !== 0) throw auditFailed(audited.result);
+  refuseUntold(audited.result, asked);
   say('printing the label');
   mkdirSync(folder.label, { recursive: true });
   const { result } = await trial.kit(['label', KIT, '--out', folder.label]);
@@ -61,6 +66,41 @@ async function checkKit(
     got: failed
       .map((check: Record<string, string>) => `${check.name}: ${check.measured}`)
       .join('; '),
+  });
+}
+
+/**
+ * As the owner will, with the key on the leaflet: to publish what is published already, so that only
+ * the log changes. Null where an earlier journey paired the meter without such a key.
+ * @returns the entry
+ */
+async function askAsOwner(
+  trial: Trial,
+  { ledger, meter }: { ledger: TrialLedger; meter: TrialMeter },
+  say: (text: string) => void,
+): Promise<number | null> {
+  const key = await atWorkbench(trial.folder, async ({ campaign, record, secrets }) => {
+    const isNamed = typeof record.lastDone(KIT, 'pair')?.detail['ownerKey'] === 'string';
+    return isNamed ? secrets.ownerKey(findKit(campaign, KIT)) : undefined;
+  });
+  if (key === undefined) return null;
+  say('asking the ledger with the owner’s key');
+  const where = ['--ledger', ledger.url, '--key', '-'];
+  const words = ['ask', meter.id, ...where, '--publish', 'batch', '--json'];
+  const { result } = await trial.ledger(words, { input: `${key}\n` });
+  return result.index;
+}
+
+/** The audit must tell what the owner asked. */
+function refuseUntold(report: any, asked: number | null): void {
+  const told = report.requests.some(({ index, by }: { index: number; by: string }) =>
+    index === asked && by === 'owner');
+  if (asked === null || told) return;
+  throw new KitError({
+    code: 'audit-failed',
+    message: 'The audit does not tell what the owner asked',
+    expected: `the owner’s request, entry ${asked}`,
+    got: JSON.stringify(report.requests).slice(0, 2000),
   });
 }
 

@@ -28,7 +28,15 @@ export interface Summary {
   ledger: { origin: string; url: string; entries: number; batches: number; root: string };
   survived: string[];
   check: { fit: boolean; failed: number; unknown: number };
-  audit: { ok: boolean; disclosed: number; withheld: number; missing: number; findings: unknown[] };
+  audit: {
+    ok: boolean;
+    disclosed: number;
+    withheld: number;
+    missing: number;
+    /** Of the owner, each an entry. */
+    requests: number;
+    findings: unknown[];
+  };
   label: string[];
   page: string;
 }
@@ -69,7 +77,7 @@ export function summarise(
     audit: {
       ok: audit.ok,
       ...{ disclosed: audit.blobs.disclosed, withheld: audit.blobs.withheld },
-      ...{ missing: audit.blobs.missing, findings: audit.findings },
+      ...{ missing: audit.blobs.missing, requests: audit.requests.length, findings: audit.findings },
     },
     label: proof.label,
     page: proof.page,
@@ -89,6 +97,7 @@ export function describe(summary: Summary, address: string | undefined): string 
     ['survived', summary.survived.join(', ')],
     ['ledger', `${ledger.batches} batches in ${ledger.entries} entries, ${ledger.origin}`],
     ['audit', `passed: ${audit.disclosed} disclosed, ${audit.withheld} withheld, 0 missing`],
+    ['owner', `asked ${audit.requests === 1 ? 'once' : `${audit.requests} times`}, told by the audit`],
     ['time', `${Math.round(seconds)} s; the meter's ran ${meter.rate} times as fast`],
   ];
   if (address !== undefined) rows.push(['page', address]);
