@@ -10,8 +10,31 @@ import type { Bytes } from './wire.js'
 
 /** Non-volatile memory by address; a `write` whose promise is fulfilled survives a power cut. */
 export interface Store {
+  /** As the bus gives them, which may be wrong. */
   read(address: number, length: number): Promise<Buffer>
+  /**
+   * The same bytes as `first`, which were read at that address, from a memory that proves that it
+   * answers rightly; throws if it does not.
+   */
+  readSure(address: number, first: Buffer): Promise<Buffer>
+  /** Throws unless the bytes are there. */
   write(address: number, bytes: Buffer): Promise<void>
+}
+
+/**
+ * The bytes, if they are whole; null only if what is there surely is not. That a check fails says
+ * little by itself: a good checksum is no accident, a bad one may be the bus's.
+ */
+export async function readWhole(
+  store: Store,
+  address: number,
+  length: number,
+  isWhole: (bytes: Buffer) => boolean,
+): Promise<Buffer | null> {
+  const bytes = await store.read(address, length)
+  if (isWhole(bytes)) return bytes
+  const sure = await store.readSure(address, bytes)
+  return isWhole(sure) ? sure : null
 }
 
 /** Two slots and the newest valid payload. */
@@ -38,11 +61,11 @@ export class Cell {
     let found = 0
     for (let slot = 0; slot < 2; slot++) {
       const address = this.address + slot * this.slotBytes
-      const bytes = await this.store.read(address, size + 8)
+      const bytes = await this.readSlot(address, size)
+      if (bytes === null) continue
+      found++
       const rise = getNumber(bytes, 0, 4)
-      const valid = getNumber(bytes, 4 + size, 4) === crc32(bytes, 0, 4 + size, address)
-      if (valid) found++
-      if (valid && rise > this.rise) {
+      if (rise > this.rise) {
         payload = bytes.slice(4, 4 + size)
         this.slot = slot
         this.rise = rise
@@ -50,6 +73,12 @@ export class Cell {
     }
     this.halved = found === 1 && this.rise > 1
     return payload
+  }
+
+  private async readSlot(address: number, size: number): Promise<Buffer | null> {
+    const isWhole = (bytes: Buffer) =>
+      getNumber(bytes, 4 + size, 4) === crc32(bytes, 0, 4 + size, address)
+    return await readWhole(this.store, address, size + 8, isWhole)
   }
 
   /**

@@ -81,17 +81,18 @@ export class ServiceBus implements Bus {
   }
 }
 
-/** The first bus on which a chip answers at `address`; waits for one. */
-export async function findBus(buses: Bus[], address: number): Promise<Bus> {
+/** The first bus on which a chip answers at one of `addresses`; waits for one. */
+export async function findBus(buses: Bus[], addresses: number[]): Promise<Bus> {
   for (;;) {
-    for (let i = 0; i < buses.length; i++) {
-      try {
-        await buses[i].transfer(address, Buffer.from([0, 0]), 1)
-        return new TurnBus(buses[i])
-      } catch (error) {
-        await ds.sleep(50)
+    for (let i = 0; i < buses.length; i++)
+      for (let j = 0; j < addresses.length; j++) {
+        try {
+          await buses[i].transfer(addresses[j], Buffer.from([0]), 1)
+          return new TurnBus(buses[i])
+        } catch (error) {
+          await ds.sleep(50)
+        }
       }
-    }
   }
 }
 

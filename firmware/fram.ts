@@ -2,43 +2,146 @@
 // address bytes, no wear, no write delay. What a fulfilled write wrote survives a power cut; a cut
 // write leaves a prefix.
 //
-// Owns the chip's protocol. It knows nothing of what is stored. One transaction at a time: the bus
-// that it is given sees to that.
+// Owns the chip's protocol, and the doubt: a bus may give ones, zeros, noise, the bytes of another
+// address, or an acknowledgement for what was not done. A write is read back. A read is as the bus
+// gives it, for whoever checks it; where what it says would be bad news, `readSure` says it of a
+// memory that has just proven itself. Knows nothing of what is stored. One transaction at a time:
+// the bus that it is given sees to that.
 
 /** Writes `bytes` to the chip at `address`, then reads `count` bytes; throws if nobody answers. */
 export interface Bus {
   transfer(address: number, bytes: Buffer, count: number): Promise<Buffer>
 }
 
+export interface FramParts {
+  bus: Bus
+  /** Where eight bytes are free to write and read back. */
+  proofAt: number
+  /** Ends a slice of work: the machine bounds the steps between two. */
+  pause(): Promise<void>
+}
+
+/** In the words of the screen. */
+export const TROUBLE = { silent: 'memory is silent', wrong: 'memory talks nonsense' }
+
 const ADDRESS = 0x50
 const SIZE_BYTES = 32768
 /** Two address bytes and these fit the 233 bytes that one bus packet takes. */
 const CHUNK_BYTES = 224
+/** A spike on the bus spoils one transfer; what lasts for three is a fault. */
+const TRIES = 3
+const PROOF_BYTES = 8
+/** In a row, after whatever went wrong: nine of ten good transfers pass no such row by luck. */
+const PROOFS = 8
 
 export class Fram {
   readonly sizeBytes = SIZE_BYTES
-  private bus: Bus
+  /** What is wrong for now, one of {@link TROUBLE}; empty while it answers rightly. */
+  trouble = ''
+  /** Transfers that went wrong, those that were done again with success too. */
+  faults = 0
+  private parts: FramParts
+  /** Rises from proof to proof, so that none is like the one before; -1 before the first. */
+  private turn = -1
+  /** How many faults there had been when it last proved itself at length; -1: it has not yet. */
+  private faultsProven = -1
+  private proving = false
 
-  constructor(bus: Bus) {
-    this.bus = bus
+  constructor(parts: FramParts) {
+    this.parts = parts
   }
 
   async read(address: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length)
     for (let at = 0; at < length; at += CHUNK_BYTES) {
       const count = Math.min(CHUNK_BYTES, length - at)
-      bytes.set(await this.bus.transfer(ADDRESS, pointer(address + at, count, 0), count), at)
+      bytes.set(await this.readChunk(address + at, count), at)
     }
+    // Whoever reads reckons a checksum next: some forty machine steps a byte.
+    await this.parts.pause()
     return bytes
+  }
+
+  /** See cell.ts; `first` is what {@link read} gave. */
+  async readSure(address: number, first: Buffer): Promise<Buffer> {
+    if (this.faultsProven !== this.faults) {
+      const { faults } = this
+      for (let i = 0; i < PROOFS; i++) await this.prove()
+      this.faultsProven = faults
+    }
+    const again = await this.read(address, first.length)
+    const isNew = !sameBytes(first, again)
+    if (isNew) this.faults++
+    // Two that agree, and a proof after them.
+    if (isNew && !sameBytes(again, await this.read(address, first.length)))
+      throw this.failed(TROUBLE.wrong)
+    await this.prove()
+    this.trouble = ''
+    return again
   }
 
   async write(address: number, bytes: Buffer): Promise<void> {
     for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
       const count = Math.min(CHUNK_BYTES, bytes.length - at)
-      const packet = pointer(address + at, count, count)
-      for (let i = 0; i < count; i++) packet[2 + i] = bytes[at + i]
-      await this.bus.transfer(ADDRESS, packet, 0)
+      await this.writeChunk(address + at, bytes.slice(at, at + count))
     }
+    this.trouble = ''
+  }
+
+  /** Throws unless the memory takes and gives back what it never held. */
+  private async prove(): Promise<void> {
+    while (this.proving) await this.parts.pause()
+    this.proving = true
+    try {
+      await this.writeProof()
+    } finally {
+      this.proving = false
+    }
+  }
+
+  private async writeProof(): Promise<void> {
+    const { proofAt } = this.parts
+    if (this.turn < 0) this.turn = (await this.readChunk(proofAt, 1))[0]
+    this.turn = (this.turn + 1) & 255
+    const proof = Buffer.alloc(PROOF_BYTES)
+    // Each byte differs from its neighbours and from the proof before; each bit is once 0, once 1.
+    for (let i = 0; i < PROOF_BYTES / 2; i++) {
+      proof[i] = (this.turn + 53 * i) & 255
+      proof[i + PROOF_BYTES / 2] = 255 - proof[i]
+    }
+    await this.writeChunk(proofAt, proof)
+  }
+
+  private async readChunk(address: number, count: number): Promise<Buffer> {
+    return await this.transfer(pointer(address, count, 0), count)
+  }
+
+  /** Writes and reads back, until both agree. */
+  private async writeChunk(address: number, bytes: Buffer): Promise<void> {
+    const packet = pointer(address, bytes.length, bytes.length)
+    packet.set(bytes, 2)
+    for (let i = 0; i < TRIES; i++) {
+      await this.transfer(packet, 0)
+      if (sameBytes(bytes, await this.readChunk(address, bytes.length))) return
+      this.faults++
+    }
+    throw this.failed(TROUBLE.wrong)
+  }
+
+  private async transfer(packet: Buffer, count: number): Promise<Buffer> {
+    for (let i = 0; i < TRIES; i++) {
+      try {
+        return await this.parts.bus.transfer(ADDRESS, packet, count)
+      } catch (error) {
+        this.faults++
+      }
+    }
+    throw this.failed(TROUBLE.silent)
+  }
+
+  private failed(trouble: string): Error {
+    this.trouble = trouble
+    return new Error(trouble)
   }
 }
 
@@ -49,4 +152,10 @@ function pointer(address: number, count: number, room: number): Buffer {
   packet[0] = Math.floor(address / 256)
   packet[1] = address % 256
   return packet
+}
+
+function sameBytes(a: Buffer, b: Buffer): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
 }

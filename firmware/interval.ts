@@ -112,6 +112,11 @@ export function addSecond(running: Running, second: Second): void {
   }
 }
 
+/** Time with power in which nothing could be measured: it counts, without energy. */
+export function addUnmeasured(running: Running, elapsedMs: number): void {
+  addTime(running, elapsedMs, REACH.unknown)
+}
+
 /** Whole seconds go to the uptime and to one of the three durations, which so sum to it. */
 function addTime(running: Running, elapsedMs: number, reach: number): void {
   const { record } = running

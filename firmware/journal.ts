@@ -11,13 +11,14 @@
 //   0080  link         2 × 96    the last accepted batch, the sequence number wanted next
 //   0140  outstanding  2 × 64    length, hash and span of the batch below, the key that it names;
 //                                length 0: none
+//   01c0  proof        8         written and read back, to see whether the memory answers (fram.ts)
 //   0200  running      2 × 256   the counters of this second
 //   0400  key          2 × 128   keyring
 //   0500  pairing      2 × 96    which pairing this is, and what its index 0 has signed
 //   05c0  successor …            keyring, to 0e00
 //   0e00  batch        2,560     the outstanding batch as sent
 //   1800  ring         26 × 1,024 in a 32 KB memory
-import { Cell, getNumber, putNumber } from './cell.js'
+import { Cell, getNumber, putNumber, readWhole } from './cell.js'
 import type { Store } from './cell.js'
 import { Keyring } from './keyring.js'
 import { FIELDS, emptyRecord } from './wire.js'
@@ -72,6 +73,7 @@ export interface PairingMark {
   statementHash: Buffer
 }
 
+export const PROOF_START = 0x01c0
 export const RING_START = 0x1800
 export const RING_PAGE_BYTES = 1024
 export const MAX_STORED_BATCH_BYTES = 2560
@@ -142,6 +144,8 @@ export class Journal {
     const pairing = await this.pairingCell.open(64)
     if (pairing !== null)
       this.pairing = { nonce: pairing.slice(0, 32), statementHash: pairing.slice(32, 64) }
+    // Nothing is written before all is read: a memory that answers wrongly ends in an error above.
+    await this.keys.settle()
     this.bootId++
     const next = Buffer.alloc(12)
     putNumber(next, 0, 4, MAGIC)
@@ -196,10 +200,10 @@ export class Journal {
     this.outstanding = about
   }
 
-  /** The outstanding batch, byte for byte as kept. */
-  async readBatch(): Promise<Buffer> {
+  /** The outstanding batch, byte for byte as kept; null if it surely is not whole any more. */
+  async readBatch(isWhole: (batch: Buffer) => boolean): Promise<Buffer | null> {
     if (this.outstanding === null) throw new Error('journal: no batch')
-    return await this.store.read(BATCH_START, this.outstanding.lengthBytes)
+    return await readWhole(this.store, BATCH_START, this.outstanding.lengthBytes, isWhole)
   }
 
   /** Forgets the outstanding batch: it was accepted, or will be built anew. */

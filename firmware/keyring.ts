@@ -11,7 +11,7 @@
 //   05c0  successor    2 × 96    the same, and the meter's id
 //   0680  growing      2 × 64    the successor's number, leaves grown, up to two nodes
 //   0700  layers       2 × 32 × 28   kept nodes: 24 bytes, CRC-32; even and odd numbers of keys
-import { Cell, crc32, getNumber, putNumber } from './cell.js'
+import { Cell, crc32, getNumber, putNumber, readWhole } from './cell.js'
 import type { Store } from './cell.js'
 import type { Bytes } from './wire.js'
 
@@ -56,6 +56,8 @@ export class Keyring {
   /** The id that the first key gave the meter; null while the key in force is the first. */
   meterId: Buffer | null = null
   private store: Store
+  /** The next index of the successor, if it was being put in force as the power was cut; or -1. */
+  private cutIndex = -1
   private signingCell: Cell
   private keyCell: Cell
   private successorCell: Cell
@@ -69,6 +71,7 @@ export class Keyring {
     this.growingCell = new Cell(store, 0x0680, 64)
   }
 
+  /** Reads all and writes nothing: {@link settle} does what a power cut left undone. */
   async open(): Promise<void> {
     const key = await this.keyCell.open(KEY_BYTES)
     if (key !== null) this.key = toKey(key)
@@ -84,7 +87,14 @@ export class Keyring {
     if (successor === null) return
     this.growth = toGrowth(growth, successor.number)
     // The power was cut while it was put in force.
-    if (successor.number === inForce) await this.putInForce(successor, index)
+    if (successor.number === inForce) this.cutIndex = index
+  }
+
+  /** Ends a change of keys that the power was cut in. */
+  async settle(): Promise<void> {
+    const { successor, cutIndex } = this
+    if (successor !== null && cutIndex >= 0) await this.putInForce(successor, cutIndex)
+    this.cutIndex = -1
   }
 
   /** `bytes` may be of the key in force, which has succeeded, or of one that was given up. */
@@ -198,9 +208,11 @@ export class Keyring {
   /** A kept node, null if it was never kept whole for this key. */
   async readNode(key: StoredKey, index: number): Promise<Buffer | null> {
     const address = nodeAddress(key, index)
-    const bytes = await this.store.read(address, LAYER_ENTRY_BYTES)
-    const crc = crc32(bytes, 0, NODE_BYTES, nodeSalt(key, address))
-    return crc === getNumber(bytes, NODE_BYTES, 4) ? bytes.slice(0, NODE_BYTES) : null
+    const salt = nodeSalt(key, address)
+    const isWhole = (bytes: Buffer) =>
+      crc32(bytes, 0, NODE_BYTES, salt) === getNumber(bytes, NODE_BYTES, 4)
+    const found = await readWhole(this.store, address, LAYER_ENTRY_BYTES, isWhole)
+    return found === null ? null : found.slice(0, NODE_BYTES)
   }
 
   private async writeSigning(keyNumber: number, index: number): Promise<void> {

@@ -18,18 +18,19 @@ import {
 import { grow } from './growing'
 import { Ina226 } from './ina226'
 import { measure, probeNode, tellRegisters } from './measuring'
-import { faceOf, keepRunning, openMeter, resumeCounters, waitForPairing } from './meter'
-import type { Edge, Meter } from './meter'
+import { faceOf, keepRunning, openWhenWell, resumeCounters, waitForPairing } from './meter'
+import type { Bus, Edge, Meter } from './meter'
 import { report } from './reporting'
-import { PAGES, Ssd1306, draw } from './screen'
+import { PAGES, Ssd1306, draw, troubledFace } from './screen'
 import { NOMINAL } from './settings'
 
-const FRAM_ADDRESS = 0x50
+/** Memory and sensor: a meter whose memory is silent still finds its screen. */
+const ADDRESSES = [0x50, 0x40]
 const LONG_PRESS_MS = 1000
 
 async function main(): Promise<void> {
-  const bus = await findBus([new PinBus(), new ServiceBus()], FRAM_ADDRESS)
-  const meter = await openMeter(edgeOf(), bus)
+  const bus = await findBus([new PinBus(), new ServiceBus()], ADDRESSES)
+  const meter = await openWhenWell(edgeOf(), bus, async words => await showTrouble(bus, words))
   console.log('boot ' + meter.journal.bootId)
   runScreen.start(meter)
   runButton.start(meter)
@@ -56,6 +57,18 @@ function edgeOf(): Edge {
     hmac: hmacSha256,
     hkdf: hkdf,
     hashInto: hashInto,
+  }
+}
+
+/** Before there is a meter to show. */
+async function showTrouble(bus: Bus, words: string): Promise<void> {
+  const picture = draw(troubledFace(words), 0)
+  await pause()
+  try {
+    await new Ssd1306(bus).show(picture)
+  } catch (error) {
+    // Without a screen, the console has said it.
+    return
   }
 }
 

@@ -4,14 +4,16 @@
 //
 // Owns when a turn is taken, when an interval closes, and the order in which both are kept.
 import { Ina226 } from './ina226.js'
-import { REACH, addProbe, addSecond, close } from './interval.js'
+import { REACH, addProbe, addSecond, close, setFlag } from './interval.js'
 import type { Meter } from './meter.js'
+import { mergeRecords } from './page.js'
 import { probe } from './probe.js'
 import type { Pairing } from './settings.js'
+import { FLAG } from './wire.js'
 
 /** The sensor's first window is there a second after its setup. */
 const MAX_SETUP_MS = 4000
-/** Closed records that wait in memory while the FRAM fails; older ones are lost, totals are not. */
+/** Closed records that wait in memory while the FRAM fails; older ones become coarser. */
 const MAX_UNSAVED = 8
 
 const TOLD_BETWEEN_LOOKS = 5
@@ -42,10 +44,10 @@ export async function measure(meter: Meter, pairing: Pairing): Promise<void> {
     const lengthS = running.record.uptimeS - startS
     if (lengthS >= pairing.intervalS || (meter.reportWanted && lengthS > 0)) {
       meter.unsaved.push(close(running, meter.journal.link.nextSeq))
-      if (meter.unsaved.length > MAX_UNSAVED) meter.unsaved.shift()
+      if (meter.unsaved.length > MAX_UNSAVED) mergeOldest(meter)
       startS = running.record.uptimeS
     }
-    await saveCounters(meter)
+    await keepCounters(meter)
     nextMs = Math.max(nextMs + 1000, meter.edge.millis())
     await meter.edge.sleep(Math.max(1, nextMs - meter.edge.millis()))
   }
@@ -79,9 +81,26 @@ async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
     unixS: meter.clock.unixS(),
     timeState: meter.clock.state(),
   })
+  if (meter.fram.faults !== meter.memoryFaults) setFlag(meter.running.record, FLAG.memoryFault)
+  meter.memoryFaults = meter.fram.faults
   meter.measuredAtMs = nowMs
   meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
   meter.overRange = overRange
+}
+
+function mergeOldest(meter: Meter): void {
+  const { unsaved } = meter
+  unsaved[1] = mergeRecords(unsaved[0], unsaved[1])
+  unsaved.shift()
+}
+
+/** A memory that fails stops no measuring: what it did not take waits. */
+async function keepCounters(meter: Meter): Promise<void> {
+  try {
+    await saveCounters(meter)
+  } catch (error) {
+    if (meter.fram.trouble === '') throw error
+  }
 }
 
 /** Records first: a cut between the two leaves a record whose counters are the newer ones. */

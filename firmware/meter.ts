@@ -7,10 +7,9 @@ import { Clock, TIME } from './clock.js'
 import { Fram } from './fram.js'
 import { Http } from './http.js'
 import type { Connection } from './http.js'
-import { REACH, renumber, resume } from './interval.js'
+import { REACH, addUnmeasured, renumber, resume } from './interval.js'
 import type { Running } from './interval.js'
-import { crc32 } from './cell.js'
-import { RING_PAGE_BYTES, RING_START, openJournal } from './journal.js'
+import { PROOF_START, RING_PAGE_BYTES, RING_START, openJournal } from './journal.js'
 import type { Journal } from './journal.js'
 import { openRing } from './ring.js'
 import type { NextKey } from './report.js'
@@ -46,6 +45,7 @@ export interface Edge {
 export interface Meter {
   edge: Edge
   bus: Bus
+  fram: Fram
   journal: Journal
   ring: Ring
   http: Http
@@ -56,6 +56,10 @@ export interface Meter {
   milliW: number
   /** The last reading was clipped: there was more than the sensor can tell. */
   overRange: boolean
+  /** Until when the memory kept the meter from opening it; 0 if it did not. */
+  blindUntilMs: number
+  /** Faults of the memory that a record has been told of. */
+  memoryFaults: number
   /** Until when energy and time are counted: since boot, or a fault, nothing is left out. */
   measuredAtMs: number
   /** Since when the sensor has been setting itself up; -1 while it gives readings. */
@@ -78,23 +82,60 @@ export interface Meter {
   reportNow: boolean
 }
 
-/** Opens the memory, whatever a power cut left there, and counts this boot. */
+const OPEN_AGAIN_MS = 1000
+
+/**
+ * The meter, once its memory answers rightly. Until then nothing is known and nothing written; what
+ * is wrong is told, each time.
+ */
+export async function openWhenWell(
+  edge: Edge,
+  bus: Bus,
+  tell: (words: string) => Promise<void>,
+): Promise<Meter> {
+  const fram = framOn(edge, bus)
+  let waited = false
+  for (;;) {
+    try {
+      const meter = await openOn(edge, bus, fram)
+      if (waited) meter.blindUntilMs = edge.millis()
+      return meter
+    } catch (error) {
+      waited = true
+      const words = (error as Error).message
+      edge.print('fault memory: ' + words)
+      await tell(words)
+    }
+    await edge.sleep(OPEN_AGAIN_MS)
+  }
+}
+
+/**
+ * Opens the memory, whatever a power cut left there, and counts this boot. Throws, and has written
+ * nothing, if the memory does not answer rightly.
+ */
 export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
-  const fram = new Fram(bus)
-  const journal = await openJournal(fram)
+  return await openOn(edge, bus, framOn(edge, bus))
+}
+
+function framOn(edge: Edge, bus: Bus): Fram {
+  return new Fram({ bus: bus, proofAt: PROOF_START, pause: edge.pause })
+}
+
+async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
   const pages = (fram.sizeBytes - RING_START) / RING_PAGE_BYTES
-  const read = async (address: number, length: number) => await fram.read(address, length)
-  const write = async (address: number, bytes: Buffer) => await fram.write(address, bytes)
   const ring = await openRing(
     // Waiting without a millisecond's sleep would keep whoever holds the ring from its bus for ever.
-    { read: read, write: write, crc32: crc32, pause: async () => await edge.sleep(1) },
+    { store: fram, pause: async () => await edge.sleep(1) },
     { start: RING_START, pageBytes: RING_PAGE_BYTES, pages: pages },
   )
+  const journal = await openJournal(fram)
   const millis = () => edge.millis()
   const floorUnixS = journal.running === null ? 0 : journal.running.record.unixS
   return {
     edge: edge,
     bus: bus,
+    fram: fram,
     journal: journal,
     ring: ring,
     http: new Http({
@@ -107,6 +148,8 @@ export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
     unsaved: [],
     milliW: -1,
     overRange: false,
+    memoryFaults: 0,
+    blindUntilMs: 0,
     measuredAtMs: 0,
     setupAtMs: -1,
     reach: REACH.unknown,
@@ -133,8 +176,11 @@ export async function keepRunning(meter: Meter, name: string, work: () => Promis
     } catch (error) {
       const message = (error as Error).message
       meter.faults++
-      meter.fault = true
-      meter.notice = name + ': ' + message
+      // What ails the memory is shown while it does, and no longer.
+      if (meter.fram.trouble === '') {
+        meter.fault = true
+        meter.notice = name + ': ' + message
+      }
       meter.edge.print('fault ' + meter.faults + ' ' + name + ': ' + message)
     }
     await meter.edge.sleep(5000)
@@ -174,14 +220,19 @@ export async function resumeCounters(meter: Meter, pairing: Pairing): Promise<vo
   if (resumed.cutRecord !== null) meter.unsaved.push(resumed.cutRecord)
   if (journal.link.nextSeq > meter.running.record.firstSeq)
     renumber(meter.running, journal.link.nextSeq)
+  if (meter.blindUntilMs > 0) {
+    // No reading of then was taken, and none of now speaks for so long.
+    addUnmeasured(meter.running, meter.blindUntilMs)
+    meter.measuredAtMs = meter.blindUntilMs
+  }
 }
 
 /** What the screen has to show. */
 export function faceOf(meter: Meter): Face {
+  const fault = faultOf(meter)
   const { record } = meter.running
   const { link } = meter.journal
   const timeKnown = meter.clock.state() !== TIME.unknown
-  const blind = record.uptimeS > 0 && meter.milliW < 0
   return {
     milliW: meter.milliW,
     todayMicroWh: record.energyMicroWh - meter.running.dayStartMicroWh,
@@ -196,7 +247,14 @@ export function faceOf(meter: Meter): Face {
     ackedAgoS: timeKnown ? Math.max(0, meter.clock.unixS() - link.ackedUnixS) : -1,
     unixS: timeKnown ? meter.clock.unixS() : 0,
     meterId: meter.meterId,
-    notice: blind ? 'no power reading' : meter.overRange ? 'power over range' : meter.notice,
-    fault: blind || meter.overRange || meter.fault,
+    notice: fault === '' ? meter.notice : fault,
+    fault: fault !== '' || meter.fault,
   }
+}
+
+/** What is wrong with the meter itself, the worst first; empty if nothing is. */
+function faultOf(meter: Meter): string {
+  if (meter.fram.trouble !== '') return meter.fram.trouble
+  if (meter.running.record.uptimeS > 0 && meter.milliW < 0) return 'no power reading'
+  return meter.overRange ? 'power over range' : ''
 }

@@ -38,7 +38,8 @@ export interface ReportStore {
   link: Link
   outstanding: Outstanding | null
   keepBatch(batch: Buffer, about: Outstanding): Promise<void>
-  readBatch(): Promise<Buffer>
+  /** Null if it surely is not whole any more. */
+  readBatch(isWhole: (batch: Buffer) => boolean): Promise<Buffer | null>
   dropBatch(): Promise<void>
   accept(link: Link): Promise<void>
 }
@@ -141,9 +142,8 @@ export class Reporter {
    * Returns one of {@link OUTCOME}.
    */
   async attempt(): Promise<number> {
-    const store = this.parts.store
-    if (store.outstanding === null && !(await this.build())) return OUTCOME.nothing
-    const batch = await store.readBatch()
+    const batch = await this.kept()
+    if (batch === null) return OUTCOME.nothing
     for (let i = 0; i < this.about.urls.length; i++) {
       const nonce = this.parts.random(NONCE_BYTES)
       const posted = await this.post(this.about.urls[i], nonce, batch)
@@ -154,6 +154,27 @@ export class Reporter {
       }
     }
     return OUTCOME.silent
+  }
+
+  /** The outstanding batch as kept, built if there is none; null if there is nothing to report. */
+  private async kept(): Promise<Buffer | null> {
+    const { store } = this.parts
+    for (;;) {
+      if (store.outstanding === null && !(await this.build())) return null
+      const batch = await this.readBack()
+      if (batch !== null) return batch
+      // Worn in the memory, so nobody has these bytes any more: what they said is said anew.
+      await store.dropBatch()
+    }
+  }
+
+  /** The outstanding batch; null if what was kept surely is not whole any more. */
+  private async readBack(): Promise<Buffer | null> {
+    const { store, digest } = this.parts
+    const { outstanding } = store
+    if (outstanding === null) return null
+    const { hash } = outstanding
+    return await store.readBatch(bytes => equalConstant(digest(bytes), hash))
   }
 
   /** Whether there was something to build a batch of. Kept whole before this returns. */

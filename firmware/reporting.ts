@@ -61,11 +61,15 @@ function countedS(record: IntervalRecord): number {
   return record.upS + record.downS + record.unknownS
 }
 
-/** Nothing grows meanwhile. */
+/** Nothing grows meanwhile. A memory that fails is one more reason to come later. */
 async function reportAlone(meter: Meter, reporter: Reporter): Promise<boolean> {
   meter.reporting = true
   try {
     return await reportAll(meter, reporter)
+  } catch (error) {
+    if (meter.fram.trouble === '') throw error
+    meter.edge.print('unsent: ' + meter.fram.trouble)
+    return false
   } finally {
     meter.reporting = false
   }

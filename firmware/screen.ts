@@ -30,6 +30,27 @@ export interface Face {
   fault: boolean
 }
 
+/** Of a meter that knows nothing yet, for it cannot read its memory. */
+export function troubledFace(words: string): Face {
+  return {
+    milliW: -1,
+    todayMicroWh: 0,
+    uptimeS: 0,
+    wanInBytes: 0,
+    wanOutBytes: 0,
+    diskUsedBytes: 0,
+    reach: 0,
+    probesMade: 0,
+    probesAnswered: 0,
+    waiting: 0,
+    ackedAgoS: -1,
+    unixS: 0,
+    meterId: '',
+    notice: words,
+    fault: true,
+  }
+}
+
 export const WIDTH = 128
 export const HEIGHT = 64
 /** Pages that the button turns through. */

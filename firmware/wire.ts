@@ -134,6 +134,8 @@ export const FLAG = {
   wrongAnswer: 1024,
   /** The node was found at another address. */
   nodeMoved: 2048,
+  /** The meter's memory did not answer, or not rightly. */
+  memoryFault: 4096,
 }
 
 // ---------------------------------------------------------------- sizes and names

@@ -18,14 +18,14 @@ const sources = files.filter((file) => /\.(ts|js|mjs)$/.test(file));
 const ROOMS: { room: RegExp; may: RegExp; why: string }[] = [
   { room: /^firmware\/wire\.ts$/, may: /^$/, why: 'wire imports nothing: two runtimes share it' },
   {
-    room: /^firmware\/(?!(main|meter|measuring|growing|reporting|wire|journal|keyring)\.ts)[^/]+\.ts$/,
+    room: /^firmware\/(?!(main|meter|measuring|growing|reporting|wire|journal|keyring|ring|pages?)\.ts)[^/]+\.ts$/,
     may: /^firmware\/wire(\.js)?$|^@devicescript\//,
     why: 'a part of the meter imports wire and DeviceScript; main and its fibers join the parts',
   },
   {
-    room: /^firmware\/(journal|keyring)\.ts$/,
-    may: /^firmware\/(wire|cell|keyring)(\.js)?$/,
-    why: 'what survives without power is made of cells',
+    room: /^firmware\/(journal|keyring|ring|pages?)\.ts$/,
+    may: /^firmware\/(wire|cell|keyring|pages?)(\.js)?$/,
+    why: 'what survives without power is made of cells and pages',
   },
   {
     room: /^firmware\/main\.ts$/,

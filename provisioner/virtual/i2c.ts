@@ -28,45 +28,63 @@ export interface I2cTransaction {
 }
 
 export interface I2cBus {
-  transact(transaction: I2cTransaction, atMs: number): { status: I2cStatus; bytes: Uint8Array };
+  transact(transaction: I2cTransaction, atMs: number): I2cAnswer;
 }
 
-/** A fault on the bench: the chip's lead is off, or it answers nonsense. */
+export interface I2cAnswer {
+  status: I2cStatus;
+  bytes: Uint8Array;
+}
+
+/** What a bad line makes of a transaction; `well` carries one out as a good line would. */
+export type LineFault = (
+  transaction: I2cTransaction,
+  well: (transaction: I2cTransaction) => I2cAnswer,
+) => I2cAnswer;
+
+/** A fault on the bench: the chip's lead is off, or it answers nonsense (line-faults.ts has more). */
 export type I2cFault = 'gone' | 'garbage';
 
 export interface ChipBus extends I2cBus {
   /** `undefined` repairs it. */
-  setFault(address: number, fault: I2cFault | undefined): void;
+  setFault(address: number, fault: I2cFault | LineFault | undefined): void;
   powerOn(atMs: number): void;
   powerOff(atMs: number): void;
   transactions(): number;
 }
 
+const NONE = new Uint8Array();
+const notThere = (): I2cAnswer => ({ status: I2C_STATUS.noAddressAck, bytes: NONE });
+const NAMED: Record<I2cFault, LineFault> = {
+  gone: notThere,
+  // A chip's clock line stuck high: everything reads as ones, and nothing arrives.
+  garbage: ({ readBytes }) => ({
+    status: I2C_STATUS.ok,
+    bytes: new Uint8Array(readBytes).fill(0xff),
+  }),
+};
+
 /** @param chips by their 7-bit address */
 export function createI2cBus(chips: ReadonlyMap<number, I2cChip>): ChipBus {
-  const faults = new Map<number, I2cFault>();
-  const none = new Uint8Array();
+  const faults = new Map<number, LineFault>();
   let transactions = 0;
+  const onGoodLine = ({ address, write, readBytes }: I2cTransaction, atMs: number): I2cAnswer => {
+    const chip = chips.get(address);
+    if (chip === undefined) return notThere();
+    const writes = write.length > 0 || readBytes === 0;
+    if (writes && !chip.write(write, atMs)) return { status: I2C_STATUS.noDataAck, bytes: NONE };
+    return { status: I2C_STATUS.ok, bytes: readBytes > 0 ? chip.read(readBytes, atMs) : NONE };
+  };
   return {
-    transact({ address, write, readBytes }, atMs) {
+    transact(transaction, atMs) {
       transactions += 1;
-      const chip = chips.get(address);
-      const fault = faults.get(address);
-      if (chip === undefined || fault === 'gone') {
-        return { status: I2C_STATUS.noAddressAck, bytes: none };
-      }
-      // A chip's clock line stuck high: everything reads as ones, and nothing arrives.
-      if (fault === 'garbage') {
-        return { status: I2C_STATUS.ok, bytes: new Uint8Array(readBytes).fill(0xff) };
-      }
-      const writes = write.length > 0 || readBytes === 0;
-      if (writes && !chip.write(write, atMs)) return { status: I2C_STATUS.noDataAck, bytes: none };
-      const bytes = readBytes > 0 ? chip.read(readBytes, atMs) : none;
-      return { status: I2C_STATUS.ok, bytes };
+      const fault = faults.get(transaction.address);
+      if (fault === undefined) return onGoodLine(transaction, atMs);
+      return fault(transaction, (changed) => onGoodLine(changed, atMs));
     },
     setFault(address, fault) {
       if (fault === undefined) faults.delete(address);
-      else faults.set(address, fault);
+      else faults.set(address, typeof fault === 'string' ? NAMED[fault] : fault);
     },
     powerOn: (atMs) => chips.forEach((chip) => chip.powerOn(atMs)),
     powerOff: (atMs) => chips.forEach((chip) => chip.powerOff(atMs)),

@@ -16,7 +16,7 @@ import type { KitError } from '../errors.ts';
 import { createButton } from './button.ts';
 import { virtualMs, type ClockSettings } from './clock.ts';
 import { openFram } from './fram.ts';
-import { createI2cBus, type I2cChip, type I2cFault } from './i2c.ts';
+import { createI2cBus, type I2cChip, type I2cFault, type LineFault } from './i2c.ts';
 import { createI2cService } from './i2c-service.ts';
 import { createIna226, type Sensed } from './ina226.ts';
 import { createJacdacBus } from './jacdac-bus.ts';
@@ -73,7 +73,7 @@ export interface VirtualMeter {
   writeSetting(key: string, value: Uint8Array): Promise<void>;
   /** Hears what the program prints, until the returned function is called. */
   onLine(listen: (line: string) => void): () => void;
-  setFault(chip: keyof typeof ADDRESS, fault: I2cFault | undefined): void;
+  setFault(chip: keyof typeof ADDRESS, fault: I2cFault | LineFault | undefined): void;
   truth(): Truth;
   /** Bus transactions so far. */
   transactions(): number;

@@ -17,7 +17,6 @@ const RFC_9858_A1 = 'RFC 9858 A.1 (SHA-256/192)';
 
 const PROGRAM = `
 import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from './lms'
-import { crc32 } from './cell'
 import { openJournal } from './journal'
 import { openRing } from './ring'
 import { hashInto, pause } from './edge'
@@ -80,10 +79,15 @@ async function memory() {
   const bytes = Buffer.alloc(14336)
   const read = async (address: number, length: number) => bytes.slice(address, address + length)
   const write = async (address: number, part: Buffer) => bytes.set(part, address)
-  const journal = await openJournal({ read: read, write: write })
+  const readSure = async (address: number, first: Buffer) => {
+    await pause()
+    return first
+  }
+  const store = { read: read, readSure: readSure, write: write }
+  const journal = await openJournal(store)
   await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
   await journal.keys.takeSignature(1)
-  const parts = { read: read, write: write, crc32: crc32, pause: pause }
+  const parts = { store: store, pause: pause }
   const place = { start: 0x1800, pageBytes: 512, pages: 6 }
   const ring = await openRing(parts, place)
   for (let seq = 1; seq <= 700; seq++) {
@@ -106,7 +110,7 @@ async function memory() {
     next = last.lastSeq + 1
     count += records.length
   }
-  const reopened = await openJournal({ read: read, write: write })
+  const reopened = await openJournal(store)
   console.log('ring ' + (next - 1) + ' merged ' + (count < 700))
   console.log('journal boot ' + reopened.bootId + ' next ' + reopened.keys.nextSignature)
   const json = '{"v":1,"boot":"00112233445566778899aabbccddeeff","wan_in_bytes":2251799813685247,' +
@@ -192,8 +196,11 @@ async function reports() {
   const store: any = {
     link: { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 },
     outstanding: null,
-    keepBatch: async (batch: Buffer, about: any) => console.log('batch ' + about.lastSeq),
-    readBatch: async () => Buffer.alloc(1),
+    keepBatch: async (batch: Buffer, about: any) => {
+      console.log('batch ' + about.lastSeq)
+      store.outstanding = about
+    },
+    readBatch: async (isWhole: any) => Buffer.alloc(1),
   }
   const parts: any = {
     store: store,

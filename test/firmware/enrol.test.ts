@@ -22,6 +22,7 @@ function memory() {
   return {
     read: async (address: number, length: number) =>
       Buffer.from(bytes.subarray(address, address + length)),
+    readSure: async (_address: number, first: Buffer) => first,
     write: async (address: number, part: Buffer) => void bytes.set(part, address),
   };
 }

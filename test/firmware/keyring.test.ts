@@ -19,6 +19,7 @@ const ENOUGH = new Error('enough');
 async function open(memory: Memory): Promise<Keyring> {
   const keys = new Ring(memory);
   await keys.open();
+  await keys.settle();
   return keys;
 }
 

@@ -18,8 +18,14 @@ export interface Posted {
   answer: 'accepted' | 'repeated' | 'notNext' | 'silence' | 'forged' | 'invalid';
 }
 
-export interface TestLedger {
-  url: string;
+export interface Answered {
+  /** 0: the line is cut instead. */
+  status: number;
+  body: Buffer;
+}
+
+/** The ledger without its server. */
+export interface LedgerJudge {
   posted: Posted[];
   records: IntervalRecord[];
   /** The meter's public keys, the last in force. */
@@ -29,6 +35,12 @@ export interface TestLedger {
   plan: ('truth' | 'silence' | 'forged' | 'invalid')[];
   /** From the enrolment statement's lines. */
   enrol(statement: Buffer): void;
+  /** Judges a batch posted with that nonce. Throws if a signature index comes with two batches. */
+  answer(batch: Buffer, nonce: string): Answered;
+}
+
+export interface TestLedger extends LedgerJudge {
+  url: string;
   onPost: () => void;
   close(): void;
 }
@@ -39,11 +51,7 @@ export const sha256 = (...parts: Uint8Array[]): Buffer => {
   return hash.digest();
 };
 
-export async function openTestLedger(
-  origin: string,
-  pairKey: Buffer,
-  unixS: () => number,
-): Promise<TestLedger> {
+export function createJudge(origin: string, pairKey: Buffer, unixS: () => number): LedgerJudge {
   let meterId = Buffer.alloc(8);
   let lastHash: Buffer | null = null;
   let nextSeq = 1;
@@ -91,31 +99,7 @@ export async function openTestLedger(
     return encoded((out) => wire.encodeMac0(out, header, payload, tag));
   };
 
-  const server: Server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const batch = Buffer.concat(chunks);
-      const nonce = String(request.headers['commons-nonce']);
-      const step = ledger.plan.length > 1 ? ledger.plan.shift() : ledger.plan[0];
-      const signature = signatureOf(batch);
-      const answer = step === 'truth' ? judge(batch) : (step ?? 'silence');
-      ledger.posted.push({ batch, nonce, signature, answer });
-      if (answer === 'silence') request.socket.destroy();
-      else {
-        const kind = { accepted: 0, repeated: 1, notNext: 2, invalid: 3, forged: 0 }[answer];
-        const key = answer === 'forged' ? Buffer.alloc(32, 0xff) : pairKey;
-        const body = replyTo(batch, Buffer.from(nonce, 'hex'), kind, key);
-        const status = [200, 200, 409, 422][kind];
-        response.writeHead(status, { 'Content-Length': body.length, Connection: 'close' });
-        response.end(body);
-      }
-      ledger.onPost();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const ledger: TestLedger = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  const ledger: LedgerJudge = {
     posted: [],
     records: [],
     keys: [],
@@ -130,9 +114,49 @@ export async function openTestLedger(
       ledger.keys = [key];
       meterId = sha256(key).subarray(0, 8) as Buffer<ArrayBuffer>;
     },
+    answer(batch, nonce) {
+      const step = ledger.plan.length > 1 ? ledger.plan.shift() : ledger.plan[0];
+      const signature = signatureOf(batch);
+      const answer = step === 'truth' ? judge(batch) : (step ?? 'silence');
+      ledger.posted.push({ batch, nonce, signature, answer });
+      if (answer === 'silence') return { status: 0, body: Buffer.alloc(0) };
+      const kind = { accepted: 0, repeated: 1, notNext: 2, invalid: 3, forged: 0 }[answer];
+      const key = answer === 'forged' ? Buffer.alloc(32, 0xff) : pairKey;
+      const body = replyTo(batch, Buffer.from(nonce, 'hex'), kind, key);
+      return { status: [200, 200, 409, 422][kind], body };
+    },
+  };
+  return ledger;
+}
+
+/** The judge behind HTTP, at a port that the system chose. */
+export async function openTestLedger(
+  origin: string,
+  pairKey: Buffer,
+  unixS: () => number,
+): Promise<TestLedger> {
+  const judge = createJudge(origin, pairKey, unixS);
+  const server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const nonce = String(request.headers['commons-nonce']);
+      const { status, body } = judge.answer(Buffer.concat(chunks), nonce);
+      if (status === 0) request.socket.destroy();
+      else {
+        response.writeHead(status, { 'Content-Length': body.length, Connection: 'close' });
+        response.end(body);
+      }
+      ledger.onPost();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // The very object: a test sets its plan, and reads its lists.
+  const ledger: TestLedger = Object.assign(judge, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     onPost: () => {},
     close: () => void server.close(),
-  };
+  });
   return ledger;
 }
 

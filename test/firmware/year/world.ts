@@ -16,7 +16,7 @@ import { Home } from './home.ts';
 import { connectThrough, httpResponse, parseRequest, type Answer, type Network } from './network.ts';
 import { Timeline, type Life } from './timeline.ts';
 
-const { keepRunning, openMeter, resumeCounters, waitForPairing } =
+const { keepRunning, openWhenWell, resumeCounters, waitForPairing } =
   await import('../../../firmware/meter.ts');
 const { measure, probeNode } = await import('../../../firmware/measuring.ts');
 const { grow } = await import('../../../firmware/growing.ts');
@@ -184,7 +184,7 @@ export class World {
     const { timeline } = this;
     const edge = this.edgeOf(life);
     const bus = { transfer: this.transferOf(life) };
-    const meter = await openMeter(edge, bus);
+    const meter = await openWhenWell(edge, bus, async () => {});
     this.meter = meter;
     edge.print(`boot ${meter.journal.bootId}`);
     const pairing = await waitForPairing(meter, () => edge.sleep(5_000));
