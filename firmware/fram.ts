@@ -1,6 +1,7 @@
 // FRAM MB85RC256V (Fujitsu datasheet MB85RC256V-DS501-00017): 32 KB at I²C address 0x50, two
 // address bytes, no wear, no write delay. What a fulfilled write wrote survives a power cut; a cut
-// write leaves a prefix.
+// write leaves a prefix. MB85RC1MT (DS501-00027): 128 KB, the same, but that the lowest bit of the
+// I²C address is the 17th of the memory's: the upper half answers at 0x51.
 //
 // Owns the chip's protocol, and the doubt: a bus may give ones, zeros, noise, the bytes of another
 // address, or an acknowledgement for what was not done. A write is read back. A read is as the bus
@@ -25,7 +26,9 @@ export interface FramParts {
 export const TROUBLE = { silent: 'memory is silent', wrong: 'memory talks nonsense' }
 
 const ADDRESS = 0x50
-const SIZE_BYTES = 32768
+const HALF_BYTES = 65536
+export const SMALL_BYTES = 32768
+export const LARGE_BYTES = 131072
 /** Two address bytes and these fit the 233 bytes that one bus packet takes. */
 const CHUNK_BYTES = 224
 /** A spike on the bus spoils one transfer; what lasts for three is a fault. */
@@ -35,7 +38,8 @@ const PROOF_BYTES = 8
 const PROOFS = 8
 
 export class Fram {
-  readonly sizeBytes = SIZE_BYTES
+  /** What lies beyond is refused. Small until it is told otherwise: no chip is smaller. */
+  sizeBytes = SMALL_BYTES
   /** What is wrong for now, one of {@link TROUBLE}; empty while it answers rightly. */
   trouble = ''
   /** Transfers that went wrong, those that were done again with success too. */
@@ -53,9 +57,11 @@ export class Fram {
 
   async read(address: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length)
-    for (let at = 0; at < length; at += CHUNK_BYTES) {
-      const count = Math.min(CHUNK_BYTES, length - at)
+    let at = 0
+    while (at < length) {
+      const count = chunkAt(address + at, length - at)
       bytes.set(await this.readChunk(address + at, count), at)
+      at += count
     }
     // Whoever reads reckons a checksum next: some forty machine steps a byte.
     await this.parts.pause()
@@ -64,11 +70,7 @@ export class Fram {
 
   /** See cell.ts; `first` is what {@link read} gave. */
   async readSure(address: number, first: Buffer): Promise<Buffer> {
-    if (this.faultsProven !== this.faults) {
-      const { faults } = this
-      for (let i = 0; i < PROOFS; i++) await this.prove()
-      this.faultsProven = faults
-    }
+    if (this.faultsProven !== this.faults) await this.proveAtLength()
     const again = await this.read(address, first.length)
     const isNew = !sameBytes(first, again)
     if (isNew) this.faults++
@@ -81,11 +83,48 @@ export class Fram {
   }
 
   async write(address: number, bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-      const count = Math.min(CHUNK_BYTES, bytes.length - at)
+    let at = 0
+    while (at < bytes.length) {
+      const count = chunkAt(address + at, bytes.length - at)
       await this.writeChunk(address + at, bytes.slice(at, at + count))
+      at += count
     }
     this.trouble = ''
+  }
+
+  /**
+   * The size of a memory that nothing is known of, found by whether an upper half answers, and is
+   * another place than the lower one. Writes the proof's bytes alone, in both halves.
+   */
+  async findSize(): Promise<number> {
+    const { bus, proofAt } = this.parts
+    await this.proveAtLength()
+    let answers = false
+    for (let i = 0; i < TRIES && !answers; i++) {
+      try {
+        await bus.transfer(ADDRESS + 1, Buffer.alloc(2), 1)
+        answers = true
+      } catch (error) {
+        // That nobody is there is what a small memory says.
+        answers = false
+      }
+    }
+    this.sizeBytes = answers ? LARGE_BYTES : SMALL_BYTES
+    if (answers) {
+      const upper = Buffer.from('upper ha')
+      await this.writeChunk(HALF_BYTES + proofAt, upper)
+      await this.prove()
+      if (!sameBytes(upper, await this.readChunk(HALF_BYTES + proofAt, upper.length)))
+        throw this.failed(TROUBLE.wrong)
+    }
+    await this.prove()
+    return this.sizeBytes
+  }
+
+  private async proveAtLength(): Promise<void> {
+    const { faults } = this
+    for (let i = 0; i < PROOFS; i++) await this.prove()
+    this.faultsProven = faults
   }
 
   /** Throws unless the memory takes and gives back what it never held. */
@@ -113,30 +152,40 @@ export class Fram {
   }
 
   private async readChunk(address: number, count: number): Promise<Buffer> {
-    return await this.transfer(pointer(address, count, 0), count)
+    return await this.transfer(address, this.pointer(address, count, 0), count)
   }
 
   /** Writes and reads back, until both agree. */
   private async writeChunk(address: number, bytes: Buffer): Promise<void> {
-    const packet = pointer(address, bytes.length, bytes.length)
+    const packet = this.pointer(address, bytes.length, bytes.length)
     packet.set(bytes, 2)
     for (let i = 0; i < TRIES; i++) {
-      await this.transfer(packet, 0)
+      await this.transfer(address, packet, 0)
       if (sameBytes(bytes, await this.readChunk(address, bytes.length))) return
       this.faults++
     }
     throw this.failed(TROUBLE.wrong)
   }
 
-  private async transfer(packet: Buffer, count: number): Promise<Buffer> {
+  private async transfer(address: number, packet: Buffer, count: number): Promise<Buffer> {
+    const half = address < HALF_BYTES ? 0 : 1
     for (let i = 0; i < TRIES; i++) {
       try {
-        return await this.parts.bus.transfer(ADDRESS, packet, count)
+        return await this.parts.bus.transfer(ADDRESS + half, packet, count)
       } catch (error) {
         this.faults++
       }
     }
     throw this.failed(TROUBLE.silent)
+  }
+
+  /** The two address bytes and room for `room` more; refuses to leave the memory. */
+  private pointer(address: number, count: number, room: number): Buffer {
+    if (address < 0 || address + count > this.sizeBytes) throw new Error('fram-range: ' + address)
+    const packet = Buffer.alloc(2 + room)
+    packet[0] = Math.floor(address / 256) & 255
+    packet[1] = address & 255
+    return packet
   }
 
   private failed(trouble: string): Error {
@@ -145,13 +194,10 @@ export class Fram {
   }
 }
 
-/** The two address bytes and room for `room` more; refuses to wrap around the end of the memory. */
-function pointer(address: number, count: number, room: number): Buffer {
-  if (address < 0 || address + count > SIZE_BYTES) throw new Error('fram-range: ' + address)
-  const packet = Buffer.alloc(2 + room)
-  packet[0] = Math.floor(address / 256)
-  packet[1] = address % 256
-  return packet
+/** As much of `length` bytes as one packet takes, in one half of the memory. */
+function chunkAt(address: number, length: number): number {
+  const halfLeft = address < HALF_BYTES ? HALF_BYTES - address : length
+  return Math.min(CHUNK_BYTES, length, halfLeft)
 }
 
 function sameBytes(a: Buffer, b: Buffer): boolean {

@@ -17,7 +17,7 @@
 //   0500  pairing      2 × 96    which pairing this is, and what its index 0 has signed
 //   05c0  successor …            keyring, to 0e00
 //   0e00  batch        2,560     the outstanding batch as sent
-//   1800  ring         26 × 1,024 in a 32 KB memory
+//   1800  ring         26 × 1,024 in a memory of 32 KB, 122 × 1,024 in one of 128 KB
 import { Cell, getNumber, putNumber, readWhole } from './cell.js'
 import type { Store } from './cell.js'
 import { Keyring } from './keyring.js'
@@ -73,17 +73,18 @@ export interface PairingMark {
   statementHash: Buffer
 }
 
+const SMALL_BYTES = 32768
+const LARGE_BYTES = 131072
 export const PROOF_START = 0x01c0
 export const RING_START = 0x1800
 export const RING_PAGE_BYTES = 1024
 export const MAX_STORED_BATCH_BYTES = 2560
-/** The layout's version: part of the header, and a reason to refuse a memory. */
-const LAYOUT = 2
 /**
- * The one before kept nodes and batch elsewhere: nodes are grown again, a batch that was outstanding
- * is built anew.
+ * The layout's version: part of the header, and a reason to refuse a memory. It tells the ring's size
+ * too, for that must never be guessed where there are records. The one before kept nodes and batch
+ * elsewhere: nodes are grown again, a batch that was outstanding is built anew.
  */
-const FORMER_LAYOUT = 1
+const LAYOUT = { former: 1, small: 2, large: 3 }
 const MAGIC = 0x434b4d31 // "CKM1"
 const BATCH_START = 0x0e00
 const OUTSTANDING_BYTES = 4 + 16 + 32 + 4
@@ -91,7 +92,10 @@ const OUTSTANDING_BYTES = 4 + 16 + 32 + 4
 const COUNTER_BYTES = 7
 const RUNNING_NUMBERS = FIELDS.length + 8
 
-/** Opens the journal in `store`, whatever a power cut left there, and counts this boot. */
+/**
+ * Reads the journal in `store`, whatever a power cut left there. Nothing is written before
+ * {@link Journal.begin}.
+ */
 export async function openJournal(store: Store): Promise<Journal> {
   const journal = new Journal(store)
   await journal.open()
@@ -99,8 +103,10 @@ export async function openJournal(store: Store): Promise<Journal> {
 }
 
 export class Journal {
-  /** Rises by one with each opening; 1 is the first. */
+  /** Rises by one with each {@link begin}; 1 is the first. */
   bootId = 0
+  /** Of the memory, as its first start found it; 0 if this is the first. */
+  sizeBytes = 0
   running: Running | null = null
   link: Link = { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 }
   outstanding: Outstanding | null = null
@@ -129,8 +135,9 @@ export class Journal {
     const header = await this.header.open(12)
     if (header !== null) {
       const layout = getNumber(header, 4, 4)
-      if (getNumber(header, 0, 4) !== MAGIC || (layout !== LAYOUT && layout !== FORMER_LAYOUT))
-        throw new Error('journal-layout: expected ' + LAYOUT + ', got ' + layout)
+      if (getNumber(header, 0, 4) !== MAGIC || layout < LAYOUT.former || layout > LAYOUT.large)
+        throw new Error('journal-layout: expected 1 to 3, got ' + layout)
+      this.sizeBytes = layout === LAYOUT.large ? LARGE_BYTES : SMALL_BYTES
       this.bootId = getNumber(header, 8, 4)
     }
     this.running = toRunning(await this.runningCell.open(RUNNING_NUMBERS * COUNTER_BYTES + 16))
@@ -144,12 +151,16 @@ export class Journal {
     const pairing = await this.pairingCell.open(64)
     if (pairing !== null)
       this.pairing = { nonce: pairing.slice(0, 32), statementHash: pairing.slice(32, 64) }
-    // Nothing is written before all is read: a memory that answers wrongly ends in an error above.
+  }
+
+  /** Does what a power cut left undone, and counts this boot: all has been read, and was sound. */
+  async begin(sizeBytes: number): Promise<void> {
     await this.keys.settle()
+    this.sizeBytes = sizeBytes
     this.bootId++
     const next = Buffer.alloc(12)
     putNumber(next, 0, 4, MAGIC)
-    putNumber(next, 4, 4, LAYOUT)
+    putNumber(next, 4, 4, sizeBytes === LARGE_BYTES ? LAYOUT.large : LAYOUT.small)
     putNumber(next, 8, 4, this.bootId)
     await this.header.write(next)
   }

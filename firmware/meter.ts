@@ -123,13 +123,16 @@ function framOn(edge: Edge, bus: Bus): Fram {
 }
 
 async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
+  const journal = await openJournal(fram)
+  if (journal.sizeBytes > 0) fram.sizeBytes = journal.sizeBytes
+  else await fram.findSize()
   const pages = (fram.sizeBytes - RING_START) / RING_PAGE_BYTES
   const ring = await openRing(
     // Waiting without a millisecond's sleep would keep whoever holds the ring from its bus for ever.
     { store: fram, pause: async () => await edge.sleep(1) },
     { start: RING_START, pageBytes: RING_PAGE_BYTES, pages: pages },
   )
-  const journal = await openJournal(fram)
+  await journal.begin(fram.sizeBytes)
   const millis = () => edge.millis()
   const floorUnixS = journal.running === null ? 0 : journal.running.record.unixS
   return {

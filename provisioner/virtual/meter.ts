@@ -4,7 +4,7 @@
 //   device-id        16 hexadecimal digits
 //   flash.bin        the runtime's flash: program and settings
 //   program.sha256   which program that holds, once it holds it wholly
-//   fram.bin         32 KB, journal and counters
+//   fram.bin         32 or 128 KB, journal and counters
 //   truth.bin        see truth.ts
 //
 // Interprets nothing that the firmware does.
@@ -42,6 +42,8 @@ export interface VirtualMeterOptions {
   /** Made if it is not there. */
   dir: string;
   clock: ClockSettings;
+  /** Of a memory that is not there yet: 32 KB, which is what is left out, or 128 KB. */
+  framBytes?: number;
   /** What the node draws, mW. It is asked at each reading, and holds until the next. */
   load: (atMs: number) => number;
   /** Put before the machine's command, to start it inside another network. */
@@ -87,7 +89,10 @@ export interface VirtualMeter {
 export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const store = openStore(options.dir);
   const diary = openTruthDiary(store.truth, SHUNT_MICRO_OHM);
-  const fram = openFram(store.fram, (endAddress) => options.onKept?.(endAddress, lastMs()));
+  const fram = openFram(store.fram, {
+    sizeBytes: options.framBytes,
+    onWritten: (endAddress) => options.onKept?.(endAddress, lastMs()),
+  });
   const screen = createSsd1306();
   const sensor = createIna226({
     sense: (atMs) => sense(options.load(atMs)),
@@ -99,6 +104,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
       [ADDRESS.screen, screen],
       [ADDRESS.sensor, sensor],
       [ADDRESS.fram, fram],
+      ...(fram.upper ? [[ADDRESS.fram + 1, fram.upper] as const] : []),
     ]),
   );
   const button = createButton();

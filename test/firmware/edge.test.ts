@@ -85,6 +85,7 @@ async function memory() {
   }
   const store = { read: read, readSure: readSure, write: write }
   const journal = await openJournal(store)
+  await journal.begin(32768)
   await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
   await journal.keys.takeSignature(1)
   const parts = { store: store, pause: pause }
@@ -111,6 +112,7 @@ async function memory() {
     count += records.length
   }
   const reopened = await openJournal(store)
+  await reopened.begin(32768)
   console.log('ring ' + (next - 1) + ' merged ' + (count < 700))
   console.log('journal boot ' + reopened.bootId + ' next ' + reopened.keys.nextSignature)
   const json = '{"v":1,"boot":"00112233445566778899aabbccddeeff","wan_in_bytes":2251799813685247,' +

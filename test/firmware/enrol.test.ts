@@ -34,6 +34,7 @@ function bench() {
   let secrets = 0;
   const boot = async (pairing: Pairing) => {
     const journal = await openJournal(store);
+    await journal.begin(32_768);
     const open = async (key: StoredKey) => ({
       publicKey: Buffer.concat([sha256(key.seed), Buffer.alloc(20)]),
       signAt: async (message: Buffer, q: number, C: Buffer) => {

@@ -2,13 +2,14 @@
 // meter, with one transfer spoilt, or a stretch of them. Every transfer of a life, in every way, is
 // `npm run test:memory`.
 import test from 'ava';
-import { createFram, FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
+import { createFram, FRAM_BYTES, LARGE_FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import {
-  createI2cBus, I2C_STATUS, type I2cTransaction, type LineFault,
+  createI2cBus, I2C_STATUS, type I2cChip, type I2cTransaction, type LineFault,
 } from '../../provisioner/virtual/i2c.ts';
 import { lineFaults, type LineFaultName } from '../../provisioner/virtual/line-faults.ts';
 import { CUT_AT_S, isFlagged, liveWith, WELL_AT_S } from '../helpers/bad-memory.ts';
 import '../helpers/firmware.ts';
+import { createLoneMeter } from '../helpers/lone-meter.ts';
 import { chance } from '../ledger/ask/homes.ts';
 
 const { Fram, TROUBLE } = await import('../../firmware/fram.ts');
@@ -16,15 +17,22 @@ const { Fram, TROUBLE } = await import('../../firmware/fram.ts');
 const PROOF_AT = 0x1c0;
 const KINDS = Object.keys(lineFaults(Math.random)) as LineFaultName[];
 
-/** A chip of noise, its driver, and what happens to the nth transfer. */
-function bench(seed: number, onTransfer: (count: number) => LineFault | undefined) {
+/** A chip of noise, 32 KB unless told otherwise, its driver, and what happens to the nth transfer. */
+function bench(
+  seed: number,
+  onTransfer: (count: number, chip: number) => LineFault | undefined,
+  sizeBytes = FRAM_BYTES,
+) {
   const random = chance(seed);
-  const cells = Buffer.from(Array.from({ length: FRAM_BYTES }, () => random() * 256));
-  const bus = createI2cBus(new Map([[0x50, createFram({ cells })]]));
+  const cells = Buffer.from(Array.from({ length: sizeBytes }, () => random() * 256));
+  const chip = createFram({ cells });
+  const chips = new Map<number, I2cChip>([[0x50, chip]]);
+  if (chip.upper) chips.set(0x51, chip.upper);
+  const bus = createI2cBus(chips);
   bus.powerOn(0);
   let transfers = 0;
   const transfer = async (address: number, write: Buffer, readBytes: number): Promise<Buffer> => {
-    bus.setFault(0x50, onTransfer(transfers++));
+    bus.setFault(address, onTransfer(transfers++, address));
     const transaction: I2cTransaction = { address, write, readBytes };
     const { status, bytes } = bus.transact(transaction, 0);
     if (status !== I2C_STATUS.ok) throw new Error(`status ${status}`);
@@ -83,6 +91,49 @@ test('a memory that is empty, full of zeros or of ones, is believed to be', asyn
   }
 });
 
+test('the size of an empty memory is found, whatever one transfer says', async (t) => {
+  for (const sizeBytes of [FRAM_BYTES, LARGE_FRAM_BYTES])
+    for (const kind of KINDS)
+      for (let bad = 0; bad < 30; bad++) {
+        const fault = lineFaults(chance(bad))[kind];
+        const { fram } = bench(9, (count) => (count === bad ? fault : undefined), sizeBytes);
+        // A line stuck low acknowledges for a chip that is not there: the next try finds out.
+        const found = await fram.findSize().catch(() => fram.findSize());
+        t.is(found, sizeBytes, `${kind} at ${bad}`);
+      }
+});
+
+test('a chip that answers twice for one place is not a large one', async (t) => {
+  const cells = Buffer.alloc(FRAM_BYTES);
+  const chip = createFram({ cells });
+  const bus = createI2cBus(new Map([[0x50, chip], [0x51, chip]]));
+  bus.powerOn(0);
+  const transfer = async (address: number, write: Buffer, readBytes: number) =>
+    Buffer.from(bus.transact({ address, write, readBytes }, 0).bytes);
+  const fram = new Fram({ bus: { transfer }, proofAt: PROOF_AT, pause: async () => {} });
+  await t.throwsAsync(fram.findSize(), { message: TROUBLE.wrong });
+});
+
+test.serial('a large memory reports; without its upper half it waits, and nothing changes', async (t) => {
+  const first = createLoneMeter({ seed: 1, image: Buffer.alloc(LARGE_FRAM_BYTES) });
+  first.powerOn();
+  await first.run(20);
+  t.is(first.meter()?.journal.sizeBytes, LARGE_FRAM_BYTES);
+  t.true(first.ledger.records.length > 0);
+  const image = Buffer.from(first.cells);
+  const isUpper = ({ address }: I2cTransaction): boolean => address === 0x51;
+  const silent = lineFaults(Math.random).silent;
+  const half = createLoneMeter({
+    seed: 1, image, onTransfer: (_, transaction) => (isUpper(transaction) ? silent : undefined),
+  });
+  half.powerOn();
+  await half.run(20);
+  t.is(half.meter(), null);
+  t.is(half.words(), TROUBLE.silent);
+  image.copy(half.cells, PROOF_AT, PROOF_AT, PROOF_AT + 8);
+  t.deepEqual(half.cells, image);
+});
+
 test.serial('a life with one bad transfer loses nothing, repeats nothing', async (t) => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   t.log(`seed ${seed}`);
@@ -91,7 +142,7 @@ test.serial('a life with one bad transfer loses nothing, repeats nothing', async
   t.deepEqual(sound.problems, []);
   t.false(isFlagged(sound.meter));
   const transfers = sound.meter.transfers();
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 30; i++) {
     const kind = KINDS[i % KINDS.length];
     const bad = Math.floor(random() * transfers * 0.4);
     const life = await liveWith({ kind, isBad: (transfer) => transfer === bad, seed: 1 });

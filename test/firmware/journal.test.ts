@@ -1,23 +1,63 @@
 // The meter's memory under power cuts: a run's writes are replayed, cut at every single byte, and
 // opened afresh each time. Nothing acknowledged may be lost or used twice.
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import '../helpers/firmware.ts';
+import { createFram } from '../../provisioner/virtual/fram.ts';
 import { Memory } from '../helpers/memory.ts';
 import type { Journal } from '../../firmware/journal.ts';
 import type { Ring } from '../../firmware/ring.ts';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 
 const { crc32 } = await import('../../firmware/cell.ts');
+const { Fram } = await import('../../firmware/fram.ts');
 const { openJournal } = await import('../../firmware/journal.ts');
 const { openRing } = await import('../../firmware/ring.ts');
 const { emptyRecord } = await import('../../firmware/wire.ts');
 
 const SIZE = 32768;
+const LARGE = 131072;
 /** A ring so small that a short run wraps and merges. */
 const PLACE = { start: 0x1800, pageBytes: 256, pages: 5 };
+/** In a large memory, across its middle: pages begin below it and end above. */
+const MIDDLE = { start: 0x10000 - 600, pageBytes: 256, pages: 5 };
+
+/** A memory of 128 KB as its driver sees it, on the chip's model: two halves, packets of a bus. */
+class LargeMemory extends Memory {
+  private fram: InstanceType<typeof Fram>;
+
+  constructor() {
+    super(LARGE);
+    // Looked up at each transfer: a test puts other bytes in place.
+    const transfer = async (chip: number, packet: Buffer, count: number): Promise<Buffer> => {
+      const model = createFram({ cells: this.bytes });
+      model.powerOn(0);
+      const half = chip === 0x50 ? model : model.upper!;
+      if (packet.length > 2) {
+        const address = (chip - 0x50) * 0x10000 + packet.readUInt16BE(0);
+        this.writes.push({ address, bytes: Buffer.from(packet.subarray(2)) });
+      }
+      half.write(packet, 0);
+      return Buffer.from(half.read(count, 0));
+    };
+    this.fram = new Fram({ bus: { transfer }, proofAt: 0x1c0, pause: async () => {} });
+    this.fram.sizeBytes = LARGE;
+  }
+
+  override read(address: number, length: number): Promise<Buffer> {
+    return this.fram.read(address, length);
+  }
+
+  override readSure(address: number, first: Buffer): Promise<Buffer> {
+    return this.fram.readSure(address, first);
+  }
+
+  override write(address: number, bytes: Buffer): Promise<void> {
+    return this.fram.write(address, bytes);
+  }
+}
 
 interface Durable {
   energy: number;
@@ -31,7 +71,9 @@ interface Durable {
 
 async function open(memory: Memory): Promise<{ journal: Journal; ring: Ring }> {
   const journal = await openJournal(memory);
-  const ring = await openRing({ store: memory, pause: async () => {} }, PLACE);
+  const place = memory instanceof LargeMemory ? MIDDLE : PLACE;
+  const ring = await openRing({ store: memory, pause: async () => {} }, place);
+  await journal.begin(memory.bytes.length);
   return { journal, ring };
 }
 
@@ -101,9 +143,19 @@ async function live(memory: Memory, seconds: number): Promise<Durable[]> {
 }
 
 test('cut at every byte: counters, records, signature indices and batches all hold', async (t) => {
-  const memory = new Memory(SIZE);
-  const states = await live(memory, 150);
-  let memoryNow = Buffer.alloc(SIZE, 0xa5);
+  const cuts = await cutEverywhere(t, () => new Memory(SIZE), 150);
+  t.true(cuts > 20_000, `${cuts} cuts`);
+});
+
+test('cut at every byte of a large memory, records across its middle', async (t) => {
+  const cuts = await cutEverywhere(t, () => new LargeMemory(), 25);
+  t.true(cuts > 3_000, `${cuts} cuts`);
+});
+
+async function cutEverywhere(t: ExecutionContext, make: () => Memory, seconds: number) {
+  const memory = make();
+  const states = await live(memory, seconds);
+  let memoryNow = Buffer.alloc(memory.bytes.length, 0xa5);
   let state = -1;
   let cuts = 0;
   for (let index = 0; index < memory.writes.length; index++) {
@@ -111,19 +163,22 @@ test('cut at every byte: counters, records, signature indices and batches all ho
     while (state + 1 < states.length && states[state + 1].writes <= index) state++;
     if (state >= 0 && state + 1 < states.length)
       for (let cut = 0; cut < bytes.length; cut += bytes.length > 300 ? 7 : 1) {
-        const torn = new Memory(SIZE);
+        const torn = make();
         memoryNow.copy(torn.bytes);
         torn.bytes.set(bytes.subarray(0, cut), address);
         const problem = await audit(torn, states[state], states[state + 1]);
-        if (problem) return t.fail(`write ${index}, cut at byte ${cut}: ${problem}`);
+        if (problem) {
+          t.fail(`write ${index}, cut at byte ${cut}: ${problem}`);
+          return cuts;
+        }
         cuts++;
       }
     memoryNow = Buffer.from(memoryNow);
     memoryNow.set(bytes, address);
   }
-  t.true(cuts > 20_000, `${cuts} cuts`);
   t.log(`${cuts} cuts over ${memory.writes.length} writes`);
-});
+  return cuts;
+}
 
 /** What does not hold in `memory`, which was cut between the two states; null if all does. */
 async function audit(memory: Memory, before: Durable, after: Durable): Promise<string | null> {
@@ -214,46 +269,53 @@ test('nodes are kept for one key only, and next to those of the key before', asy
   }
 });
 
-test('32 KB hold ten days at a quarter of an hour, and years in coarser records', async (t) => {
-  const memory = new Memory(SIZE);
-  const parts = { store: memory, pause: async () => {} };
-  const ring = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages: 26 });
-  const none = { throughSeq: 0, batchLastSeq: 0 };
-  let energy = 0;
-  let wan = 0;
-  let seed = 12345;
-  const noise = (most: number) => {
-    seed = (seed * 1103515245 + 12345) % 2147483648;
-    return Math.floor((seed / 2147483648) * most);
-  };
-  let tenDays = 0;
-  let last = emptyRecord();
-  for (let seq = 1; seq <= 12_000; seq++) {
-    energy += 1_250_000 + noise(120_000);
-    wan += 2_000_000 + noise(3_000_000);
-    last = {
-      ...emptyRecord(), firstSeq: seq, lastSeq: seq, bootId: 1, uptimeS: seq * 900,
-      unixS: 1_795_000_000 + seq * 900, timeState: 2, energyMicroWh: energy,
-      minMilliW: 4000 + noise(400), meanMilliW: 5000 + noise(480), maxMilliW: 7000 + noise(4000),
-      probesMade: seq * 30, probesAnswered: seq * 30, upS: seq * 900, wanInBytes: wan,
-      wanOutBytes: wan, diskUsedBytes: 3e9 + noise(1e6), calibrationId: 1,
+const HOLD = [
+  { kB: 32, pages: 26, days: 10 },
+  { kB: 128, pages: 122, days: 40 },
+];
+
+for (const { kB, pages, days } of HOLD) {
+  test(`${kB} KB hold ${days} days at a quarter of an hour, and years in coarser records`, async (t) => {
+    const memory = new Memory(kB * 1024);
+    const parts = { store: memory, pause: async () => {} };
+    const ring = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages });
+    const none = { throughSeq: 0, batchLastSeq: 0 };
+    let energy = 0;
+    let wan = 0;
+    let seed = 12345;
+    const noise = (most: number) => {
+      seed = (seed * 1103515245 + 12345) % 2147483648;
+      return Math.floor((seed / 2147483648) * most);
     };
-    await ring.append(last, none);
-    if (ring.merges === 0) tenDays = seq;
-  }
-  t.true(tenDays >= 960, `${tenDays} records before the first merge`);
-  t.log(`${tenDays} records unmerged; 125 days in ${ring.merges} merges`);
-  const again = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages: 26 });
-  const records = await again.readFrom(1, 10_000);
-  let seq = 1;
-  for (const record of records) {
-    t.is(record.firstSeq, seq);
-    seq = record.lastSeq + 1;
-  }
-  t.is(seq, 12_001);
-  t.is(records[records.length - 1].energyMicroWh, energy);
-  t.log(`${records.length} records remain`);
-});
+    let unmerged = 0;
+    let last = emptyRecord();
+    for (let seq = 1; seq <= 12_000; seq++) {
+      energy += 1_250_000 + noise(120_000);
+      wan += 2_000_000 + noise(3_000_000);
+      last = {
+        ...emptyRecord(), firstSeq: seq, lastSeq: seq, bootId: 1, uptimeS: seq * 900,
+        unixS: 1_795_000_000 + seq * 900, timeState: 2, energyMicroWh: energy,
+        minMilliW: 4000 + noise(400), meanMilliW: 5000 + noise(480), maxMilliW: 7000 + noise(4000),
+        probesMade: seq * 30, probesAnswered: seq * 30, upS: seq * 900, wanInBytes: wan,
+        wanOutBytes: wan, diskUsedBytes: 3e9 + noise(1e6), calibrationId: 1,
+      };
+      await ring.append(last, none);
+      if (ring.merges === 0) unmerged = seq;
+    }
+    t.true(unmerged >= days * 96, `${unmerged} records before the first merge`);
+    t.log(`${unmerged} records unmerged; 125 days in ${ring.merges} merges`);
+    const again = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages });
+    const records = await again.readFrom(1, 10_000);
+    let seq = 1;
+    for (const record of records) {
+      t.is(record.firstSeq, seq);
+      seq = record.lastSeq + 1;
+    }
+    t.is(seq, 12_001);
+    t.is(records[records.length - 1].energyMicroWh, energy);
+    t.log(`${records.length} records remain`);
+  });
+}
 
 test('CRC-32 is that of zlib', (t) => {
   fc.assert(

@@ -31,7 +31,7 @@ const PAIR_KEY = Buffer.alloc(32, 0x5a);
 
 export interface LoneOptions {
   seed: number;
-  /** What the memory holds at first; by default what it left the factory with. */
+  /** What the memory holds at first, 32 or 128 KB; by default what a small one is made with. */
   image?: Buffer;
   /** Interval, batch period and probe period, s. */
   timesS?: [number, number, number];
@@ -56,8 +56,10 @@ export function createLoneMeter(options: LoneOptions) {
     }),
     onTruth: () => {},
   });
+  const fram = createFram({ cells });
   const chips = createI2cBus(new Map<number, I2cChip>([
-    [ADDRESS.sensor, sensor], [ADDRESS.fram, createFram({ cells })],
+    [ADDRESS.sensor, sensor], [ADDRESS.fram, fram],
+    ...(fram.upper ? [[ADDRESS.fram + 1, fram.upper] as const] : []),
   ]));
   const settings = settingsOf(timesS);
   const statement: string[] = [];
@@ -70,7 +72,7 @@ export function createLoneMeter(options: LoneOptions) {
   const node = { bytes: 1_000 };
 
   const transfer = (own: Life) => async (address: number, write: Uint8Array, readBytes: number) => {
-    if (address === ADDRESS.fram) {
+    if (address === ADDRESS.fram || address === ADDRESS.fram + 1) {
       chips.setFault(address, onTransfer(transfers++, { address, write, readBytes }));
     }
     const { status, bytes } = chips.transact({ address, write, readBytes }, timeline.nowMs());

@@ -26,7 +26,7 @@ export function usbMeter(
   memory = true,
 ): NonNullable<FakeBoardOptions['program']> {
   return (flash, send) => {
-    const fram = openFram(join(dir, 'fram.bin'), () => {});
+    const fram = openFram(join(dir, 'fram.bin'));
     const sensor = createIna226({
       ...{ sense: () => ({ shuntNanoV: 5_000_000, busMicroV: 12_000_000 }), stepMs: 0n },
       onTruth: () => {},
