@@ -83,6 +83,7 @@ async function measureOnce(meter: Meter, sensor: Ina226): Promise<void> {
   })
   if (meter.fram.faults !== meter.memoryFaults) setFlag(meter.running.record, FLAG.memoryFault)
   meter.memoryFaults = meter.fram.faults
+  if (meter.unsound) setFlag(meter.running.record, FLAG.unsound)
   meter.measuredAtMs = nowMs
   meter.milliW = microW < 0 ? -1 : Math.round(microW / 1000)
   meter.overRange = overRange

@@ -70,6 +70,8 @@ export interface Meter {
   meterId: string
   /** The next key, once it is whole. */
   nextKey: NextKey | null
+  /** The self-test failed: nothing is signed. */
+  unsound: boolean
   /** A batch is being built or sent. */
   reporting: boolean
   page: number
@@ -159,6 +161,7 @@ async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
     id: null,
     meterId: '',
     nextKey: null,
+    unsound: false,
     reporting: false,
     page: 0,
     notice: '',
@@ -258,6 +261,7 @@ export function faceOf(meter: Meter): Face {
 /** What is wrong with the meter itself, the worst first; empty if nothing is. */
 function faultOf(meter: Meter): string {
   if (meter.fram.trouble !== '') return meter.fram.trouble
+  if (meter.unsound) return 'self-test failed'
   if (meter.running.record.uptimeS > 0 && meter.milliW < 0) return 'no power reading'
   return meter.overRange ? 'power over range' : ''
 }

@@ -10,6 +10,7 @@ import { makeSecret, openSigner } from './key.js'
 import type { Signer } from './key.js'
 import type { Meter } from './meter.js'
 import { OUTCOME, Reporter, backOffMs, signedMessage, signedPart } from './report.js'
+import { selfTest } from './selftest.js'
 import type { Pairing } from './settings.js'
 import { FLAG } from './wire.js'
 import type { IntervalRecord } from './wire.js'
@@ -20,10 +21,13 @@ const REPORT_MORE_MS = 7000
 const ENROL_LINE_DIGITS = 200
 /** A day: a ledger that takes nothing would use up a key of 1,024 signatures in three years. */
 const MAX_SIGNING_WAIT_S = 86400
+/** What failed once may have been the supply; half a second of work. */
+const TEST_AGAIN_MS = 3600000
 /** Attempts at once when the ledger wants another sequence number. */
 const REBUILDS = 2
 
 export async function report(meter: Meter, pairing: Pairing): Promise<void> {
+  await becomeSound(meter)
   const found = await enrolled(meter, pairing)
   meter.id = found.meterId
   meter.meterId = found.meterId.toString('hex')
@@ -45,6 +49,16 @@ export async function report(meter: Meter, pairing: Pairing): Promise<void> {
       const mostS = signs ? MAX_SIGNING_WAIT_S : Math.min(pairing.batchS, 3600)
       dueMs = meter.edge.millis() + backOffMs(failures, mostS, meter.edge.random(1)[0] / 255)
     }
+  }
+}
+
+/** Passes the self-test before any key is touched, or never returns: a wrong signature spends one. */
+async function becomeSound(meter: Meter): Promise<void> {
+  for (;;) {
+    meter.unsound = !(await selfTest(meter.edge))
+    if (!meter.unsound) return
+    meter.edge.print('fault self-test')
+    await meter.edge.sleep(TEST_AGAIN_MS)
   }
 }
 

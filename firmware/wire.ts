@@ -136,6 +136,8 @@ export const FLAG = {
   nodeMoved: 2048,
   /** The meter's memory did not answer, or not rightly. */
   memoryFault: 4096,
+  /** The meter hashes or signs otherwise than the standards say, and signs nothing while it does. */
+  unsound: 8192,
 }
 
 // ---------------------------------------------------------------- sizes and names

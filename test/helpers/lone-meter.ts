@@ -35,6 +35,8 @@ export interface LoneOptions {
   image?: Buffer;
   /** Interval, batch period and probe period, s. */
   timesS?: [number, number, number];
+  /** Another world than the usual, seen through the edge. */
+  bend?: (edge: Edge) => Edge;
   /** Whether the next key grows behind the rest; it costs a second of hashing a minute. */
   grows?: boolean;
   /** What becomes of a transfer to the memory; undefined: nothing out of the ordinary. */
@@ -45,7 +47,7 @@ export type LoneMeter = ReturnType<typeof createLoneMeter>;
 
 /** The meter, without power. */
 export function createLoneMeter(options: LoneOptions) {
-  const { seed, image, timesS = [5, 10, 4], grows = false, onTransfer = () => undefined } = options;
+  const { seed, image, timesS = [5, 10, 4], grows = false, bend = (edge) => edge, onTransfer = () => undefined } = options;
   const timeline = new Timeline(START_MS);
   const random = chance(seed);
   const cells = image === undefined ? Buffer.alloc(FRAM_BYTES) : Buffer.from(image);
@@ -139,7 +141,7 @@ export function createLoneMeter(options: LoneOptions) {
   });
   /** As main.ts does, but for screen and button. */
   const live = async (own: Life): Promise<void> => {
-    const edge = edgeOf(own);
+    const edge = bend(edgeOf(own));
     const tell = async (words: string): Promise<void> => void (told = words);
     const mine = await openWhenWell(edge, { transfer: transfer(own) }, tell);
     [meter, told] = [mine, ''];

@@ -113,7 +113,7 @@ const lies: [string, string, (record: IntervalRecord) => IntervalRecord][] = [
   ['an earlier boot', 'counters', (r) => ({ ...r, bootId: 0 })],
   ['less uptime in the same boot', 'counters', (r) => ({ ...r, uptimeS: 1 })],
   ['more answers than probes', 'record', (r) => ({ ...r, probesAnswered: r.probesMade + 1 })],
-  ['an unknown flag', 'record', (r) => ({ ...r, flags: 4096 })],
+  ['an unknown flag', 'record', (r) => ({ ...r, flags: 16_384 })],
   ['an unknown time state', 'record', (r) => ({ ...r, timeState: 3 })],
   ['a time to come', 'time', (r) => ({ ...r, unixS: r.unixS + 1_900_000 })],
   ['a time before meters were made', 'time', (r) => ({ ...r, unixS: 1_600_000_000 })],
