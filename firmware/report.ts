@@ -116,8 +116,10 @@ const BATCH_RECORDS = 24
  * this would also take more machine steps than there may be at once.
  */
 const PAYLOAD_BYTES = 1000
-/** Tag, array, empty map and the heads of three byte strings. */
-const ENVELOPE_BYTES = 12
+/** Tag, array and empty map. */
+const ENVELOPE_BYTES = 3
+/** Array, "Signature1" with its head, and the empty external data. */
+const SIG_STRUCTURE_BYTES = 13
 const HEADER_BYTES = 24
 const NONCE_BYTES = 16
 const MAX_GAPS = 16
@@ -354,16 +356,24 @@ function headerOf(meterId: Buffer): Buffer {
 }
 
 function covered(header: Buffer, payload: Buffer): Buffer {
-  const out = { bytes: Buffer.alloc(payload.length + header.length + 32), at: 0 }
+  const strings = stringBytes(header) + stringBytes(payload)
+  const out = { bytes: Buffer.alloc(SIG_STRUCTURE_BYTES + strings), at: 0 }
   encodeSigStructure(out, header, payload)
-  return out.bytes.slice(0, out.at)
+  return out.bytes
 }
 
 function sealed(header: Buffer, payload: Buffer, signature: Buffer): Buffer {
-  const size = header.length + payload.length + signature.length + ENVELOPE_BYTES
-  const out = { bytes: Buffer.alloc(size), at: 0 }
+  // Just so many bytes: cut to length, two kilobytes would stand twice in a heap of 64.
+  const strings = stringBytes(header) + stringBytes(payload) + stringBytes(signature)
+  const out = { bytes: Buffer.alloc(ENVELOPE_BYTES + strings), at: 0 }
   encodeSign1(out, header, payload, signature)
-  return out.bytes.slice(0, out.at)
+  return out.bytes
+}
+
+/** Of a byte string, its head included (RFC 8949 § 3). */
+function stringBytes(bytes: Buffer): number {
+  const { length } = bytes
+  return length + (length < 24 ? 1 : length < 256 ? 2 : 3)
 }
 
 /** Compares all of both: how long it takes says nothing about where they differ. */

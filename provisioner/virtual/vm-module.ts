@@ -44,8 +44,14 @@ export const SOCKET_EVENT = { open: 1, close: 2, error: 3, message: 4 } as const
 const BEGIN = '"runtime/devicescript-vm/built/devicescript-vm.js"(exports, module2) {';
 const END = '\n  }\n});';
 
-/** @param now Unix ms as the machine shall see it. Whole numbers: it counts milliseconds. */
-export async function loadVm(now: () => number): Promise<Vm> {
+/**
+ * @param now Unix ms as the machine shall see it. Whole numbers: it counts milliseconds.
+ * @param change what is done to the module's text, to measure it; nothing as a rule
+ */
+export async function loadVm(
+  now: () => number,
+  change: (module: string) => string = (module) => module,
+): Promise<Vm> {
   const require = createRequire(import.meta.url);
   const file = require.resolve('@devicescript/cli/built/devicescript-cli.cjs');
   const module: { exports: unknown } = { exports: {} };
@@ -54,7 +60,7 @@ export async function loadVm(now: () => number): Promise<Vm> {
     ...{ __filename: file, __dirname: dirname(file), document: undefined },
     ...{ Date: { now }, setTimeout: noTimers, clearInterval, console: silent },
   };
-  const run = new Function(...Object.keys(names), cut(readFileSync(file)));
+  const run = new Function(...Object.keys(names), change(cut(readFileSync(file))));
   run(...Object.values(names));
   return await (module.exports as () => Promise<Vm>)();
 }
