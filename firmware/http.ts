@@ -65,7 +65,7 @@ export class Http {
       const target = parseUrl(request.url)
       const startMs = this.parts.millis()
       const endMs = startMs + request.timeoutMs
-      connection = await this.parts.connect(target.host, target.port, target.tls, request.timeoutMs)
+      connection = await this.connected(target, request.timeoutMs)
       const sentMs = this.parts.millis()
       await connection.send(headOf(request, target))
       if (request.body !== null) await connection.send(request.body)
@@ -73,6 +73,14 @@ export class Http {
     } finally {
       if (connection !== null) await closeQuietly(connection)
       this.busy = false
+    }
+  }
+
+  private async connected(target: Target, timeoutMs: number): Promise<Connection> {
+    try {
+      return await this.parts.connect(target.host, target.port, target.tls, timeoutMs)
+    } catch (error) {
+      throw new Error('connect: ' + (error as Error).message)
     }
   }
 
@@ -101,7 +109,7 @@ export class Http {
       const left = endMs - this.parts.millis()
       const more = left > 0 ? await connection.receive(left) : undefined
       if (more === undefined) throw new Error('http: time is up')
-      if (more === null) throw new Error('http: closed early')
+      if (more === null) throw new Error(bytes.length > 0 ? 'http: closed early' : 'http: no answer')
       bytes = joined(bytes, more)
     }
   }

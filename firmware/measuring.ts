@@ -139,8 +139,10 @@ export async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
   let toldMs = -quietMs
   for (;;) {
     const startMs = meter.edge.millis()
-    const found = await probe({ get: get }, pairing.node)
+    const found = await probe({ get: get, millis: () => meter.edge.millis() }, pairing.node)
     addProbe(meter.running, found.answered, found.counters)
+    if (found.why > 0) setFlag(meter.running.record, found.why)
+    meter.why = found.why
     const reach = found.answered ? REACH.up : REACH.down
     const changed = meter.reach !== REACH.unknown && reach !== meter.reach
     if (changed && startMs - toldMs >= quietMs) {

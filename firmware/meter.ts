@@ -65,6 +65,8 @@ export interface Meter {
   /** Since when the sensor has been setting itself up; -1 while it gives readings. */
   setupAtMs: number
   reach: number
+  /** The flag of what was wrong with the last probe, 0 if nothing was. */
+  why: number
   /** Of the first key, once it is known; and the same in hexadecimal digits. */
   id: Buffer | null
   meterId: string
@@ -158,6 +160,7 @@ async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
     measuredAtMs: 0,
     setupAtMs: -1,
     reach: REACH.unknown,
+    why: 0,
     id: null,
     meterId: '',
     nextKey: null,
@@ -247,6 +250,7 @@ export function faceOf(meter: Meter): Face {
     wanOutBytes: record.wanOutBytes,
     diskUsedBytes: record.diskUsedBytes,
     reach: meter.reach,
+    why: meter.why,
     probesMade: record.probesMade,
     probesAnswered: record.probesAnswered,
     waiting: Math.max(0, meter.ring.lastSeq + 1 - link.nextSeq),

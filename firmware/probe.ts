@@ -3,6 +3,7 @@
 // here.
 //
 // Owns that format (see docs/meter.md). It keeps nothing and never decides when to ask.
+import { FLAG } from './wire.js'
 
 export interface NodeCounters {
   /** The node's boot id: 16 bytes. */
@@ -16,11 +17,14 @@ export interface NodeCounters {
 export interface Probe {
   answered: boolean
   counters: NodeCounters | null
+  /** The flag that says what was wrong; 0 if nothing was. */
+  why: number
 }
 
 export interface ProbeParts {
   /** The body of a 200 answer; null if another status came; throws if nothing did. */
   get(url: string): Promise<Buffer | null>
+  millis(): number
 }
 
 /** Where a node serves its counters, unless its name says another port. */
@@ -28,16 +32,44 @@ const PORT = ':8010'
 /** 2^51: what a record's amounts stay below. */
 const TOO_LARGE = 2251799813685248
 
+/** A closed port says so at once; a host that is not there is looked for longer. */
+const REFUSED_WITHIN_MS = 1000
+
 /** One probe of `node`: a name or an address, and a port if it is not the usual one. */
 export async function probe(parts: ProbeParts, node: string): Promise<Probe> {
+  const startMs = parts.millis()
   let body: Buffer | null = null
   try {
     body = await parts.get('http://' + node + (node.indexOf(':') < 0 ? PORT : '') + '/counters')
   } catch (error) {
-    return { answered: false, counters: null }
+    const why = reasonOf((error as Error).message, parts.millis() - startMs)
+    return { answered: false, counters: null, why }
   }
-  if (body === null) return { answered: false, counters: null }
-  return { answered: true, counters: parseCounters(body) }
+  if (body === null) return { answered: false, counters: null, why: FLAG.wrongAnswer }
+  const counters = parseCounters(body)
+  return { answered: true, counters, why: counters === null ? FLAG.wrongAnswer : 0 }
+}
+
+/**
+ * Why a request failed, by what http.ts says of it. On a board the runtime tells a name that leads
+ * nowhere, a time-out, and "can't connect" for all else: there time must tell a closed port from a
+ * host that is not there. The machine on a computer gives the system's own words.
+ */
+export function reasonOf(message: string, afterMs: number): number {
+  if (!message.startsWith('connect: '))
+    return isOver(message) ? FLAG.hung : FLAG.wrongAnswer
+  if (has(message, 'refused') || has(message, 'REFUSED')) return FLAG.refused
+  if (has(message, 'resolve') || has(message, 'route') || has(message, 'UNREACH')) return FLAG.noRoute
+  if (has(message, 'NOTFOUND') || has(message, 'Timeout')) return FLAG.noRoute
+  return afterMs < REFUSED_WITHIN_MS ? FLAG.refused : FLAG.noRoute
+}
+
+function isOver(message: string): boolean {
+  return message === 'http: time is up' || message === 'http: no answer'
+}
+
+function has(message: string, part: string): boolean {
+  return message.indexOf(part) >= 0
 }
 
 /**

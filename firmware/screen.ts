@@ -3,6 +3,7 @@
 // what changed.
 //
 // Owns the layout, the font and the chip's commands. It measures nothing: it is told a `Face`.
+import { FLAG } from './wire.js'
 
 /** What there is to show. */
 export interface Face {
@@ -15,6 +16,8 @@ export interface Face {
   diskUsedBytes: number
   /** 0 unknown, 1 up, 2 down. */
   reach: number
+  /** What was wrong with the last probe: a flag of wire.ts, 0 if nothing was. */
+  why: number
   probesMade: number
   probesAnswered: number
   /** Intervals that the ledger has not acknowledged yet. */
@@ -40,6 +43,7 @@ export function troubledFace(words: string): Face {
     wanOutBytes: 0,
     diskUsedBytes: 0,
     reach: 0,
+    why: 0,
     probesMade: 0,
     probesAnswered: 0,
     waiting: 0,
@@ -105,10 +109,16 @@ function drawLedger(picture: Buffer, face: Face): void {
 /** The last line of every page: what is wrong, or how things are. */
 export function wordsOf(face: Face): string {
   if (face.notice.length > 0) return face.notice
-  if (face.reach === 2) return 'node does not answer'
+  if (face.reach === 2) return whyWords(face.why)
   if (face.reach === 0) return 'looking for the node'
   if (face.ackedAgoS < 0) return 'ledger: not yet'
   return face.waiting > 0 ? 'ledger ok, ' + face.waiting + ' waiting' : 'ledger ok'
+}
+
+function whyWords(why: number): string {
+  if (why === FLAG.refused) return 'node refuses'
+  if (why === FLAG.noRoute) return 'node is not found'
+  return why === FLAG.wrongAnswer ? 'node answers wrongly' : 'node does not answer'
 }
 
 const MOOD = { well: 0, worried: 1, asleep: 2 }

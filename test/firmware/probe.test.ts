@@ -1,7 +1,10 @@
 // What the node claims, read strictly.
 import test from 'ava';
 import fc from 'fast-check';
-import { parseCounters, probe } from '../../firmware/probe.ts';
+import '../helpers/firmware.ts';
+
+const { parseCounters, probe, reasonOf } = await import('../../firmware/probe.ts');
+const { FLAG } = await import('../../firmware/wire.ts');
 
 const boot = '00112233445566778899aabbccddeeff';
 const good = {
@@ -38,11 +41,32 @@ test('refuses all else, and never throws', (t) => {
 });
 
 test('a node that is silent, or answers otherwise, is down', async (t) => {
-  t.deepEqual(await probe({ get: async () => null }, 'alice.test'), { answered: false, counters: null });
-  const silent = async () => { throw new Error('time is up'); };
-  t.deepEqual(await probe({ get: silent }, 'alice.test'), { answered: false, counters: null });
+  const millis = () => 0;
+  const down = { answered: false, counters: null };
+  const other = await probe({ get: async () => null, millis }, 'alice.test');
+  t.deepEqual(other, { ...down, why: FLAG.wrongAnswer });
+  const silent = async () => { throw new Error('http: time is up'); };
+  t.deepEqual(await probe({ get: silent, millis }, 'alice.test'), { ...down, why: FLAG.hung });
   const asked: string[] = [];
   const get = async (url: string) => { asked.push(url); return Buffer.from('hello'); };
-  t.deepEqual(await probe({ get }, 'alice.test'), { answered: true, counters: null });
+  const up = await probe({ get, millis }, 'alice.test');
+  t.deepEqual(up, { answered: true, counters: null, why: FLAG.wrongAnswer });
   t.deepEqual(asked, ['http://alice.test:8010/counters']);
+});
+
+test('a reason for each way in which a request fails', (t) => {
+  const reasons: [why: number, message: string, afterMs: number][] = [
+    [FLAG.refused, 'connect: socket tcp://n:8010: connect ECONNREFUSED 10.0.0.2:8010', 2],
+    [FLAG.noRoute, 'connect: socket tcp://n:8010: getaddrinfo ENOTFOUND n', 40],
+    [FLAG.noRoute, 'connect: socket tcp://n:8010: connect EHOSTUNREACH 10.0.0.2:8010', 3000],
+    [FLAG.noRoute, "connect: socket tcp://n:8010: can't resolve host", 12],
+    [FLAG.noRoute, 'connect: socket tcp://n:8010: Timeout', 5000],
+    [FLAG.refused, "connect: socket tcp://n:8010: can't connect", 9],
+    [FLAG.noRoute, "connect: socket tcp://n:8010: can't connect", 3200],
+    [FLAG.hung, 'http: time is up', 5000],
+    [FLAG.hung, 'http: no answer', 30],
+    [FLAG.wrongAnswer, 'http: closed early', 30],
+    [FLAG.wrongAnswer, 'http: no status line', 30],
+  ];
+  for (const [why, message, afterMs] of reasons) t.is(reasonOf(message, afterMs), why, message);
 });

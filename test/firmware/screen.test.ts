@@ -11,7 +11,7 @@ const { HEIGHT, Ssd1306, WIDTH, bytes, draw, duration, fixed } = await import(
 );
 
 const well: Face = {
-  milliW: 4321, todayMicroWh: 87_654_321, uptimeS: 3 * 86400 + 7 * 3600, wanInBytes: 12_345_678,
+  milliW: 4321, todayMicroWh: 87_654_321, why: 0, uptimeS: 3 * 86400 + 7 * 3600, wanInBytes: 12_345_678,
   wanOutBytes: 987_654, diskUsedBytes: 3_456_789_012, reach: 1, probesMade: 9480,
   probesAnswered: 9479, waiting: 0, ackedAgoS: 754, unixS: 1_795_000_000,
   meterId: '0123456789abcdef', notice: '', fault: false,

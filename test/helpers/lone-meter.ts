@@ -8,7 +8,7 @@ import type { Connection } from '../../firmware/http.ts';
 import type { Edge, Meter } from '../../firmware/meter.ts';
 import { createFram, FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import {
-  createI2cBus, I2C_STATUS, type I2cChip, type I2cTransaction, type LineFault,
+  createI2cBus, I2C_STATUS, type I2cChip, type I2cFault, type I2cTransaction, type LineFault,
 } from '../../provisioner/virtual/i2c.ts';
 import { createIna226, energyMicroWh } from '../../provisioner/virtual/ina226.ts';
 import { ADDRESS, SHUNT_MICRO_OHM } from '../../provisioner/virtual/meter.ts';
@@ -35,6 +35,8 @@ export interface LoneOptions {
   image?: Buffer;
   /** Interval, batch period and probe period, s. */
   timesS?: [number, number, number];
+  /** Voltage across the shunt; by default some 3 W, never twice the same. */
+  shuntNanoV?: (atMs: number) => number;
   /** Another world than the usual, seen through the edge. */
   bend?: (edge: Edge) => Edge;
   /** Whether the next key grows behind the rest; it costs a second of hashing a minute. */
@@ -43,19 +45,18 @@ export interface LoneOptions {
   onTransfer?: (count: number, transaction: I2cTransaction) => LineFault | undefined;
 }
 
+export type NodeLine = 'well' | 'refused' | 'no route' | 'hung';
 export type LoneMeter = ReturnType<typeof createLoneMeter>;
 
 /** The meter, without power. */
 export function createLoneMeter(options: LoneOptions) {
-  const { seed, image, timesS = [5, 10, 4], grows = false, bend = (edge) => edge, onTransfer = () => undefined } = options;
+  const { seed, image, timesS = [5, 10, 4], grows = false, shuntNanoV = usualLoad, bend = (edge) => edge, onTransfer = () => undefined } = options;
   const timeline = new Timeline(START_MS);
   const random = chance(seed);
   const cells = image === undefined ? Buffer.alloc(FRAM_BYTES) : Buffer.from(image);
-  const ledger = createJudge(ORIGIN, PAIR_KEY, () => Math.floor(timeline.nowMs() / 1000));
+  const ledger = createJudge(ORIGIN, PAIR_KEY, () => Math.floor(timeline.nowMs() / 1000) + skewS);
   const sensor = createIna226({
-    sense: (atMs) => ({
-      shuntNanoV: 5_000_000 + ((atMs * 7) % 3_000_000), busMicroV: 5_100_000,
-    }),
+    sense: (atMs) => ({ shuntNanoV: shuntNanoV(atMs), busMicroV: 5_100_000 }),
     onTruth: () => {},
   });
   const fram = createFram({ cells });
@@ -71,7 +72,12 @@ export function createLoneMeter(options: LoneOptions) {
   let transfers = 0;
   let [life, bootMs]: [Life | null, number] = [null, 0];
   let [meter, told]: [Meter | null, string] = [null, ''];
-  const node = { bytes: 1_000 };
+  const node = {
+    bytes: 1_000, boot: '0'.repeat(31) + '1', line: 'well' as NodeLine,
+    /** Answered instead of its counters. */
+    instead: null as Buffer | null,
+  };
+  let skewS = 0;
 
   const transfer = (own: Life) => async (address: number, write: Uint8Array, readBytes: number) => {
     if (address === ADDRESS.fram || address === ADDRESS.fram + 1) {
@@ -93,8 +99,9 @@ export function createLoneMeter(options: LoneOptions) {
     const request = parseRequest(bytes);
     if (host === 'node' && request.method === 'GET') {
       node.bytes += 1_234;
+      if (node.instead !== null) return node.instead;
       return httpResponse(200, Buffer.from(JSON.stringify({
-        v: 1, boot: '0'.repeat(31) + '1', wan_in_bytes: node.bytes, wan_out_bytes: 5,
+        v: 1, boot: node.boot, wan_in_bytes: node.bytes, wan_out_bytes: 5,
         disk_used_bytes: 77,
       })));
     }
@@ -108,14 +115,20 @@ export function createLoneMeter(options: LoneOptions) {
       return null;
     }
   };
-  const connect = (own: Life) => async (host: string): Promise<Connection> => {
+  const connect = (own: Life) => async (
+    host: string, _port: number, _tls: boolean, timeoutMs: number,
+  ): Promise<Connection> => {
+    const line = host === 'node' ? node.line : 'well';
+    if (line === 'no route') await timeline.sleep(timeoutMs, own);
+    if (line !== 'well' && line !== 'hung') throw new Error(line);
     const sent: Buffer[] = [];
     let asked = false;
     await timeline.sleep(5, own);
     return {
       send: async (bytes) => void sent.push(Buffer.from(bytes)),
-      async receive() {
-        await timeline.sleep(5, own);
+      async receive(patienceMs) {
+        await timeline.sleep(line === 'hung' ? patienceMs : 5, own);
+        if (line === 'hung') return undefined;
         if (asked) return null;
         asked = true;
         return answer(host, Buffer.concat(sent));
@@ -155,6 +168,8 @@ export function createLoneMeter(options: LoneOptions) {
   };
   return {
     cells, ledger, lines, node, problems,
+    setSensorFault: (fault: I2cFault | undefined) => chips.setFault(ADDRESS.sensor, fault),
+    stepLedgersClock: (seconds: number): void => void (skewS += seconds),
     meter: () => meter,
     transfers: () => transfers,
     /** The screen's last line. */
@@ -174,6 +189,10 @@ export function createLoneMeter(options: LoneOptions) {
     run: (seconds: number) => timeline.run(timeline.nowMs() + seconds * 1000),
     nowS: () => (timeline.nowMs() - START_MS) / 1000,
   };
+}
+
+function usualLoad(atMs: number): number {
+  return 5_000_000 + ((atMs * 7) % 3_000_000);
 }
 
 function settingsOf(timesS: number[]): Map<string, Buffer> {
