@@ -20,6 +20,8 @@ export interface FramParts {
   proofAt: number
   /** Ends a slice of work: the machine bounds the steps between two. */
   pause(): Promise<void>
+  /** Sleeps by the clock: who only lets others run keeps the one that holds the bus from it. */
+  wait(): Promise<void>
 }
 
 /** In the words of the screen. */
@@ -129,7 +131,7 @@ export class Fram {
 
   /** Throws unless the memory takes and gives back what it never held. */
   private async prove(): Promise<void> {
-    while (this.proving) await this.parts.pause()
+    while (this.proving) await this.parts.wait()
     this.proving = true
     try {
       await this.writeProof()

@@ -123,7 +123,8 @@ export async function openMeter(edge: Edge, bus: Bus): Promise<Meter> {
 }
 
 function framOn(edge: Edge, bus: Bus): Fram {
-  return new Fram({ bus: bus, proofAt: PROOF_START, pause: edge.pause })
+  const wait = async () => await edge.sleep(1)
+  return new Fram({ bus: bus, proofAt: PROOF_START, pause: edge.pause, wait: wait })
 }
 
 async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
@@ -132,8 +133,7 @@ async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
   else await fram.findSize()
   const pages = (fram.sizeBytes - RING_START) / RING_PAGE_BYTES
   const ring = await openRing(
-    // Waiting without a millisecond's sleep would keep whoever holds the ring from its bus for ever.
-    { store: fram, pause: async () => await edge.sleep(1) },
+    { store: fram, pause: edge.pause, wait: async () => await edge.sleep(1) },
     { start: RING_START, pageBytes: RING_PAGE_BYTES, pages: pages },
   )
   await journal.begin(fram.sizeBytes)

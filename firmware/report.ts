@@ -11,11 +11,13 @@ import {
   decodeReply,
   encodeHeader,
   encodeMacStructure,
-  encodePayload,
   encodeSigStructure,
   encodeSign1,
+  putDelta,
+  putPayloadHead,
+  putPayloadTail,
 } from './wire.js'
-import type { Gap, IntervalRecord, Reply, Sink, WireError } from './wire.js'
+import type { BatchPayload, Gap, IntervalRecord, Reply, Sink, WireError } from './wire.js'
 
 export interface Link {
   lastHash: Buffer | null
@@ -65,7 +67,8 @@ export interface ReportParts {
   hmac(key: Buffer, bytes: Buffer): Buffer
   random(size: number): Buffer
   /**
-   * Awaited between steps: encoding 24 records takes half the machine steps there may be at once.
+   * Awaited between steps, and within them: encoding 24 records would take half the machine steps
+   * there may be at once.
    */
   pause(): Promise<void>
   /** Takes the time of a reply whose request went out at `sentMs`. */
@@ -116,6 +119,8 @@ const BATCH_RECORDS = 24
  * this would also take more machine steps than there may be at once.
  */
 const PAYLOAD_BYTES = 1000
+/** Each takes some three thousand machine steps, one of wild numbers twice that. */
+const DELTAS_BETWEEN_PAUSES = 4
 /** Tag, array and empty map. */
 const ENVELOPE_BYTES = 3
 /** Array, "Signature1" with its head, and the empty external data. */
@@ -205,7 +210,7 @@ export class Reporter {
     const out = { bytes, at: 0 }
     let records = withFewGaps(found, firstSeq)
     await this.parts.pause()
-    while (!this.encoded(out, records, { firstSeq, next })) {
+    while (!(await this.encoded(out, records, { firstSeq, next }))) {
       records = records.slice(0, Math.ceil(records.length / 2))
       await this.parts.pause()
     }
@@ -217,14 +222,14 @@ export class Reporter {
   }
 
   /** Whether the records fitted: a node that claims wild numbers makes large ones. One fits. */
-  private encoded(
+  private async encoded(
     out: Sink,
     records: IntervalRecord[],
     { firstSeq, next }: { firstSeq: number; next: NextKey | null },
-  ): boolean {
+  ): Promise<boolean> {
     out.at = 0
     try {
-      encodePayload(out, {
+      await this.encode(out, {
         meterId: this.about.meterId,
         records,
         previous: this.parts.store.link.lastHash,
@@ -239,9 +244,20 @@ export class Reporter {
     }
   }
 
+  private async encode(out: Sink, payload: BatchPayload<Buffer>): Promise<void> {
+    putPayloadHead(out, payload)
+    for (let i = 1; i < payload.records.length; i++) {
+      putDelta(out, payload.records, i)
+      if (i % DELTAS_BETWEEN_PAUSES === 0) await this.parts.pause()
+    }
+    putPayloadTail(out, payload)
+  }
+
   private async signed(payload: Buffer): Promise<Buffer> {
     const header = headerOf(this.about.meterId)
-    const signature = await this.parts.sign(covered(header, payload))
+    const message = covered(header, payload)
+    await this.parts.pause()
+    const signature = await this.parts.sign(message)
     await this.parts.pause()
     return sealed(header, payload, signature)
   }

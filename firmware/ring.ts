@@ -28,8 +28,13 @@ import type { IntervalRecord } from './wire.js'
 
 export interface RingParts {
   store: Store
-  /** Lets other fibers run; awaited while another caller holds the ring. */
+  /** Lets other fibers run. */
   pause(): Promise<void>
+  /**
+   * Sleeps by the clock, while another caller holds the ring: only to let others run would keep that
+   * one from its bus for ever.
+   */
+  wait(): Promise<void>
 }
 
 export interface RingPlace {
@@ -209,7 +214,7 @@ export class Ring {
   }
 
   private async hold(): Promise<void> {
-    while (this.held) await this.parts.pause()
+    while (this.held) await this.parts.wait()
     this.held = true
   }
 

@@ -88,7 +88,7 @@ async function memory() {
   await journal.begin(32768)
   await journal.keys.keepKey({ number: 1, height: 5, I: Buffer.alloc(16), seed: Buffer.alloc(24) })
   await journal.keys.takeSignature(1)
-  const parts = { store: store, pause: pause }
+  const parts = { store: store, pause: pause, wait: pause }
   const place = { start: 0x1800, pageBytes: 512, pages: 6 }
   const ring = await openRing(parts, place)
   for (let seq = 1; seq <= 700; seq++) {

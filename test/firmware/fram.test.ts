@@ -38,7 +38,7 @@ function bench(
     if (status !== I2C_STATUS.ok) throw new Error(`status ${status}`);
     return Buffer.from(bytes);
   };
-  const fram = new Fram({ bus: { transfer }, proofAt: PROOF_AT, pause: async () => {} });
+  const fram = new Fram({ bus: { transfer }, proofAt: PROOF_AT, pause: async () => {}, wait: async () => {} });
   return { fram, cells, transfers: () => transfers };
 }
 
@@ -110,7 +110,7 @@ test('a chip that answers twice for one place is not a large one', async (t) => 
   bus.powerOn(0);
   const transfer = async (address: number, write: Buffer, readBytes: number) =>
     Buffer.from(bus.transact({ address, write, readBytes }, 0).bytes);
-  const fram = new Fram({ bus: { transfer }, proofAt: PROOF_AT, pause: async () => {} });
+  const fram = new Fram({ bus: { transfer }, proofAt: PROOF_AT, pause: async () => {}, wait: async () => {} });
   await t.throwsAsync(fram.findSize(), { message: TROUBLE.wrong });
 });
 

@@ -42,7 +42,7 @@ class LargeMemory extends Memory {
       half.write(packet, 0);
       return Buffer.from(half.read(count, 0));
     };
-    this.fram = new Fram({ bus: { transfer }, proofAt: 0x1c0, pause: async () => {} });
+    this.fram = new Fram({ bus: { transfer }, proofAt: 0x1c0, pause: async () => {}, wait: async () => {} });
     this.fram.sizeBytes = LARGE;
   }
 
@@ -72,7 +72,7 @@ interface Durable {
 async function open(memory: Memory): Promise<{ journal: Journal; ring: Ring }> {
   const journal = await openJournal(memory);
   const place = memory instanceof LargeMemory ? MIDDLE : PLACE;
-  const ring = await openRing({ store: memory, pause: async () => {} }, place);
+  const ring = await openRing({ store: memory, pause: async () => {}, wait: async () => {} }, place);
   await journal.begin(memory.bytes.length);
   return { journal, ring };
 }
@@ -277,7 +277,7 @@ const HOLD = [
 for (const { kB, pages, days } of HOLD) {
   test(`${kB} KB hold ${days} days at a quarter of an hour, and years in coarser records`, async (t) => {
     const memory = new Memory(kB * 1024);
-    const parts = { store: memory, pause: async () => {} };
+    const parts = { store: memory, pause: async () => {}, wait: async () => {} };
     const ring = await openRing(parts, { start: 0x1800, pageBytes: 1024, pages });
     const none = { throughSeq: 0, batchLastSeq: 0 };
     let energy = 0;

@@ -1,15 +1,16 @@
-// `npm run speed [-- drives images ledger nodes --repeat N]`: prints tables of ratios, ours to what people
+// `npm run speed [-- drives images ledger meter nodes --repeat N]`: prints tables of ratios, ours to what people
 // would use instead, and says for each that was wanted whether it is met. Progress goes to stderr.
 // Exits 1 when one is missed.
 
 import { measureDrives } from './drives.ts';
 import { measureImages } from './images.ts';
 import { measureLedger } from './ledger.ts';
+import { measureMeter } from './meter.ts';
 import { measureNodes } from './nodes.ts';
 
 const tables = {
   ...{ drives: measureDrives, images: measureImages },
-  ...{ ledger: measureLedger, nodes: measureNodes },
+  ...{ ledger: measureLedger, meter: measureMeter, nodes: measureNodes },
 };
 
 const words = process.argv.slice(2);
