@@ -62,10 +62,10 @@ export class Cell {
     for (let slot = 0; slot < 2; slot++) {
       const address = this.address + slot * this.slotBytes
       const bytes = await this.readSlot(address, size)
-      if (bytes === null) continue
-      found++
-      const rise = getNumber(bytes, 0, 4)
-      if (rise > this.rise) {
+      const valid = bytes !== null
+      if (valid) found++
+      const rise = valid ? getNumber(bytes, 0, 4) : 0
+      if (valid && rise > this.rise) {
         payload = bytes.slice(4, 4 + size)
         this.slot = slot
         this.rise = rise
