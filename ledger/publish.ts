@@ -25,7 +25,7 @@ export interface PublishedBatch {
   publish: Publish;
 }
 
-type Chosen = Omit<PublishedBatch, 'namesKey'>;
+export type Chosen = Omit<PublishedBatch, 'namesKey'>;
 
 /**
  * True if the arrival of `next` makes `batch`, the same meter's batch before it, due.
@@ -36,13 +36,9 @@ export function closesBucket(batch: Chosen, next: Chosen): boolean {
     bucket(publish, batch) !== bucket(publish, next));
 }
 
-/** The entry indices of a meter's batches that are due, its batches given in log order. */
-export function dueBatches(batches: readonly PublishedBatch[]): Set<number> {
-  const due = new Set(batches.filter(({ namesKey }) => namesKey).map(({ index }) => index));
-  for (let i = 0; i + 1 < batches.length; i++) {
-    if (closesBucket(batches[i], batches[i + 1])) due.add(batches[i].index);
-  }
-  return due;
+/** Whether a batch is due, `next` being the same meter's next one; null: there is none yet. */
+export function isDue(batch: PublishedBatch, next: Chosen | null): boolean {
+  return batch.namesKey || (next !== null && closesBucket(batch, next));
 }
 
 function bucket(publish: Publish, { index, receivedMs }: Chosen): number {

@@ -84,6 +84,16 @@ export function passEntry(db: DatabaseSync, index: number, receivedMs: number): 
   statementsOf(db).advance.run(index + 1, receivedMs);
 }
 
+/** Gives a batch that waits for its bucket's end its bytes, which were not public when it came. */
+export function showHeld(
+  db: DatabaseSync, { meter, index, blob }: { meter: string; index: number; blob: Uint8Array },
+): void {
+  db.prepare(
+    `UPDATE waiting SET blob = ?
+     WHERE entryIndex = ? AND meterRow = (SELECT id FROM meter WHERE meter = ?)`,
+  ).run(blob, index, meter);
+}
+
 function admitVolunteer(
   db: DatabaseSync, index: number, entry: EntryOf<'volunteer-admitted'>,
 ): void {

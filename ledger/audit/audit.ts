@@ -5,16 +5,18 @@ import { LedgerError } from '../errors.ts';
 import { encodeBase64 } from '../log/base64.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
+import { EMPTY_EDGE } from '../log/edge.ts';
 import { parseNote } from '../log/note.ts';
 import type { Policy } from '../log/policy.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
-import { sha256 } from '../log/tree.ts';
 import { verifyHss } from '../verify/lms.ts';
-import type { EntriesReport, EntryContext } from './work.ts';
-import { auditEntries } from './entries.ts';
+import { emptyReport } from './entries.ts';
+import type { KeptAudit } from './kept.ts';
+import { lookAtAll, lookOn } from './look.ts';
 import type { AuditReport, Finding } from './report.ts';
 import type { PublicFiles } from './source.ts';
 import { auditTree } from './tree.ts';
+import type { EntriesReport, EntryContext } from './work.ts';
 
 export interface AuditOptions {
   /** The keys that the auditor trusts; without it the log's key is nobody's. */
@@ -23,28 +25,32 @@ export interface AuditOptions {
   verify?: EntryContext['verify'];
   /** Another log: checkpoint, cosignatures, entries and tiles; what entries mean is not looked at. */
   structureOnly?: boolean;
+  /** Goes on where an earlier audit of the log ended, or was broken off. */
+  kept?: KeptAudit;
 }
 
 /** Audits a log. Throws only if it cannot look: what does not hold is in the report. */
 export async function audit(files: PublicFiles, options: AuditOptions = {}): Promise<AuditReport> {
-  const { policy, verify = verifyHss, structureOnly = false } = options;
+  const { policy, verify = verifyHss, structureOnly = false, kept } = options;
   const findings: Finding[] = [];
   const head = await readHead(files, policy, findings);
-  if (head === undefined) return reportOf(undefined, noEntries(), findings, policy);
-  const entries = await auditTree(files, head, findings);
+  if (head === undefined) return reportOf(undefined, emptyReport(), findings, policy);
   if (structureOnly) {
+    const entries = await auditTree(files, head, { from: EMPTY_EDGE, findings });
     const unread = entries === null ? 0 : entries.length;
-    return { ...reportOf(head, noEntries(), findings, policy), unread };
+    return { ...reportOf(head, emptyReport(), findings, policy), unread };
   }
   const blob = (hash: Uint8Array): Promise<Uint8Array | null> => files.read(blobPath(hash));
-  const context = { origin: head.origin, blob, verify, findings };
-  const report = entries === null ? noEntries() : await auditEntries(entries, context);
-  await auditBlobNames(files, report, findings);
-  return reportOf(head, report, findings, policy);
+  const look = { files, head, context: { origin: head.origin, blob, verify } };
+  // A head that nobody may rely on is nothing to go on from.
+  const isKept = kept !== undefined && findings.length === 0;
+  const found = isKept ? await lookOn(look, kept) : await lookAtAll(look);
+  return reportOf(head, found.report, [...findings, ...found.findings], policy);
 }
 
 interface HeadOfLog extends Checkpoint {
   cosignedBy: string[];
+  note: Uint8Array;
 }
 
 async function readHead(
@@ -63,53 +69,22 @@ async function readHead(
     findings.push({ code: error.code, where, expected: error.expected, got: error.got });
   };
   try {
-    if (policy !== undefined) return verifyCheckpoint(bytes, policy);
+    if (policy !== undefined) return { ...verifyCheckpoint(bytes, policy), note: bytes };
   } catch (error) {
     noteFinding(error);
   }
   try {
     // Nobody vouches for it; see whether it is at least what its files say.
-    return { ...parseCheckpoint(parseNote(bytes).text), cosignedBy: [] };
+    return { ...parseCheckpoint(parseNote(bytes).text), cosignedBy: [], note: bytes };
   } catch (error) {
     if (policy === undefined) noteFinding(error);
     return undefined;
   }
 }
 
-/** Where the files can be listed: each blob is what its name says. */
-async function auditBlobNames(
-  files: PublicFiles,
-  report: EntriesReport,
-  findings: Finding[],
-): Promise<void> {
-  const paths = ((await files.list()) ?? []).filter((path) => path.startsWith('blob/'));
-  for (const path of paths) {
-    const name = path.slice('blob/'.length);
-    if (report.referenced.has(name)) continue;
-    const bytes = await files.read(path);
-    const hash = bytes === null ? '' : Buffer.from(sha256(bytes)).toString('hex');
-    if (hash !== name) findings.push({ code: 'stray-file', where: path });
-    // Written for an entry that never came to be, as after a crash; nothing relies on it.
-    else report.blobs.unreferenced++;
-  }
-}
-
-function noEntries(): EntriesReport {
-  return {
-    volunteers: 0,
-    entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, retired: 0, prices: 0 },
-    blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
-    equivocations: [],
-    requests: [],
-    months: null,
-    nodes: [],
-    referenced: new Set(),
-  };
-}
-
 function reportOf(
   head: HeadOfLog | undefined,
-  { referenced: _, ...report }: EntriesReport,
+  { referenced: _, absent: __, ...report }: EntriesReport,
   findings: Finding[],
   policy: Policy | undefined,
 ): AuditReport {

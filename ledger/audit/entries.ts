@@ -8,7 +8,9 @@ import { closeMonths, firstCalendar, inZone, LATEST_MS } from '../calendar.ts';
 import type { Entry, EntryOf, WishEntry } from '../entry.ts';
 import { decodeEntry, isBatch, isWish } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
+import type { Fate } from '../fate.ts';
 import { fatesOf } from '../fate.ts';
+import { TILE_WIDTH } from '../log/tiles.ts';
 import { equal } from '../log/tree.ts';
 import { checkPrice, holdsFrom } from '../tariff.ts';
 import type { MeterSign1 } from '../verify/batch.ts';
@@ -23,53 +25,105 @@ import { concludeMeter, receive } from './batches.ts';
 import { openMonths } from './months.ts';
 import type { Finding, NodeReport } from './report.ts';
 import { doubt, hex, needBlob } from './work.ts';
-import type { EntriesReport, EntryContext, Material, Work } from './work.ts';
+import type { EntriesReport, EntryContext, Knowledge, Material, Work } from './work.ts';
 
-/** Reads every entry in order. */
-export async function auditEntries(
-  entries: readonly Uint8Array[],
-  context: EntryContext,
-): Promise<EntriesReport> {
-  const work: Work = {
-    ...context,
+/** What the entries of a log came to so far: enough to go on with the next, later. */
+export interface SavedEntries {
+  known: Knowledge;
+  months: Uint8Array;
+}
+
+export interface EntriesAudit {
+  /**
+   * Reads entries in order; `firstIndex` is the first one's. Calls `onBundle` ahead of each bundle,
+   * with the index of its first entry: an audit may be saved there.
+   */
+  read(
+    entries: readonly Uint8Array[], firstIndex: number, onBundle: (index: number) => Promise<void>,
+  ): Promise<void>;
+  save(): SavedEntries;
+  /** Ends it: what the log comes to if there is no more. */
+  conclude(): { report: EntriesReport; findings: Finding[] };
+}
+
+/** Begins with a log's first entry; `entries` are all of them. */
+export function beginEntries(context: EntryContext, entries: readonly Uint8Array[]): EntriesAudit {
+  // A batch is read in the light of what was asked about it later.
+  const fates = fatesOf(readable(entries));
+  return entriesAudit({ ...context, ...knowNothing(fates), months: openMonths(null), isResumed: false });
+}
+
+/** Goes on where an earlier audit was; `context` looks at the same log. */
+export function resumeEntries(context: EntryContext, { known, months }: SavedEntries): EntriesAudit {
+  return entriesAudit({ ...context, ...known, months: openMonths(months), isResumed: true });
+}
+
+function entriesAudit(work: Work): EntriesAudit {
+  const { months } = work;
+  return {
+    async read(entries, firstIndex, onBundle) {
+      for (const [i, bytes] of entries.entries()) {
+        const index = firstIndex + i;
+        if (index % TILE_WIDTH === 0) await onBundle(index);
+        const holds = await findingsOf(work, `entry ${index}`, async () => {
+          const entry = decodeEntry(bytes);
+          const lastMs = checkTime(entry.receivedMs, work.lastMs);
+          work.lastMs = lastMs;
+          work.calendar = closeMonths(work.calendar ?? firstCalendar(lastMs), lastMs).calendar;
+          const fate = work.fates.get(index);
+          months.grow({ index, entry, fate, ...(await judge(work, entry, index)) });
+        });
+        if (!holds) months.pass(index, work.lastMs);
+      }
+    },
+    save() {
+      const { lastMs, fates, findings, volunteers, meters, taken, prices, calendar, report } = work;
+      return {
+        known: { lastMs, fates, findings, volunteers, meters, taken, prices, calendar, report },
+        months: months.save(),
+      };
+    },
+    conclude() {
+      const { report, findings, meters, volunteers } = work;
+      report.months = months.report();
+      for (const meter of meters.values()) {
+        Object.assign(meter.node, months.node(meter.node.meter));
+        concludeMeter(work, meter);
+      }
+      months.close();
+      report.volunteers = volunteers.size;
+      return { report, findings };
+    },
+  };
+}
+
+function knowNothing(fates: Map<number, Fate>): Knowledge {
+  return {
+    lastMs: 0,
+    fates,
+    findings: [],
     volunteers: new Set(),
     meters: new Map(),
     taken: new Set(),
     prices: [],
     calendar: null,
-    report: {
-      volunteers: 0,
-      entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, retired: 0, prices: 0 },
-      blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
-      equivocations: [],
-      requests: [],
-      months: null,
-      nodes: [],
-      referenced: new Set(),
-    },
+    report: emptyReport(),
   };
-  // A batch is read in the light of what was asked about it later.
-  const fates = fatesOf(readable(entries));
-  const months = openMonths();
-  let lastMs = 0;
-  for (const [index, bytes] of entries.entries()) {
-    const where = `entry ${index}`;
-    const holds = await findingsOf(work, where, async () => {
-      const entry = decodeEntry(bytes);
-      lastMs = checkTime(entry.receivedMs, lastMs);
-      work.calendar = closeMonths(work.calendar ?? firstCalendar(lastMs), lastMs).calendar;
-      months.grow({ index, entry, fate: fates.get(index), ...(await judge(work, entry, index)) });
-    });
-    if (!holds) months.pass(index, lastMs);
-  }
-  work.report.months = months.report();
-  for (const meter of work.meters.values()) {
-    Object.assign(meter.node, months.node(meter.node.meter));
-    concludeMeter(work, meter, { lastMs, fates });
-  }
-  months.close();
-  work.report.volunteers = work.volunteers.size;
-  return work.report;
+}
+
+/** Of a log without an entry. */
+export function emptyReport(): EntriesReport {
+  return {
+    volunteers: 0,
+    entries: { enrolled: 0, batches: 0, succeeded: 0, revoked: 0, retired: 0, prices: 0 },
+    blobs: { disclosed: 0, withheld: 0, erased: 0, missing: 0, unreferenced: 0 },
+    equivocations: [],
+    requests: [],
+    months: null,
+    nodes: [],
+    referenced: new Set(),
+    absent: new Set(),
+  };
 }
 
 function checkTime(receivedMs: number, lastMs: number): number {
@@ -78,8 +132,13 @@ function checkTime(receivedMs: number, lastMs: number): number {
   return receivedMs;
 }
 
+/** Whether one of the entries changes what became of batches before it. */
+export function asksOfThePast(entries: readonly Uint8Array[]): boolean {
+  return readable(entries).some((entry) => entry !== null && 'span' in entry);
+}
+
 /** Entries as they read; null for one that the audit will name. */
-function* readable(entries: readonly Uint8Array[]): Iterable<Entry | null> {
+function* readable(entries: readonly Uint8Array[]): Generator<Entry | null> {
   for (const bytes of entries) {
     try {
       yield decodeEntry(bytes);
@@ -128,7 +187,7 @@ async function enrol(work: Work, entry: EntryOf<'kit-enrolled'>): Promise<Materi
   const before = { nextSeq: null, q: STATEMENT_Q, record: null };
   const { publish, meterKey } = enrolment;
   const chosen = { publish, requestNumber: -1 };
-  const read = { batches: [], absent: new Set<number>(), lastHash: null, before };
+  const read = { last: null, stillShown: [], before };
   meters.set(id, { enrolment, node, keys: [meterKey], ...chosen, ...read });
   return { blob: bytes, kit: termsOf(enrolment) };
 }
@@ -251,6 +310,7 @@ async function findingsOf(
     await check();
     return true;
   } catch (error) {
+    if (error instanceof LedgerError && error.code === 'shown-late') throw error;
     findings.push(findingOf(error, where));
     return false;
   }

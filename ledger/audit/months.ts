@@ -7,7 +7,7 @@ import { majorUnits } from '../currency.ts';
 import { currencyOf, priceDocument } from '../ask/documents.ts';
 import { openLedgerBook } from '../ask/months.ts';
 import type { MonthOf } from '../ask/months.ts';
-import { applyEntry, createProjections, passEntry } from '../ask/project.ts';
+import { applyEntry, createProjections, passEntry, showHeld } from '../ask/project.ts';
 import type { Applied } from '../ask/project.ts';
 import { createReader } from '../ask/read.ts';
 import type { Bill } from '../ask/account.ts';
@@ -40,18 +40,24 @@ export interface MonthsAudit {
   grow(applied: Applied): void;
   /** An entry that does not hold; `receivedMs` as far as it is believed. */
   pass(index: number, receivedMs: number): void;
+  /** Gives a batch that grew without its bytes what it then lacked, before a later one makes it due. */
+  show(meter: string, index: number, blob: Uint8Array): void;
   /** Null for a log without an entry. */
   report(): MonthsReport | null;
   /** A node's months, oldest first, and when its last published record ends. */
   node(meter: string): { months: MonthReport[]; figuresUntilS: number | null };
+  /** All of it, for {@link openMonths} to go on from. */
+  save(): Uint8Array;
   close(): void;
 }
 
 const ALL = { limit: 1_000_000 };
 
-export function openMonths(): MonthsAudit {
+/** Begins, or goes on from what was saved. */
+export function openMonths(saved: Uint8Array | null): MonthsAudit {
   const db = new DatabaseSync(':memory:');
-  createProjections(db);
+  if (saved === null) createProjections(db);
+  else db.deserialize(saved);
   const reader = createReader(db);
   const book = openLedgerBook(db);
   // Nothing is to be durable: one transaction for all.
@@ -60,6 +66,7 @@ export function openMonths(): MonthsAudit {
   return {
     grow: (applied) => applyEntry(db, applied),
     pass: (index, receivedMs) => passEntry(db, index, receivedMs),
+    show: (meter, index, blob) => showHeld(db, { meter, index, blob }),
     report() {
       const calendar = book.calendar();
       if (calendar === null) return null;
@@ -80,6 +87,12 @@ export function openMonths(): MonthsAudit {
       if (meter === null) return { months: [], figuresUntilS: null };
       const figuresUntilS = reader.lastRecords(meter).at(-1)?.atS ?? null;
       return { months: book.monthsOf(meter, ALL).toReversed().map(reportOf), figuresUntilS };
+    },
+    save() {
+      db.exec('COMMIT');
+      const bytes = db.serialize();
+      db.exec('BEGIN');
+      return bytes;
     },
     close: () => db.close(),
   };

@@ -3,8 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { LedgerError } from '../errors.ts';
-import { parseTilePath, TILE_WIDTH, tilePath } from '../log/tiles.ts';
-import type { Tile } from '../log/tiles.ts';
+import { firstOfTile, parseTilePath, TILE_WIDTH, tilePath } from '../log/tiles.ts';
 
 export interface PublicFiles {
   /** The bytes at a path such as `tile/0/000.p/7`, or null if there is none. */
@@ -57,19 +56,10 @@ export function webFiles(prefix: string): PublicFiles {
       if (tile === undefined || tile.width === TILE_WIDTH) return bytes;
       // tlog-tiles § Partial Tiles: it may be gone once the full one is there, which begins alike.
       const full = await get(tilePath({ ...tile, width: TILE_WIDTH }));
-      return full === null ? null : firstOf(full, tile);
+      return full === null ? null : firstOfTile(full, tile);
     },
     list: async () => null,
   };
-}
-
-function firstOf(full: Uint8Array, { level, width }: Tile): Uint8Array {
-  if (level !== 'entries') return full.slice(0, width * 32);
-  let end = 0;
-  for (let i = 0; i < width && end + 2 <= full.length; i++) {
-    end += 2 + full[end] * 256 + full[end + 1];
-  }
-  return full.slice(0, end);
 }
 
 async function boundedBody(response: Response, url: URL): Promise<Uint8Array> {

@@ -3,12 +3,15 @@
 
 import type { Applied } from '../ask/project.ts';
 import type { Calendar } from '../calendar.ts';
+import type { BatchEntry } from '../entry.ts';
 import { LedgerError } from '../errors.ts';
+import type { Fate } from '../fate.ts';
 import { equal, sha256 } from '../log/tree.ts';
 import type { Publish, PublishedBatch } from '../publish.ts';
 import type { SetPrice } from '../tariff.ts';
 import type { Before } from '../verify/batch.ts';
 import type { Enrolment } from '../verify/enrolment.ts';
+import type { MonthsAudit } from './months.ts';
 import type { AuditReport, Finding, NodeReport } from './report.ts';
 
 export interface EntryContext {
@@ -17,13 +20,17 @@ export interface EntryContext {
   blob(hash: Uint8Array): Promise<Uint8Array | null>;
   /** HSS/LMS; an auditor who looks again may remember answers. */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
-  findings: Finding[];
 }
 
 export type EntriesReport = Pick<
   AuditReport,
   'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'requests' | 'months' | 'nodes'
-> & { referenced: Set<string> };
+> & {
+  /** Blobs that entries name, by their hashes in hex. */
+  referenced: Set<string>;
+  /** Those of them that were not public when their entry was read. */
+  absent: Set<string>;
+};
 
 /** A meter while its entries are read. */
 export interface MeterAudit {
@@ -35,13 +42,30 @@ export interface MeterAudit {
   /** Of the owner's last request; the next one's is above. */
   requestNumber: number;
   node: NodeReport;
-  batches: PublishedBatch[];
-  absent: Set<number>;
-  lastHash: Uint8Array | null;
+  last: LastBatch | null;
+  /** Entries of batches that are public, though the log calls them erased. */
+  stillShown: number[];
   before: Before;
 }
 
-export interface Work extends EntryContext {
+/** A meter's last batch so far: whether it is due, its next one decides. */
+export interface LastBatch extends PublishedBatch {
+  entry: BatchEntry;
+  /** Its blob was not public. */
+  isAbsent: boolean;
+  /** What it had to continue; it is judged by that if it is shown later. */
+  before: Before;
+  /** Hash of the batch before it. */
+  previous: Uint8Array | null;
+}
+
+/** What an audit knows after some entries of a log: all that it needs to go on with the next. */
+export interface Knowledge {
+  /** Of the last entry that could be read, Unix ms. */
+  lastMs: number;
+  /** By the log as far as its checkpoint said. */
+  fates: Map<number, Fate>;
+  findings: Finding[];
   volunteers: Set<string>;
   meters: Map<string, MeterAudit>;
   /** Every key that signs or ever signed for a meter. */
@@ -50,6 +74,12 @@ export interface Work extends EntryContext {
   /** As the entry in hand finds it. */
   calendar: Calendar | null;
   report: EntriesReport;
+}
+
+export interface Work extends EntryContext, Knowledge {
+  months: MonthsAudit;
+  /** Some entries were read by an earlier audit. */
+  isResumed: boolean;
 }
 
 /** What the projections need of an entry that holds, beside itself. */
@@ -66,14 +96,25 @@ export async function needBlob(work: Work, hash: Uint8Array): Promise<Uint8Array
   return bytes;
 }
 
-/** Null for a blob that is not public. Throws LedgerError `blob-differs`. */
+/**
+ * Null for a blob that is not public. Throws LedgerError `blob-differs`, and `shown-late` for one that
+ * an earlier audit did not find, and built upon.
+ */
 export async function readBlob(work: Work, hash: Uint8Array): Promise<Uint8Array | null> {
-  work.report.referenced.add(hex(hash));
+  const { referenced, absent } = work.report;
+  referenced.add(hex(hash));
   const bytes = await work.blob(hash);
+  if (bytes === null) absent.add(hex(hash));
+  else if (work.isResumed && absent.has(hex(hash))) throw shownLate(hex(hash));
   if (bytes !== null && !equal(sha256(bytes), hash)) {
     throw doubt('blob-differs', `bytes that hash to ${hex(hash)}`, hex(sha256(bytes)));
   }
   return bytes;
+}
+
+/** An earlier audit built upon this blob's absence: the log is to be read again from its beginning. */
+export function shownLate(got: string, cause?: unknown): LedgerError {
+  return new LedgerError({ code: 'shown-late', message: 'Audit begins anew', got, cause });
 }
 
 /** What does not hold, for the report: a code, what was expected and what the log has. */

@@ -108,6 +108,16 @@ export function decodeBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   return entries;
 }
 
+/** A tile or bundle at an earlier width, of its bytes at a later one. */
+export function firstOfTile(full: Uint8Array, { level, width }: Tile): Uint8Array {
+  if (level !== 'entries') return full.slice(0, width * HASH_BYTES);
+  let end = 0;
+  for (let i = 0; i < width && end + 2 <= full.length; i++) {
+    end += 2 + full[end] * 256 + full[end + 1];
+  }
+  return full.slice(0, end);
+}
+
 /**
  * A tree's nodes, read from its tiles: `readTile` gives the hashes of tile (level, index) at the
  * width that a tree of `size` has there.

@@ -17,19 +17,18 @@ import { formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { OnStep } from './durable.ts';
 import { allWritten, writeDurably } from './durable.ts';
+import type { Edge } from './edge.ts';
+import { EMPTY_EDGE, grow, rootOf } from './edge.ts';
 import type { HeadStore } from './head.ts';
 import { signingKey } from './ed25519.ts';
 import {
   formatNote, formatVkey, openNote, parseNote, SIGNATURE_TYPE, signNote, verifierKey,
 } from './note.ts';
 import type { NoteSignature, VerifierKey } from './note.ts';
-import {
-  decodeBundle, decodeHashTile, encodeBundle, encodeHashTile, nodesFromTiles, TILE_WIDTH, tilePath,
-  tilesSince,
-} from './tiles.ts';
+import { decodeBundle, decodeHashTile, nodesFromTiles, TILE_WIDTH, tilePath } from './tiles.ts';
 import type { Tile } from './tiles.ts';
 import type { Hash, ReadNode } from './tree.ts';
-import { consistencyProof, equal, inclusionProof, leafHash, nodeHash, treeRoot } from './tree.ts';
+import { consistencyProof, equal, inclusionProof, leafHash } from './tree.ts';
 
 export interface LogOptions {
   publicDir: string;
@@ -39,15 +38,6 @@ export interface LogOptions {
   /** Ed25519, 32 bytes. */
   seed: Uint8Array;
   onStep?: OnStep;
-}
-
-/** The right edge of the tree: what an append needs, a tile's width a level at most. */
-interface Edge {
-  size: number;
-  /** Entries of the last, partial bundle. */
-  entries: Uint8Array[];
-  /** For each level, the hashes of its last, partial tile. */
-  levels: Hash[][];
 }
 
 export interface Log {
@@ -141,11 +131,10 @@ async function recover(
     throw new LedgerError({ code: 'head-lost', message: 'Ledger folder refused', got: path, hint });
   }
   if (kept === undefined) {
-    const edge: Edge = { size: 0, entries: [], levels: [] };
-    const note = sign(0, rootOf(edge));
+    const note = sign(0, rootOf(EMPTY_EDGE));
     head.swap(undefined, { size: 0, note });
     await write('checkpoint', note);
-    return { edge, note };
+    return { edge: EMPTY_EDGE, note };
   }
   const verified = (note: Uint8Array): Checkpoint => parseCheckpoint(openNote(note, [key]).text);
   const { size, root } = verified(kept.note);
@@ -164,49 +153,6 @@ async function recover(
   }
   if (published === undefined || !equal(published, kept.note)) await write('checkpoint', kept.note);
   return { edge, note: kept.note };
-}
-
-/** The edge after `entries`, and the files that it needs. */
-function grow(
-  edge: Edge,
-  entries: readonly Uint8Array[],
-): { edge: Edge; tiles: { tile: Tile; bytes: Uint8Array }[] } {
-  const size = edge.size + entries.length;
-  const bundles = [...edge.entries, ...entries];
-  const levels: Hash[][] = [[...(edge.levels[0] ?? []), ...entries.map(leafHash)]];
-  for (let level = 0; levels[level].length >= TILE_WIDTH; level++) {
-    const up = [...(edge.levels[level + 1] ?? [])];
-    for (let i = 0; i + TILE_WIDTH <= levels[level].length; i += TILE_WIDTH) {
-      up.push(fullTileHash(levels[level].slice(i, i + TILE_WIDTH)));
-    }
-    levels.push(up);
-  }
-  for (let level = levels.length; level < edge.levels.length; level++) {
-    levels.push(edge.levels[level]);
-  }
-  // Node `i` of a level stands in `levels` at i − the first node of the edge's own tile.
-  const first = (level: number): number =>
-    Math.floor(Math.floor(edge.size / TILE_WIDTH ** level) / TILE_WIDTH) * TILE_WIDTH;
-  const read: ReadNode = (level, i) => levels[level / 8][i - first(level / 8)];
-  const tiles = tilesSince(edge.size, size).map((tile) => {
-    if (tile.level !== 'entries') return { tile, bytes: encodeHashTile(tile, read) };
-    const start = tile.index * TILE_WIDTH - first(0);
-    return { tile, bytes: encodeBundle(bundles.slice(start, start + tile.width)) };
-  });
-  const last = <T>(list: T[]): T[] => list.slice(Math.floor(list.length / TILE_WIDTH) * TILE_WIDTH);
-  return { edge: { size, entries: last(bundles), levels: levels.map(last) }, tiles };
-}
-
-function fullTileHash(hashes: Hash[]): Hash {
-  let row = hashes;
-  while (row.length > 1) {
-    row = row.flatMap((left, i) => (i % 2 === 0 ? [nodeHash(left, row[i + 1])] : []));
-  }
-  return row[0];
-}
-
-function rootOf({ size, levels }: Edge): Hash {
-  return treeRoot(size, nodesFromTiles(size, (level) => levels[level]));
 }
 
 function readEdge(publicDir: string, size: number): Edge {

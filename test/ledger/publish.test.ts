@@ -2,12 +2,15 @@
 
 import test from 'ava';
 import fc from 'fast-check';
-import { closesBucket, dueBatches, PUBLISH } from '../../ledger/publish.ts';
+import { closesBucket, isDue, PUBLISH } from '../../ledger/publish.ts';
 import type { Publish, PublishedBatch } from '../../ledger/publish.ts';
 
 const day = (n: number, hour = 0): number => Date.UTC(2026, 0, n, hour);
 const batches = (publish: Publish, ...times: number[]): PublishedBatch[] =>
   times.map((receivedMs, i) => ({ index: 10 + i, receivedMs, namesKey: false, publish }));
+/** The entry indices of those that are due. */
+const dueBatches = (history: readonly PublishedBatch[]): Set<number> => new Set(
+  history.filter((batch, i) => isDue(batch, history[i + 1] ?? null)).map(({ index }) => index));
 
 test('the last batch of a closed bucket is due, the open bucket’s is not', (t) => {
   const times = [day(1, 3), day(1, 23), day(2, 0), day(2, 0), day(4, 1)];
