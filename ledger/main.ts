@@ -5,16 +5,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Writable } from 'node:stream';
-import { Command, CommanderError } from 'commander';
+import { Command, Option } from 'commander';
 import { askAdmin, formatVolunteerKey, parseVolunteerKey } from './admin.ts';
 import type { AdminTask } from './admin.ts';
 import { audit } from './audit/audit.ts';
+import { keepAudit } from './audit/kept.ts';
 import { formatReport } from './audit/report.ts';
 import type { PublicFiles } from './audit/source.ts';
 import { folderFiles, webFiles } from './audit/source.ts';
 import { parseClock, REAL_CLOCK } from './clock.ts';
-import { describeError, LedgerError } from './errors.ts';
+import { LedgerError } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import { openLedger } from './ledger.ts';
 import { formatVkey, SIGNATURE_TYPE, verifierKey } from './log/note.ts';
@@ -23,8 +23,9 @@ import { formatLogPolicy, parsePolicy } from './log/policy.ts';
 import { readOwnerKey } from './owner-key.ts';
 import { ask, parseMeterId, parseSpan, parseWish } from './owner.ts';
 import { serveLedger } from './server.ts';
-import { storageFault } from './storage-fault.ts';
 import { readLogKey } from './store.ts';
+import type { Streams, Terminal } from './terminal.ts';
+import { report, terminal } from './terminal.ts';
 import { createVerifiers } from './verifiers.ts';
 import type { Collector } from './witness/collect.ts';
 import { createCollector, witnessesOf } from './witness/collect.ts';
@@ -37,11 +38,6 @@ const DEFAULT_WITNESS_DIR = 'witness-data';
 const DEFAULT_WITNESS_PORT = '8751';
 /** A witness that was gone is asked again after this, also while nothing is appended. */
 const ASK_AGAIN_MS = 60_000;
-
-export interface Streams {
-  stdout: Writable;
-  stderr: Writable;
-}
 
 /** Runs one command; resolves to the exit status. */
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
@@ -274,6 +270,7 @@ async function hereOrThere<T>(
 
 interface AuditFlags {
   structure?: boolean;
+  state?: string;
   policy?: string;
   json?: boolean;
 }
@@ -283,12 +280,17 @@ function auditCommand(io: Terminal, status: { code: number }): Command {
     .description('verifies a log from its public files and a policy that you hold')
     .argument('<source>', 'a URL, a ledger’s folder, or its public folder')
     .option('--policy <FILE>', 'the keys that you trust (c2sp.org/tlog-policy)')
-    .option('--structure', 'of a log that is no Commons Ledger: checkpoint, cosignatures, tiles alone')
+    .option('--state <FILE>', 'go on where the audit that is kept there ended; made if new')
+    .addOption(new Option('--structure',
+      'of a log that is no Commons Ledger: checkpoint, cosignatures, tiles alone').conflicts('state'))
     .option('--json', 'print one JSON document')
     .action(async (source: string, flags: AuditFlags) => {
-      const policy = flags.policy === undefined ? undefined : parsePolicy(readPolicy(flags.policy));
-      const { structure: structureOnly } = flags;
-      const found = await audit(filesOf(source), { policy, structureOnly });
+      const { structure: structureOnly, state } = flags;
+      const bytes = flags.policy === undefined ? undefined : readPolicy(flags.policy);
+      const policy = bytes && parsePolicy(bytes);
+      const nowMs = (): number => performance.now();
+      const kept = state === undefined ? undefined : keepAudit(state, { policy: bytes, nowMs });
+      const found = await audit(filesOf(source), { policy, structureOnly, kept });
       io.print(flags.json ? JSON.stringify(found, undefined, 2) : formatReport(found));
       status.code = found.ok ? 0 : 1;
     });
@@ -364,38 +366,6 @@ function untilSignal(): Promise<void> {
     process.once('SIGTERM', () => resolve());
     process.once('SIGINT', () => resolve());
   });
-}
-
-interface Terminal {
-  write(text: string): void;
-  warn(text: string): void;
-  print(line: string): void;
-  /** A failure that no caller hears of. */
-  say(error: unknown): void;
-}
-
-function terminal({ stdout, stderr }: Streams): Terminal {
-  const write = (text: string): void => void stdout.write(text);
-  const warn = (text: string): void => void stderr.write(text);
-  return {
-    write,
-    warn,
-    print: (line) => write(`${line}\n`),
-    say: (error) => warn(`${describeError(storageFault(error) ?? error)}\n`),
-  };
-}
-
-function report(io: Terminal, error: unknown, json: boolean): number {
-  // Commander has printed its own words; help and version are no failure.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const known = storageFault(error) ?? error;
-  if (json) {
-    const parts = known instanceof LedgerError
-      ? known.toJSON()
-      : { code: 'internal', message: String(known) };
-    io.print(JSON.stringify({ type: 'error', error: parts }));
-  } else io.say(known);
-  return known instanceof LedgerError ? known.exitCode : 1;
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -84,7 +84,7 @@ async function readHead(
 
 function reportOf(
   head: HeadOfLog | undefined,
-  { referenced: _, absent: __, ...report }: EntriesReport,
+  { referenced: _, ...report }: EntriesReport,
   findings: Finding[],
   policy: Policy | undefined,
 ): AuditReport {

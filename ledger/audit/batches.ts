@@ -87,7 +87,7 @@ async function lookAgain(work: Work, meter: MeterAudit, next: Chosen): Promise<v
   last.isAbsent = false;
   node.disclosed++;
   work.report.blobs.disclosed++;
-  work.report.absent.delete(hex(batchHash));
+  work.report.referenced.set(hex(batchHash), true);
   work.months.show(node.meter, index, bytes);
 }
 

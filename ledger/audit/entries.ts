@@ -97,7 +97,8 @@ function entriesAudit(work: Work): EntriesAudit {
   };
 }
 
-function knowNothing(fates: Map<number, Fate>): Knowledge {
+/** What an audit knows ahead of a log’s first entry. */
+export function knowNothing(fates: Map<number, Fate>): Knowledge {
   return {
     lastMs: 0,
     fates,
@@ -121,8 +122,7 @@ export function emptyReport(): EntriesReport {
     requests: [],
     months: null,
     nodes: [],
-    referenced: new Set(),
-    absent: new Set(),
+    referenced: new Map(),
   };
 }
 

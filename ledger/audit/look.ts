@@ -140,7 +140,7 @@ async function auditBlobNames(
   const paths = ((await files.list()) ?? []).filter((path) => path.startsWith('blob/'));
   for (const path of paths) {
     const name = path.slice('blob/'.length);
-    if (isResumed && report.absent.has(name)) throw shownLate(name);
+    if (isResumed && report.referenced.get(name) === false) throw shownLate(name);
     if (report.referenced.has(name)) continue;
     const bytes = await files.read(path);
     const hash = bytes === null ? '' : Buffer.from(sha256(bytes)).toString('hex');

@@ -26,10 +26,8 @@ export type EntriesReport = Pick<
   AuditReport,
   'volunteers' | 'entries' | 'blobs' | 'equivocations' | 'requests' | 'months' | 'nodes'
 > & {
-  /** Blobs that entries name, by their hashes in hex. */
-  referenced: Set<string>;
-  /** Those of them that were not public when their entry was read. */
-  absent: Set<string>;
+  /** Blobs that entries name, by their hashes in hex: whether each was public when last looked for. */
+  referenced: Map<string, boolean>;
 };
 
 /** A meter while its entries are read. */
@@ -101,11 +99,11 @@ export async function needBlob(work: Work, hash: Uint8Array): Promise<Uint8Array
  * an earlier audit did not find, and built upon.
  */
 export async function readBlob(work: Work, hash: Uint8Array): Promise<Uint8Array | null> {
-  const { referenced, absent } = work.report;
-  referenced.add(hex(hash));
+  const { isResumed, report: { referenced } } = work;
   const bytes = await work.blob(hash);
-  if (bytes === null) absent.add(hex(hash));
-  else if (work.isResumed && absent.has(hex(hash))) throw shownLate(hex(hash));
+  const wasAbsent = referenced.get(hex(hash)) === false;
+  if (isResumed && wasAbsent && bytes !== null) throw shownLate(hex(hash));
+  referenced.set(hex(hash), bytes !== null);
   if (bytes !== null && !equal(sha256(bytes), hash)) {
     throw doubt('blob-differs', `bytes that hash to ${hex(hash)}`, hex(sha256(bytes)));
   }

@@ -4,8 +4,8 @@
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { decode } from 'cborg';
 import type { PublicFiles } from '../../ledger/audit/source.ts';
-import type { Entry } from '../../ledger/entry.ts';
-import { isBatch } from '../../ledger/entry.ts';
+import type { BatchEntry, Entry } from '../../ledger/entry.ts';
+import { encodeEntry, isBatch, isWish } from '../../ledger/entry.ts';
 import { formatCheckpoint } from '../../ledger/log/checkpoint.ts';
 import { signingKey } from '../../ledger/log/ed25519.ts';
 import {
@@ -15,6 +15,7 @@ import { formatLogPolicy } from '../../ledger/log/policy.ts';
 import { encodeBundle, encodeHashTile, tilePath, tilesOf } from '../../ledger/log/tiles.ts';
 import { leafHash, nodeHash, treeRoot } from '../../ledger/log/tree.ts';
 import type { Hash, ReadNode } from '../../ledger/log/tree.ts';
+import { closesBucket, PUBLISH } from '../../ledger/publish.ts';
 import type { Asking } from '../../ledger/owner.ts';
 import { signRequest } from '../../ledger/owner.ts';
 import type { Wish } from '../../ledger/verify/request.ts';
@@ -32,6 +33,8 @@ const PER_DAY = 86_400 / INTERVAL_S;
 export interface LargeLog {
   entries: Entry[];
   blobs: Files;
+  /** What stood among the blobs until it was erased. */
+  erased: Files;
   policy: string;
 }
 
@@ -97,14 +100,42 @@ export async function createLargeLog(meters: number, batchesEach: number): Promi
     const asking = { origin: ORIGIN, meterId, number, wish };
     entries.push(wishEntry(asking, keep(signRequest(asking, OWNER)), receivedMs));
   }
+  const erased: Files = new Map();
   for (const entry of entries.filter(isBatch)) {
     const isInDay = entry.receivedMs >= day.fromMs && entry.receivedMs < day.toMs;
     const isLast = Buffer.compare(entry.meterId, meterId) === 0;
-    if (isInDay && isLast) blobs.delete(blobPath(entry.batchHash));
+    const path = blobPath(entry.batchHash);
+    if (!isInDay || !isLast || !blobs.has(path)) continue;
+    erased.set(path, blobs.get(path)!);
+    blobs.delete(path);
   }
   const vkey = formatVkey(
     verifierKey(ORIGIN, SIGNATURE_TYPE.ed25519, signingKey(SEED).publicKey));
-  return { entries, blobs, policy: formatLogPolicy(vkey) };
+  return { entries, blobs, erased, policy: formatLogPolicy(vkey) };
+}
+
+/** The public files as they were when the log had its first `size` entries. */
+export function publishedAt({ entries, blobs, erased }: LargeLog, size: number): Files {
+  const before = entries.slice(0, size);
+  const shown: Files = new Map();
+  const last = new Map<string, BatchEntry>();
+  const show = (hash: Uint8Array): void => {
+    const bytes = blobs.get(blobPath(hash)) ?? (isErased ? undefined : erased.get(blobPath(hash)));
+    if (bytes !== undefined) shown.set(blobPath(hash), bytes);
+  };
+  const isErased = before.some(({ type }) => type === 'batches-erased');
+  const dated = ({ receivedMs }: Entry) => ({ index: 0, receivedMs, publish: PUBLISH.day });
+  for (const entry of before) {
+    if (entry.type === 'kit-enrolled') show(entry.enrolmentHash);
+    if (isWish(entry)) show(entry.requestHash!);
+    if (!isBatch(entry)) continue;
+    const meter = Buffer.from(entry.meterId).toString('hex');
+    const previous = last.get(meter);
+    if (previous !== undefined && closesBucket(dated(previous), dated(entry))) show(previous.batchHash);
+    if (entry.type === 'key-succeeded') show(entry.batchHash);
+    last.set(meter, entry);
+  }
+  return publish(before.map(encodeEntry), shown);
 }
 
 export function wishEntry(

@@ -6,15 +6,16 @@ import type { ExecutionContext } from 'ava';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { main } from '../../ledger/main.ts';
 import { enrolMeter, openTestLedger, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
+import { createLargeLog, publishedAt } from '../helpers/large-log.ts';
 import { killUnderLoad } from '../helpers/killed-ledger.ts';
 import { createMeter, createVolunteer } from '../helpers/meter.ts';
 import { chance } from './ask/homes.ts';
@@ -99,6 +100,36 @@ test('serve, admit beside it, policy, audit by folder and by URL, a clean end', 
   t.deepEqual(await once(child, 'exit'), [0, null]);
   t.is((await ledger('rebuild', '--dir', deep)).out, 'Projections grown again from 1 entries.\n');
   remove();
+});
+
+test('an audit that is killed at any time goes on with what it kept, and says the same', async (t) => {
+  const { dir, remove } = temporaryDir();
+  t.teardown(remove);
+  const log = await createLargeLog(3, 100);
+  for (const [path, bytes] of publishedAt(log, log.entries.length)) {
+    mkdirSync(dirname(join(dir, 'log', path)), { recursive: true });
+    writeFileSync(join(dir, 'log', path), bytes);
+  }
+  writeFileSync(join(dir, 'policy'), log.policy);
+  const words = ['audit', join(dir, 'log'), '--policy', join(dir, 'policy'), '--json'];
+  const kept = [...words, '--state', join(dir, 'kept')];
+  for (let change = 1; change <= 12; change++) {
+    let seen = 0;
+    const child = spawn(process.execPath, [MAIN, ...kept], { stdio: 'ignore' });
+    // Names come and go in this folder as what is kept is written.
+    const watcher = watch(dir, () => void (++seen === change && child.kill('SIGKILL')));
+    await once(child, 'exit');
+    watcher.close();
+  }
+  const ended = await ledger(...kept);
+  t.deepEqual(ended, { ...await ledger(...words), status: 0 });
+  t.deepEqual(await ledger(...kept), ended);
+  t.deepEqual(readdirSync(dir).sort(), ['kept', 'log', 'policy']);
+
+  const foreign = await ledger('audit', join(dir, 'log'), '--state', join(dir, 'kept'));
+  t.is(foreign.status, 2);
+  t.regex(foreign.err, /state-foreign/);
+  t.is((await ledger('audit', join(dir, 'log'), '--structure', '--state', 'x')).status, 2);
 });
 
 test('a tampered folder fails the audit, and says where', async (t) => {
