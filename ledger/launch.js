@@ -3,7 +3,10 @@
 
 import { runPinnedNode } from '../provisioner/pinned-node.js';
 import { setUp } from '../provisioner/setup.js';
+import { SERVER_HEAP } from './server-heap.js';
 
 const status = await setUp(undefined);
 if (status !== 0) process.exit(status);
-process.exit(await runPinnedNode(new URL('main.ts', import.meta.url), process.argv.slice(2)));
+const words = process.argv.slice(2);
+const flags = words[0] === 'serve' ? SERVER_HEAP : [];
+process.exit(await runPinnedNode(new URL('main.ts', import.meta.url), words, flags));

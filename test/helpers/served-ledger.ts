@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { decodeMac0, decodeReply } from '../../firmware/wire.ts';
 import { enrolMeter, openTestLedger, policyOf } from './ledger-folder.ts';
 import type { Policy } from '../../ledger/log/policy.ts';
+import { SERVER_HEAP } from '../../ledger/server-heap.js';
 import { createMeter } from './meter.ts';
 import type { TestMeter } from './meter.ts';
 
@@ -35,12 +36,12 @@ export interface ServeFolderOptions {
   stderr?: Writable;
 }
 
-/** Starts the server; limits of rates are far above what the caller's one address asks. */
+/** Starts the server as its launcher does; limits of rates are far above what the caller's one address asks. */
 export async function serveFolder(
   dir: string, { env = {}, enter = (words) => words, stderr }: ServeFolderOptions = {},
 ): Promise<Served> {
   const serve = ['serve', '--port', '0', '--json', '--dir', dir];
-  const [program, ...words] = enter([process.execPath, MAIN, ...serve]);
+  const [program, ...words] = enter([process.execPath, ...SERVER_HEAP, MAIN, ...serve]);
   const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', stderr === undefined ? 'inherit' : 'pipe'],
     env: { ...process.env, ...env },

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { LIMITS } from '../../ledger/limits.ts';
+import { SERVER_HEAP } from '../../ledger/server-heap.js';
 
 const UNIT = fileURLToPath(new URL('../../ledger/service/commons-ledger.service', import.meta.url));
 
@@ -18,6 +19,11 @@ test('the unit exposes at most 1.5 of 10, by systemd-analyze security', async (t
   ]);
   // Above the threshold it ends with 1, and this line is never reached.
   t.regex(stdout, /Overall exposure level for commons-ledger\.service: \d\.\d OK/);
+});
+
+test('the unit runs the server with the heap that its launcher gives it', (t) => {
+  const [, command] = /^ExecStart=(.+)$/m.exec(readFileSync(UNIT, 'utf8'))!;
+  t.true(command.includes(`/node ${SERVER_HEAP.join(' ')} /`));
 });
 
 test('the unit gives more files than the ledger’s limits let be open', (t) => {
