@@ -40,7 +40,8 @@ export async function measureLedger({ repeats, tell, print }: DrivesOptions): Pr
     for (let round = 1; round <= repeats; round++) {
       const run = await measureRound(join(dir, String(round)), { homes, verifiers });
       runs.push(run);
-      tell(`  ${round} of ${repeats}: ${run.ingestPerS.toFixed(0)} of ${run.verifyPerS.toFixed(0)}/s`);
+      const [taken, verified] = [run.ingest, run.verify].map(({ perS }) => perS.toFixed(0));
+      tell(`  ${round} of ${repeats}: ${taken} of ${verified}/s`);
     }
     const median = (of: (run: Run) => number): number =>
       runs.map(of).sort((a, b) => a - b)[Math.floor(runs.length / 2)];
@@ -51,7 +52,7 @@ export async function measureLedger({ repeats, tell, print }: DrivesOptions): Pr
     const all: Wanted[] = [
       {
         what: 'verification alone / ingest', atMost: 1.25,
-        got: median((run) => run.verifyPerS / run.ingestPerS),
+        got: median(({ verify, ingest }) => verify.perS / ingest.perS),
       },
       { what: 'ack at half load, 99 in 100', atMost: 100, unit: ' ms', got: median((run) => run.ackMs) },
       ...wanted,
@@ -66,8 +67,11 @@ export async function measureLedger({ repeats, tell, print }: DrivesOptions): Pr
 
 function ingestFigures(median: (of: (run: Run) => number) => number): Figure[] {
   return [
-    ['signatures verified, nothing else', median((run) => run.verifyPerS), 'batches/s'],
-    ['batches taken: verified, durable, projected', median((run) => run.ingestPerS), 'batches/s'],
+    ['signatures verified, nothing else', median(({ verify }) => verify.perS), 'batches/s'],
+    ['batches taken: verified, durable, projected', median(({ ingest }) => ingest.perS), 'batches/s'],
+    ['all cores, a signature verified', median(({ verify }) => verify.coresMs), 'ms'],
+    ['all cores, a batch taken', median(({ ingest }) => ingest.coresMs), 'ms'],
+    ['of it, the thread that answers', median(({ ingest }) => ingest.answeringMs), 'ms'],
     ['SQLite: as many rows, one synced commit each pool', median((run) => run.insertPerS), 'rows/s'],
     ['ack at half load, median', median((run) => run.ackMedianMs), 'ms'],
     ['ack at half load, 99 in 100', median((run) => run.ackMs), 'ms'],
@@ -86,9 +90,16 @@ function signedHome(name: string): SignedHome {
   return { meter, batches: Array.from({ length: BATCHES }, () => meter.batch()) };
 }
 
+/** How long a batch takes, by the clock and of processors. */
+interface Pace {
+  perS: number;
+  coresMs: number;
+  answeringMs: number;
+}
+
 interface Run {
-  verifyPerS: number;
-  ingestPerS: number;
+  verify: Pace;
+  ingest: Pace;
   insertPerS: number;
   ackMedianMs: number;
   ackMs: number;
@@ -107,12 +118,14 @@ async function measureRound(
   const ledger = await openLedger({ dir, clock: REAL_CLOCK, verify: verifiers.verify });
   for (const { meter } of homes) await enrolMeter(ledger, meter, { publish: PUBLISH_DAY });
 
-  const verifyPerS = await verifyAll(verifiers, checks);
-  const ingestPerS = await ingestAll(ledger, homes.map(({ batches }) => batches.slice(0, half)));
+  // The first time starts the threads and has their code compiled.
+  await verifyAll(verifiers, checks);
+  const verify = await verifyAll(verifiers, checks);
+  const ingest = await ingestAll(ledger, homes.map(({ batches }) => batches.slice(0, half)));
   const memoryMb = process.memoryUsage().rss / 1e6;
   const insertPerS = insertAll(`${dir}.db`, homes.flatMap(({ batches }) => batches));
   const rest = homes.map(({ batches }) => batches.slice(half));
-  const waits = await submitEvenly(ledger, rest, ingestPerS / 2);
+  const waits = await submitEvenly(ledger, rest, ingest.perS / 2);
   const startedMs = performance.now();
   const report = await audit(folderFiles(ledger.store.publicDir), { policy: policyOf(ledger) });
   if (!report.ok) throw new Error('the ledger that was measured fails its audit');
@@ -120,24 +133,34 @@ async function measureRound(
   await ledger.close();
   const at = (share: number): number => waits[Math.floor(share * (waits.length - 1))];
   return {
-    verifyPerS, ingestPerS, insertPerS, ackMedianMs: at(0.5), ackMs: at(0.99), auditPerS, memoryMb,
+    verify, ingest, insertPerS, ackMedianMs: at(0.5), ackMs: at(0.99), auditPerS, memoryMb,
   };
 }
 
-async function verifyAll({ verify }: Verifiers, checks: SignatureCheck[]): Promise<number> {
-  const startedMs = performance.now();
-  const answers = await Promise.all(checks.map(verify));
-  if (!answers.every(Boolean)) throw new Error('a signature of the test’s own does not verify');
-  return checks.length / secondsSince(startedMs);
+function verifyAll({ verify }: Verifiers, checks: SignatureCheck[]): Promise<Pace> {
+  return paceOf(checks.length, async () => {
+    const answers = await Promise.all(checks.map(verify));
+    if (!answers.every(Boolean)) throw new Error('a signature of the test’s own does not verify');
+  });
 }
 
 /** Each meter sends its next batch when the last one is acknowledged; all meters at once. */
-async function ingestAll(ledger: Ledger, queues: Uint8Array[][]): Promise<number> {
-  const startedMs = performance.now();
-  await Promise.all(queues.map(async (batches) => {
-    for (const batch of batches) await submit(ledger, batch);
-  }));
-  return queues.flat().length / secondsSince(startedMs);
+function ingestAll(ledger: Ledger, queues: Uint8Array[][]): Promise<Pace> {
+  return paceOf(queues.flat().length, async () => {
+    await Promise.all(queues.map(async (batches) => {
+      for (const batch of batches) await submit(ledger, batch);
+    }));
+  });
+}
+
+async function paceOf(count: number, work: () => Promise<void>): Promise<Pace> {
+  const [startedMs, cores, answering] = [
+    performance.now(), process.cpuUsage(), process.threadCpuUsage(),
+  ];
+  await work();
+  const [coresMs, answeringMs] = [process.cpuUsage(cores), process.threadCpuUsage(answering)].map(
+    ({ user, system }) => (user + system) / 1_000 / count);
+  return { perS: count / secondsSince(startedMs), coresMs, answeringMs };
 }
 
 /** At an even pace, meter by meter; the milliseconds that each waited, rising. */
