@@ -1,5 +1,6 @@
-// `npm run test:audit [-- METERS]`: the audit of a log with a hundred thousand batches. It must pass,
-// and fail for each kind of tampering. Says how long; exits 1 if one goes unnoticed.
+// `npm run test:audit [-- METERS [FIRST]]`: the audit of a log with a hundred thousand batches. It must
+// pass, and fail for each kind of tampering, from the first or FIRST on. Says how long; exits 1 if one
+// goes unnoticed.
 
 import { hash } from 'node:crypto';
 import { audit } from '../ledger/audit/audit.ts';
@@ -10,7 +11,7 @@ import { createLargeLog, inMemory, publish } from './helpers/large-log.ts';
 import { TAMPERINGS } from './helpers/tamperings.ts';
 
 const BATCHES_EACH = 1_430;
-const [meters = 70] = process.argv.slice(2).map(Number);
+const [meters = 70, first = 1] = process.argv.slice(2).map(Number);
 
 const log = await createLargeLog(meters, BATCHES_EACH);
 const policy = parsePolicy(Buffer.from(log.policy));
@@ -35,11 +36,13 @@ const remembering: typeof verifyHss = (...parts) => {
   return answer;
 };
 let missed = 0;
-for (const { name, finding, apply } of TAMPERINGS) {
+const kinds = TAMPERINGS.slice(first - 1);
+for (const { name, finding, apply } of kinds) {
   const { ok, findings } = await audit(inMemory(apply(log, files)), { policy, verify: remembering });
   const isFound = !ok && findings.some(({ code }) => code === finding);
   if (!isFound) missed++;
   console.log(`${isFound ? 'found ' : 'MISSED'}  ${finding.padEnd(18)} ${name}`);
 }
-console.log(`${TAMPERINGS.length - missed} of ${TAMPERINGS.length} kinds of tampering found`);
+console.log(`${kinds.length - missed} of ${kinds.length} kinds of tampering found, `
+  + `of ${TAMPERINGS.length} that there are`);
 process.exitCode = missed === 0 ? 0 : 1;
