@@ -300,6 +300,9 @@ function wishOf(entry: WishEntry): Wish {
     : { what: WHAT[entry.type], span: entry.span };
 }
 
+/** A file that could not be asked for, and what an earlier audit built upon: neither is a finding. */
+const NOT_OF_THE_LOG = new Set(['unreachable', 'shown-late']);
+
 /** Runs one check; what it throws of the log's making becomes a finding. True if none did. */
 async function findingsOf(
   { findings }: Work,
@@ -310,7 +313,7 @@ async function findingsOf(
     await check();
     return true;
   } catch (error) {
-    if (error instanceof LedgerError && error.code === 'shown-late') throw error;
+    if (error instanceof LedgerError && NOT_OF_THE_LOG.has(error.code)) throw error;
     findings.push(findingOf(error, where));
     return false;
   }

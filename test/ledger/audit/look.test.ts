@@ -13,6 +13,7 @@ import type { AuditReport } from '../../../ledger/audit/report.ts';
 import type { PublicFiles } from '../../../ledger/audit/source.ts';
 import { folderFiles } from '../../../ledger/audit/source.ts';
 import { encodeEntry } from '../../../ledger/entry.ts';
+import { LedgerError } from '../../../ledger/errors.ts';
 import { signingKey } from '../../../ledger/log/ed25519.ts';
 import type { OnStep } from '../../../ledger/log/durable.ts';
 import { formatLogPolicy, parsePolicy } from '../../../ledger/log/policy.ts';
@@ -99,6 +100,27 @@ test('in pieces of a growing log, broken off at random: what one look at all of 
     }
     await same(t, await goOn(whole, path), whole);
   }
+});
+
+test('a connection that fails breaks an audit off, and is no finding of the log', async (t) => {
+  const path = join(scene.dir, 'unreachable');
+  const source = inMemory(whole);
+  let reads = 0;
+  const read = async (name: string): Promise<Uint8Array | null> => {
+    if (++reads % 300 !== 0) return await source.read(name);
+    throw new LedgerError({ code: 'unreachable', message: `Cannot read ${name}` });
+  };
+  const options = { policy, verify, kept: keptAt(path) };
+  let report: AuditReport | undefined;
+  let pieces = 0;
+  for (; report === undefined; pieces++) {
+    report = await audit({ ...source, read }, options).catch((error) => {
+      t.is(error.code, 'unreachable');
+      return undefined;
+    });
+  }
+  t.true(pieces > 2, `${pieces} pieces`);
+  await same(t, report, whole);
 });
 
 test('what was verified is not read again', async (t) => {
