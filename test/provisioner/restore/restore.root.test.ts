@@ -108,7 +108,8 @@ echo a-key >'/var/lib/iwd/Home Net.psk'
   codes.push(await restore(fresh));
   t.log(codes.join(' '));
   t.is(codes.at(-1), 'restored');
-  t.true(codes.filter((code) => code !== 'restored').length > 3, codes.join());
+  // The first is always cut; the more has come over, the less is left to be cut.
+  t.not(codes[0], 'restored');
   t.is(await dataOf(fresh), data);
   t.deepEqual(await configure(fresh), []);
   const digest = (path: string) => `sha256sum <${path}`;
