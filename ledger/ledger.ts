@@ -9,18 +9,14 @@
 // HTTP.
 
 import { MAX_BATCH_BYTES } from '../firmware/wire.ts';
-import {
-  applyEntry, createProjections, forgetProjections, nextIndex, termsOf,
-} from './ask/project.ts';
-import type { Applied } from './ask/project.ts';
 import { backUp } from './backup.ts';
 import type { Clock } from './clock.ts';
 import type { Entry } from './entry.ts';
-import { decodeEntry, encodeEntry, isBatch, isWish } from './entry.ts';
+import { encodeEntry, isBatch, isWish } from './entry.ts';
 import { LedgerError } from './errors.ts';
 import type { LoggedBatch, Span } from './fate.ts';
 import { batchesWithin } from './history.ts';
-import type { BatchDecision, Effects, IngestState, MeterState } from './ingest.ts';
+import type { BatchDecision, Effects, MeterState } from './ingest.ts';
 import {
   advance, checkAdmitted, decideBatch, decideEnrolment, decidePrice, decideRetirement,
 } from './ingest.ts';
@@ -30,6 +26,7 @@ import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
 import { equal } from './log/tree.ts';
 import { createPool } from './pool.ts';
+import { project } from './projecting.ts';
 import type { LedgerState } from './state.ts';
 import { readState } from './state.ts';
 import type { Store } from './store.ts';
@@ -367,69 +364,4 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
 function blobsOf(items: readonly Item[]): Map<number, Uint8Array> {
   return new Map(items.flatMap(({ index, effects: { entry, keep } }) =>
     (isBatch(entry) ? [[index, keep[0].bytes] as const] : [])));
-}
-
-/**
- * Grows the projections by every entry of the log that they lack, one transaction a chunk. `known`:
- * batches by their entry's index; all others are read from the store. An entry that erases or
- * discloses has them grow anew, all of them: sums that an erased batch went into would tell of it.
- */
-export function project(
-  { store, log, state }: { store: Store; log: Log; state: IngestState },
-  known: ReadonlyMap<number, Uint8Array> = new Map(),
-): void {
-  const { ledgerDb: db } = store;
-  createProjections(db);
-  const CHUNK = 512;
-  const isRegrown = changesThePast(log, nextIndex(db));
-  if (isRegrown) {
-    forgetProjections(db);
-    createProjections(db);
-  }
-  for (let start = nextIndex(db); start < log.size(); start += CHUNK) {
-    const entries = log.read(start, Math.min(start + CHUNK, log.size())).map(decodeEntry);
-    db.exec('BEGIN IMMEDIATE');
-    try {
-      for (const [i, entry] of entries.entries()) {
-        const blob = known.get(start + i);
-        const rest = blob ? { blob } : materials(store, entry);
-        applyEntry(db, { index: start + i, entry, fate: state.fateOf(start + i), ...rest });
-      }
-      db.exec('COMMIT');
-    } catch (error) {
-      // A full disk has ended the transaction already.
-      if (db.isTransaction) db.exec('ROLLBACK');
-      throw error;
-    }
-  }
-  // What was erased is not to be read from the write-ahead log either.
-  if (isRegrown) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-}
-
-/** Whether an entry from `start` on changes what those before it have added to the projections. */
-function changesThePast(log: Log, start: number): boolean {
-  return start > 0 && log.read(start, log.size()).map(decodeEntry).some((entry) => 'span' in entry);
-}
-
-/** What the projections need beside the entry. */
-function materials(store: Store, entry: Entry): Omit<Applied, 'index' | 'entry'> {
-  const { origin } = store.keys;
-  if (isBatch(entry)) return { blob: store.blob(entry.batchHash) };
-  if (entry.type === 'kit-enrolled') {
-    const blob = needBlob(store, entry.enrolmentHash);
-    return { blob, kit: termsOf(verifyEnrolment(blob, origin)) };
-  }
-  if (entry.type === 'price-set') {
-    const blob = needBlob(store, entry.priceHash);
-    return { blob, price: verifyPrice(blob, origin) };
-  }
-  return { blob: null };
-}
-
-function needBlob(store: Store, hash: Uint8Array): Uint8Array {
-  const blob = store.blob(hash);
-  if (blob !== null) return blob;
-  const parts = { code: 'blob-lost', message: 'Projections cannot be grown' };
-  const expected = 'every enrolment and price in public/blob';
-  throw new LedgerError({ ...parts, expected, got: 'one that is not there' });
 }
