@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { atWorkbench, type Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { KitError } from '../errors.ts';
+import { untilStopped } from '../drive/command.ts';
 import { confirmWipe } from '../drive/confirm.ts';
 import { listBlockDevices } from '../drive/lsblk.ts';
 import { prepareWipe, wipedText, wipeProgressTo } from '../drive/wipe.ts';
@@ -59,18 +60,11 @@ export function retireCommand(): Command {
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals<RetireOptions>();
       const output = createOutput(options);
-      const stop = new AbortController();
-      const onSignal = () => stop.abort();
+      const retire = (signal?: AbortSignal) =>
+        atWorkbench({ ...options, kits: [name] }, (bench, [kit]) =>
+          retireAtBench(kit, bench, { options, output, signal }));
       // Only a wipe has an end to come to; all else may be stopped anywhere.
-      if (options.wipe !== undefined) {
-        process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-      }
-      try {
-        await atWorkbench({ ...options, kits: [name] }, (bench, [kit]) =>
-          retireAtBench(kit, bench, { options, output, signal: stop.signal }));
-      } finally {
-        process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-      }
+      await (options.wipe === undefined ? retire() : untilStopped(retire));
     });
 }
 
@@ -84,7 +78,7 @@ interface RetireOptions extends Options {
 async function retireAtBench(
   kit: Kit,
   bench: Workbench,
-  { options, output, signal }: { options: RetireOptions; output: Output; signal: AbortSignal },
+  { options, output, signal }: { options: RetireOptions; output: Output; signal?: AbortSignal },
 ): Promise<void> {
   const { reason, ledgerUrl, yes = false } = options;
   const { record } = bench;
