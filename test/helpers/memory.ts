@@ -16,7 +16,7 @@ export class Memory {
 
   /** This bus never lies. */
   async readSure(_address: number, first: Buffer): Promise<Buffer> {
-    return first
+    return first;
   }
 
   async write(address: number, bytes: Buffer): Promise<void> {

@@ -1,6 +1,6 @@
 // Flashing real block devices: loop devices, dressed as USB sticks for the one rule that asks.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -12,6 +12,7 @@ import type { FlashDeps } from '../../../provisioner/drive/job.ts';
 import { listBlockDevices } from '../../../provisioner/drive/lsblk.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { makeBench, type TestBench } from '../../helpers/bench.ts';
+import { changeByte } from '../../helpers/change-byte.ts';
 import { attachLoop, listWithSticks, system, type LoopDrive } from '../../helpers/loop.ts';
 import { fillSeeded, makeTinyImage, tinyImage, type TinyImage } from '../../helpers/tiny-image.ts';
 
@@ -183,9 +184,7 @@ test.serial('a stick that loses bytes is found out, and cannot boot', withSticks
     if (phase !== 'verify' || spoiled) return;
     spoiled = true;
     // Behind the kernel's cache of the stick: only a read from the stick itself sees it.
-    const bytes = readFileSync(s.sticks[0].file);
-    bytes[13 * mib] ^= 1;
-    writeFileSync(s.sticks[0].file, bytes);
+    changeByte(s.sticks[0].file, 13 * mib);
   };
   const job = { kit: findKit(s.campaign, 'alice'), drive: s.sticks[0].path };
   const flashing = flashKits([job], { ...s.deps, onProgress });

@@ -13,6 +13,7 @@ import type { FlashDeps, FlashPlan } from '../../../provisioner/drive/job.ts';
 import { decodeProgress, progressAtBytes } from '../../../provisioner/drive/progress-page.ts';
 import { KitError } from '../../../provisioner/errors.ts';
 import { makeBench, type TestBench } from '../../helpers/bench.ts';
+import { changeByte } from '../../helpers/change-byte.ts';
 import { fillSeeded, makeTinyImage, tinyImage, type TinyImage } from '../../helpers/tiny-image.ts';
 
 const mib = 1 << 20;
@@ -348,10 +349,4 @@ function assertDead(t: ExecutionContext, drive: string, page: 'progress' | 'none
   if (page === 'progress') bytes.fill(0, progressAtBytes, progressAtBytes + 4096);
   t.true(bytes.subarray(0, mib).equals(Buffer.alloc(mib)), 'the first MiB is blank');
   t.true(bytes.subarray(-mib).equals(Buffer.alloc(mib)), 'the last MiB is blank');
-}
-
-function changeByte(path: string, at: number): void {
-  const bytes = readFileSync(path);
-  bytes[at] ^= 1;
-  writeFileSync(path, bytes);
 }
