@@ -31,7 +31,6 @@ export async function openDoor(
     // The meter's power is cut in the middle of things.
     socket.on('error', () => socket.destroy());
     if (line === 'hung') socket.resume();
-    else if (line === 'refused') socket.resetAndDestroy();
     else void serve(socket, line);
   });
 
@@ -53,7 +52,12 @@ export async function openDoor(
   const { port } = server.address() as AddressInfo;
   return {
     address: `127.0.0.1:${port}`,
-    set: (next) => void (line = next),
+    set(next) {
+      line = next;
+      // A closed port is what refuses.
+      if (next === 'refused') server.close();
+      else if (!server.listening) server.listen(port, '127.0.0.1');
+    },
     close() {
       server.close();
       for (const socket of open) socket.destroy();
