@@ -4,6 +4,7 @@
 // block layer is real, so are its errors; the USB layer is not (test/usb/ has that).
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +18,7 @@ export interface FaultyDrive {
   path: string;
   /** What the drive really holds: where its memory is. */
   file: string;
-  /** Every transfer fails from now on, and the node is gone. */
+  /** What is under way fails, and every transfer from now on; the node is gone. */
   pullOut(): void;
   detach(): Promise<void>;
 }
@@ -29,8 +30,6 @@ export interface FaultyDrive {
 export interface Fault {
   read?: string;
   write?: string;
-  /** Its pace, both ways. */
-  bytesPerSecond?: number;
 }
 
 export const soundRead =
@@ -38,7 +37,13 @@ export const soundRead =
 export const soundWrite =
   'dd of="$memory" iflag=fullblock oflag=seek_bytes seek=$4 conv=notrunc bs=1M status=none';
 
-/** What nbdkit's eval plugin takes for a failed request: the errno's name on stderr, status 1. */
+/** Takes what a write brings, and forgets it. */
+export const dropWrite = 'cat >/dev/null';
+
+/**
+ * What nbdkit's eval plugin takes for a failed request: the errno's name on stderr, status 1. A write
+ * is to be dropped first: of lines that end before they have read it all, nbdkit says EIO instead.
+ */
 export const failWith = (errno: string) => `{ echo ${errno} faulty drive >&2; exit 1; }`;
 
 let count = 0;
@@ -46,29 +51,32 @@ let count = 0;
 /** A drive that claims `sizeBytes`. */
 export async function attachFaulty(folder: string, sizeBytes: number, fault: Fault = {}) {
   const name = `kit-faulty-${process.pid}-${count++}`;
-  const ends = ['memory', 'socket', 'shown'];
-  const [file, socket, shown] = ends.map((end) => join(folder, `${name}.${end}`));
+  const ends = ['memory', 'socket', 'serving', 'shown'];
+  const [file, socket, serving, shown] = ends.map((end) => join(folder, `${name}.${end}`));
   const path = `/dev/${name}`;
   for (const made of [file, shown]) writeFileSync(made, '');
   truncateSync(file, sizeBytes);
-  const children: ChildProcess[] = [];
+  let [server, shower]: (ChildProcess | undefined)[] = [];
   let loop = '';
   const detach = async (): Promise<void> => {
     rmSync(path, { force: true });
     if (loop !== '') system('losetup', ['--detach', loop]);
-    // nbdfuse lets go of the file when it is told to end; it cannot while the loop device holds it.
-    for (const child of children.reverse()) await ended(child);
-    // Of a server that was killed a dead mount stays behind.
+    // Whoever looks at the machine's disks just now holds the loop device, and it the file: nothing
+    // here waits for them.
     const isMounted = readFileSync('/proc/mounts', 'utf8').includes(` ${shown} `);
     if (isMounted) system('umount', ['--lazy', shown]);
-    for (const made of [file, socket, shown]) rmSync(made, { force: true });
+    await ended(shower, 'SIGKILL');
+    // With its one client gone it ends, and takes its shell lines along.
+    await ended(server, 'SIGTERM');
+    for (const made of [file, socket, serving, shown]) rmSync(made, { force: true });
   };
   try {
-    const options = ['--foreground', '--exit-with-parent', '--unix', socket];
-    children.push(run('nbdkit', [...options, ...served(file, sizeBytes, fault)]));
-    await until(() => existsSync(socket));
-    children.push(run('nbdfuse', [shown, `nbd+unix:///?socket=${socket}`]));
-    await until(() => statSync(shown).size === sizeBytes);
+    const options = ['--foreground', '--exit-with-parent', '--unix', socket, '--pidfile', serving];
+    server = run('nbdkit', [...options, ...served(file, sizeBytes, fault)]);
+    // The socket is there before anybody listens; this file, not before.
+    await started(server, () => existsSync(serving));
+    shower = run('nbdfuse', [shown, `nbd+unix:///?socket=${socket}`]);
+    await started(shower, () => statSync(shown).size === sizeBytes);
     // Past the page cache of the shown file: what is read back must come from the faulty memory.
     loop = system('losetup', ['--find', '--show', '--direct-io=on', shown]).trim();
     const numbers = ['--nodeps', '--noheadings', '--output', 'MAJ:MIN', loop];
@@ -82,18 +90,16 @@ export async function attachFaulty(folder: string, sizeBytes: number, fault: Fau
     ...{ path, file, loop, detach },
     pullOut() {
       rmSync(path);
-      children[0].kill('SIGKILL');
+      // With the process that shows the file, the kernel ends each of its transfers; of a server
+      // that went away nbdfuse may make anything, an abort included.
+      shower.kill('SIGKILL');
     },
   };
   return drive;
 }
 
 /** nbdkit's words. A shell for each request only where one is needed: it is slow. */
-function served(file: string, sizeBytes: number, fault: Fault): string[] {
-  const { read, write, bytesPerSecond } = fault;
-  if (bytesPerSecond !== undefined) {
-    return ['--filter=rate', 'file', file, `rate=${8 * bytesPerSecond}`];
-  }
+function served(file: string, sizeBytes: number, { read, write }: Fault): string[] {
   if (read === undefined && write === undefined) return ['file', file];
   return [
     'eval',
@@ -123,16 +129,21 @@ function run(tool: string, args: string[]): ChildProcess {
   return child;
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
+function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid === undefined || exitCode !== null || signalCode !== null;
+}
+
+async function ended(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
+  if (child === undefined || hasEnded(child)) return;
+  const gone = once(child, 'exit');
+  child.kill(signal);
   await gone;
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  for (let waitedMs = 0; !holds(); waitedMs += 20) {
-    if (waitedMs > 10_000) throw new Error('nbdkit or nbdfuse did not start');
+/** However long that takes on a busy machine, as long as it is at it. */
+async function started(child: ChildProcess, isReady: () => boolean): Promise<void> {
+  while (!isReady()) {
+    if (hasEnded(child)) throw new Error(`${child.spawnfile} ended: ${child.exitCode}`);
     await sleep(20);
   }
 }
