@@ -11,6 +11,7 @@ import { createOutput } from '../terminal.ts';
 import { buildImage, type BuiltImage, defaultCacheDir, readLock } from './build.ts';
 import { readImageFolder } from './folder.ts';
 import { exportArchives, fetchArchives, importArchives } from './package-cache.ts';
+import { prunePackages } from './prune.ts';
 import { allowedSignerLine } from './sshsig.ts';
 import { updateLock } from './update.ts';
 import { verifyImage } from './verify.ts';
@@ -27,7 +28,8 @@ export function imageCommand(): Command {
     .addCommand(verifyCommand())
     .addCommand(signerCommand())
     .addCommand(exportCommand())
-    .addCommand(importCommand());
+    .addCommand(importCommand())
+    .addCommand(pruneCommand());
 }
 
 function ofImage(command: Command): Command {
@@ -163,6 +165,30 @@ function importCommand(): Command {
       const packages = await importArchives(cacheDir, file);
       if (packages === 0) throw noPackages(file);
       output.result({ cache: cacheDir, packages }, `${packages} packages in ${cacheDir}`);
+    });
+}
+
+function pruneCommand(): Command {
+  return withOut(new Command('prune'))
+    .description('show which cached packages no lock names any more, and remove them')
+    .option('--folders <dir>', "where images' folders stand (default: kit's own images/)")
+    .option('--cache <dir>', "packages between builds (default: the user's cache folder)")
+    .option('--keep <lock...>', 'keep what these locks name as well')
+    .option('--yes', 'remove them')
+    .action(async function (this: Command) {
+      const options = this.optsWithGlobals();
+      const { folders, cache, out, keep, yes } = options;
+      const where = { imagesDir: folders, cacheDir: cache, outDir: out };
+      const pruned = await prunePackages({ ...where, keep, remove: yes });
+      const { superseded, keptArchives, locks } = pruned;
+      const mib = Math.round(superseded.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / 2 ** 20);
+      const text = [
+        ...superseded.map(({ archive }) => archive),
+        `${superseded.length} of ${keptArchives + superseded.length} packages (${mib} MiB) are in none of ` +
+          `${locks.length} locks.`,
+        yes ? 'Removed.' : 'Nothing is removed without --yes.',
+      ];
+      createOutput(options).result(pruned, text.join('\n'));
     });
 }
 
