@@ -135,6 +135,7 @@ const flashScript = fileURLToPath(new URL('flash-drives.ts', import.meta.url));
 
 /** Us, as a whole process. @throws Error if less was written or proven than the image maps */
 async function flash({ bench, image }: Scene, paths: string[], file = image.zst) {
+  for (const path of paths) await forgetKit(image, path);
   const kit: Command = [process.execPath, ...SMALL_HEAP, flashScript];
   const sample = await runAll([[...kit, bench, file, ...paths]]);
   const report = JSON.parse(sample.outputs[0]) as FlashReport;
@@ -143,6 +144,15 @@ async function flash({ bench, image }: Scene, paths: string[], file = image.zst)
     throw new Error(`not all was written and read back from the drive: ${sample.outputs[0]}`);
   }
   return { ...sample, writtenSeconds: report.writtenSeconds };
+}
+
+/**
+ * A drive as the others find it: of one that held a kit before, the whole boot partition is written,
+ * that of no other.
+ */
+async function forgetKit({ espOffsetBytes }: SpeedImage, drive: string): Promise<void> {
+  const at = ['oflag=direct,seek_bytes', `seek=${espOffsetBytes}`];
+  await runAll([['dd', 'if=/dev/zero', `of=${drive}`, 'bs=4096', 'count=1', ...at]]);
 }
 
 const name = {

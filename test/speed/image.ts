@@ -33,6 +33,7 @@ export interface SpeedImage {
   mappedBytes: number;
   zstSizeBytes: number;
   ranges: number;
+  espOffsetBytes: number;
 }
 
 /** Makes it in `folder`; takes some ten seconds. */
@@ -70,7 +71,10 @@ export async function makeSpeedImage(folder: string, shape = debian): Promise<Sp
   };
   await writeFile(join(folder, 'speed-amd64.json'), JSON.stringify(manifest));
   const mappedBytes = made.ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
-  return { raw, zst, bmap, sizeBytes, mappedBytes, zstSizeBytes, ranges: made.ranges.length };
+  return {
+    ...{ raw, zst, bmap, sizeBytes, mappedBytes, zstSizeBytes },
+    ...{ ranges: made.ranges.length, espOffsetBytes: esp.offsetBytes },
+  };
 }
 
 /** As provisioner/image/layout.ts lays it out. */
