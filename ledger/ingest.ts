@@ -11,6 +11,7 @@ import { equal, sha256 } from './log/tree.ts';
 import type { Publish } from './publish.ts';
 import { closesBucket, PUBLISH } from './publish.ts';
 import type { OneTimeKey } from './succession.ts';
+import { isNext } from './succession.ts';
 import { checkPrice } from './tariff.ts';
 import type { SetPrice } from './tariff.ts';
 import type { Before, SignedBatch } from './verify/batch.ts';
@@ -120,7 +121,8 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
   const meter = state.meter(batch.payload.meterId);
   if (meter === undefined) return { kind: 'unknown-meter', meterId: batch.payload.meterId };
   const { hash } = batch;
-  const index = state.indexOf(hash);
+  const isFresh = isNext(meter, batch);
+  const index = isFresh ? undefined : state.indexOf(hash);
   if (index !== undefined) return { kind: 'repeated', meter, hash, index };
   const invalid = (reason: LedgerError): BatchDecision =>
     ({ kind: 'invalid', meter, hash, reason });
@@ -131,7 +133,8 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
   if (meter.revoked) return invalid(refusal('revoked', 'a key in good standing', 'a revoked one'));
   const receivedMs = Math.max(nowMs, state.lastReceivedMs());
   const signedBy = { generation, q: batch.q };
-  const earlier = state.signedWith(meter.id, signedBy);
+  const isUnspent = isFresh && generation === meter.keys.length - 1;
+  const earlier = isUnspent ? undefined : state.signedWith(meter.id, signedBy);
   if (earlier !== undefined) {
     return equivocation(meter, batch, { bytes, earlier, signedBy, receivedMs });
   }

@@ -26,6 +26,7 @@ import type { Log } from './log/writer.ts';
 import { openLog } from './log/writer.ts';
 import { equal } from './log/tree.ts';
 import { createPool } from './pool.ts';
+import type { Written } from './projecting.ts';
 import { project } from './projecting.ts';
 import type { LedgerState } from './state.ts';
 import { readState } from './state.ts';
@@ -156,7 +157,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       for (const listener of listeners) listener();
       for (const { index } of items) state.arrived(index);
       try {
-        project({ store, log, state }, blobsOf(items));
+        project({ store, log, state }, writtenOf(items));
       } catch (error) {
         // The entries are durable and will be answered for; the next commit or start catches up.
         onProblem(error);
@@ -360,8 +361,7 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
   await store.finishErasures();
 }
 
-/** What has just been written need not be read again. */
-function blobsOf(items: readonly Item[]): Map<number, Uint8Array> {
-  return new Map(items.flatMap(({ index, effects: { entry, keep } }) =>
-    (isBatch(entry) ? [[index, keep[0].bytes] as const] : [])));
+function writtenOf(items: readonly Item[]): Map<number, Written> {
+  return new Map(items.map(({ index, effects: { entry, keep } }) =>
+    [index, { entry, blob: isBatch(entry) ? keep[0].bytes : undefined }]));
 }

@@ -17,28 +17,37 @@ import { verifyPrice } from './verify/price.ts';
 
 const CHUNK = 512;
 
+/** What has just been appended, and need not be read again. */
+export interface Written {
+  entry: Entry;
+  /** Of a batch. */
+  blob?: Uint8Array;
+}
+
 /**
- * Grows the projections by every entry of the log that they lack, one transaction a chunk. `known`:
- * batches by their entry's index; all others are read from the store. An entry that erases or
- * discloses has them grow anew, all of them: sums that an erased batch went into would tell of it.
+ * Grows the projections by every entry of the log that they lack, one transaction a chunk. `written`
+ * by index; all others are read from log and store. An entry that erases or discloses has them grow
+ * anew, all of them: sums that an erased batch went into would tell of it.
  */
 export function project(
   { store, log, state }: { store: Store; log: Log; state: IngestState },
-  known: ReadonlyMap<number, Uint8Array> = new Map(),
+  written: ReadonlyMap<number, Written> = new Map(),
 ): void {
   const { ledgerDb: db } = store;
   createProjections(db);
-  const isRegrown = changesThePast(log, nextIndex(db));
+  const read = (start: number, end: number): Entry[] => readEntries(log, written, { start, end });
+  const start = nextIndex(db);
+  const isRegrown = start > 0 && read(start, log.size()).some(changesThePast);
   if (isRegrown) {
     forgetProjections(db);
     createProjections(db);
   }
   for (let start = nextIndex(db); start < log.size(); start += CHUNK) {
-    const entries = log.read(start, Math.min(start + CHUNK, log.size())).map(decodeEntry);
+    const entries = read(start, Math.min(start + CHUNK, log.size()));
     db.exec('BEGIN IMMEDIATE');
     try {
       for (const [i, entry] of entries.entries()) {
-        const blob = known.get(start + i);
+        const blob = written.get(start + i)?.blob;
         const rest = blob ? { blob } : materials(store, entry);
         applyEntry(db, { index: start + i, entry, fate: state.fateOf(start + i), ...rest });
       }
@@ -53,9 +62,20 @@ export function project(
   if (isRegrown) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
 }
 
-/** Whether an entry from `start` on changes what those before it have added to the projections. */
-function changesThePast(log: Log, start: number): boolean {
-  return start > 0 && log.read(start, log.size()).map(decodeEntry).some((entry) => 'span' in entry);
+function readEntries(
+  log: Log, written: ReadonlyMap<number, Written>, { start, end }: { start: number; end: number },
+): Entry[] {
+  const known: Entry[] = [];
+  for (let one = written.get(start); one && start + known.length < end;) {
+    known.push(one.entry);
+    one = written.get(start + known.length);
+  }
+  return start + known.length === end ? known : log.read(start, end).map(decodeEntry);
+}
+
+/** Whether an entry changes what those before it have added to the projections. */
+function changesThePast(entry: Entry): boolean {
+  return 'span' in entry;
 }
 
 /** What the projections need beside the entry. */

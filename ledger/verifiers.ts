@@ -33,8 +33,8 @@ interface Thread {
 
 /** One message carries no more: 16 signatures are 8 ms, which whoever comes next may wait. */
 const MOST_IN_MESSAGE = 16;
-/** While a thread works on one message the next is there already. */
-const MOST_MESSAGES = 2;
+/** What a thread has before it while the one that answers is busy with a pool: 50 ms of work. */
+const MOST_MESSAGES = 8;
 
 export function createVerifiers(threadCount: number): Verifiers {
   const queue: Waiting[] = [];

@@ -56,7 +56,8 @@ export interface Applied {
  * the next one, and `projection-content` for an entry that no verified log can hold.
  */
 export function applyEntry(db: DatabaseSync, applied: Applied): void {
-  const { nextIndex: expected } = statementsOf(db).next.get() as { nextIndex: number };
+  const projected = statementsOf(db).next.get() as { nextIndex: number; closesMs: number | null };
+  const { nextIndex: expected, closesMs } = projected;
   if (applied.index < expected) return;
   if (applied.index > expected) {
     throw new LedgerError({
@@ -67,7 +68,7 @@ export function applyEntry(db: DatabaseSync, applied: Applied): void {
   }
   const { entry } = applied;
   // First: what closes a month does not belong to it.
-  closeDueMonths(db, applied.index, entry.receivedMs);
+  if (entry.receivedMs >= (closesMs ?? 0)) closeDueMonths(db, applied.index, entry.receivedMs);
   if (entry.type === 'volunteer-admitted') admitVolunteer(db, applied.index, entry);
   else if (entry.type === 'kit-enrolled') enrolKit(db, applied.index, entry, applied.kit);
   else if (isBatch(entry)) receiveBatch(db, applied, entry);
@@ -117,17 +118,16 @@ function enrolKit(
 }
 
 function receiveBatch(db: DatabaseSync, applied: Applied, entry: BatchEntry): void {
-  const meter = meterOf(db, entry.meterId, applied.index);
-  statementsOf(db).arrive.run(entry.receivedMs, applied.index, entry.lastSeq, meter.id);
   const { blob, index, fate } = applied;
-  const batch = { index, receivedMs: entry.receivedMs, publish: meter.publish, blob };
-  closeBucket(db, meter, batch);
-  if (fate === 'erased') return;
-  const isDue = fate === 'disclosed' || entry.type === 'key-succeeded';
-  // Closing a bucket may have changed the meter's row.
-  if (isDue || meter.publish === PUBLISH.batch) {
-    publishBatch(db, meterOf(db, entry.meterId, index), batch);
-  } else if (meter.publish !== PUBLISH.none) holdBatch(db, meter, batch);
+  const { receivedMs, lastSeq } = entry;
+  const meter = statementsOf(db).arrive.get(receivedMs, index, lastSeq, hexOf(entry.meterId));
+  if (meter === undefined) throw contentError('an enrolled meter', hexOf(entry.meterId), index);
+  const { id, publish } = meter as Pick<MeterRow, 'id' | 'publish'>;
+  const batch = { index, receivedMs, publish, blob };
+  const isDue = fate === 'disclosed' || entry.type === 'key-succeeded' || publish === PUBLISH.batch;
+  const isHeld = fate !== 'erased' && !isDue && publish !== PUBLISH.none;
+  closeBucket(db, id, { next: batch, isHeld });
+  if (fate !== 'erased' && isDue) publishBatch(db, id, batch);
 }
 
 function changePublication(db: DatabaseSync, entry: EntryOf<'publication-changed'>): void {
@@ -162,25 +162,30 @@ interface HeldBatch {
   blob: Uint8Array | null;
 }
 
-/** Keeps the batch until it is known whether it is its bucket's last. */
-function holdBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
-  const { index, receivedMs, publish, blob } = batch;
-  statementsOf(db).hold.run(meter.id, index, receivedMs, publish, blob);
+/**
+ * Publishes the batch kept before, if `next` shows that it was its bucket's last. In its place
+ * `next` is kept, if it is to be, until it is known whether that is its bucket's last.
+ */
+function closeBucket(
+  db: DatabaseSync, meterRow: number, { next, isHeld }: { next: HeldBatch; isHeld: boolean },
+): void {
+  const sql = statementsOf(db);
+  const held = sql.held.get(meterRow) as Omit<HeldBatch, 'blob'> | undefined;
+  if (held !== undefined && closesBucket(held, next)) {
+    const { blob } = sql.heldBlob.get(meterRow) as Pick<HeldBatch, 'blob'>;
+    publishBatch(db, meterRow, { ...held, blob });
+  }
+  const { index, receivedMs, publish, blob } = next;
+  if (isHeld) sql.hold.run(meterRow, index, receivedMs, publish, blob);
+  else if (held !== undefined) sql.letGo.run(meterRow);
 }
 
-/** Lets go of the batch kept before; publishes it, if `next` shows that it was its bucket's last. */
-function closeBucket(db: DatabaseSync, meter: MeterRow, next: HeldBatch): void {
-  const held = statementsOf(db).held.get(meter.id) as HeldBatch | undefined;
-  if (held === undefined) return;
-  statementsOf(db).letGo.run(meter.id);
-  if (closesBucket(held, next)) publishBatch(db, meter, held);
-}
-
-function publishBatch(db: DatabaseSync, meter: MeterRow, batch: HeldBatch): void {
+function publishBatch(db: DatabaseSync, meterRow: number, batch: HeldBatch): void {
   if (batch.blob === null) {
-    db.prepare('UPDATE meter SET missingBatches = missingBatches + 1 WHERE id = ?').run(meter.id);
+    db.prepare('UPDATE meter SET missingBatches = missingBatches + 1 WHERE id = ?').run(meterRow);
     return;
   }
+  const meter = statementsOf(db).meter.get(meterRow) as unknown as MeterRow;
   const payload = decodeBatch(batch.blob, batch.index);
   const receivedS = Math.floor(batch.receivedMs / 1000);
   const fresh = payload.records.map((record): Unplaced => (
@@ -200,12 +205,6 @@ function decodeBatch(blob: Uint8Array, index: number): BatchPayload<Uint8Array> 
   }
 }
 
-function meterOf(db: DatabaseSync, meterId: Uint8Array, index: number): MeterRow {
-  const row = statementsOf(db).meter.get(hexOf(meterId));
-  if (row === undefined) throw contentError('an enrolled meter', hexOf(meterId), index);
-  return row as unknown as MeterRow;
-}
-
 function contentError(expected: string, got: string, index: number): LedgerError {
   const message = `Log entry ${index} cannot be projected`;
   return new LedgerError({ code: 'projection-content', message, expected, got });
@@ -218,18 +217,19 @@ function hexOf(bytes: Uint8Array): string {
 /** What every batch needs. */
 function prepareAll(db: DatabaseSync) {
   return {
-    next: db.prepare('SELECT nextIndex FROM projection'),
+    next: db.prepare('SELECT nextIndex, closesMs FROM projection'),
     advance: db.prepare('UPDATE projection SET nextIndex = ?, asOfMs = ?'),
-    meter: db.prepare('SELECT * FROM meter WHERE meter = ?'),
+    meter: db.prepare('SELECT * FROM meter WHERE id = ?'),
     arrive: db.prepare(
       `UPDATE meter SET batches = batches + 1, lastReceivedMs = ?, lastIndex = ?, lastSeq = ?
-       WHERE id = ?`,
+       WHERE meter = ? RETURNING id, publish`,
     ),
     held: db.prepare(
-      'SELECT entryIndex AS "index", receivedMs, publish, blob FROM waiting WHERE meterRow = ?',
+      'SELECT entryIndex AS "index", receivedMs, publish FROM waiting WHERE meterRow = ?',
     ),
+    heldBlob: db.prepare('SELECT blob FROM waiting WHERE meterRow = ?'),
     hold: db.prepare(
-      `INSERT INTO waiting (meterRow, entryIndex, receivedMs, publish, blob)
+      `INSERT OR REPLACE INTO waiting (meterRow, entryIndex, receivedMs, publish, blob)
        VALUES (?, ?, ?, ?, ?)`,
     ),
     letGo: db.prepare('DELETE FROM waiting WHERE meterRow = ?'),

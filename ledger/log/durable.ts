@@ -1,10 +1,15 @@
 // The one way in which the ledger makes a file that others may rely on. After it returns, the file
 // is there, whole, whatever happens next; before, the old file (or none) is. Never appends in
 // place.
+//
+// Only what waits for the disk is asynchronous. Whatever is changes threads twice, and while every
+// core verifies signatures each change waits its turn: nine of them made most of an ack's wait.
 
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import {
+  closeSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 
 /**
  * Told of each step that reached the disk. Tests cut the process, or fill the disk, at any of them.
@@ -18,6 +23,7 @@ export interface DurableOptions {
   onStep?: OnStep;
 }
 
+const sync = promisify(fsync);
 let counter = 0;
 
 export async function writeDurably(
@@ -28,19 +34,19 @@ export async function writeDurably(
   const name = basename(path);
   await makeDirDurably(dirname(path));
   const temporary = join(temporaryDir, `${process.pid}-${counter++}-${name}`);
-  const file = await open(temporary, 'wx', 0o644);
+  const file = openSync(temporary, 'wx', 0o644);
   try {
-    await file.writeFile(bytes);
+    writeFileSync(file, bytes);
     await onStep(`written ${name}`);
     // Without this, the rename may reach the disk before the bytes: an empty file under a good
     // name.
-    await file.sync();
+    await sync(file);
   } finally {
-    await file.close();
+    closeSync(file);
   }
   await onStep(`synced ${name}`);
   // Readers see the old file or the new one, never a part.
-  await rename(temporary, path);
+  renameSync(temporary, path);
   await onStep(`renamed ${name}`);
   // Without this, a power cut may take the new name back after it was relied on.
   await syncDir(dirname(path));
@@ -59,21 +65,21 @@ export async function allWritten(writes: readonly Promise<void>[]): Promise<void
 
 /** Rejects unless the folder's disk takes `sizeBytes` more; leaves nothing there. */
 export async function checkRoom(dir: string, sizeBytes: number): Promise<void> {
-  await mkdir(dir, { recursive: true });
+  mkdirSync(dir, { recursive: true });
   const path = join(dir, `${process.pid}-${counter++}-room`);
-  const file = await open(path, 'wx', 0o600);
+  const file = openSync(path, 'wx', 0o600);
   try {
-    await file.writeFile(new Uint8Array(sizeBytes));
-    await file.sync();
+    writeFileSync(file, new Uint8Array(sizeBytes));
+    await sync(file);
   } finally {
-    await file.close();
-    await rm(path);
+    closeSync(file);
+    rmSync(path);
   }
 }
 
 /** Makes a folder and those above it; each new name is durable in the folder that holds it. */
 export async function makeDirDurably(dir: string): Promise<void> {
-  const first = await mkdir(dir, { recursive: true });
+  const first = mkdirSync(dir, { recursive: true });
   if (first === undefined) return;
   for (let made = dir; ; made = dirname(made)) {
     await syncDir(dirname(made));
@@ -82,11 +88,10 @@ export async function makeDirDurably(dir: string): Promise<void> {
 }
 
 export async function syncDir(dir: string): Promise<void> {
-  let handle: FileHandle | undefined;
+  const folder = openSync(dir, 'r');
   try {
-    handle = await open(dir, 'r');
-    await handle.sync();
+    await sync(folder);
   } finally {
-    await handle?.close();
+    closeSync(folder);
   }
 }

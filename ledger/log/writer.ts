@@ -8,7 +8,7 @@
 // a folder that contradicts its head rather than guess. Never rewrites a full tile, never signs two
 // trees of one size.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
@@ -94,7 +94,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       await write('checkpoint', next);
       [edge, note] = [grown.edge, next];
       usable = true;
-      await dropSupersededPartials(publicDir, grown.tiles);
+      dropSupersededPartials(publicDir, grown.tiles);
     }),
     read: (start, end) => readEntries(publicDir, edge.size, start, end),
     prove: (index) => inclusionProof(index, edge.size, nodesOnDisk(publicDir, edge.size)),
@@ -214,8 +214,8 @@ async function sweepBeyond(dir: string, size: number): Promise<void> {
 }
 
 /** tlog-tiles § Partial Tiles: they may go once the full tile is there. */
-async function dropSupersededPartials(dir: string, tiles: { tile: Tile }[]): Promise<void> {
+function dropSupersededPartials(dir: string, tiles: { tile: Tile }[]): void {
   for (const { tile } of tiles.filter(({ tile: { width } }) => width === TILE_WIDTH)) {
-    await rm(`${join(dir, tilePath(tile))}.p`, { recursive: true, force: true });
+    rmSync(`${join(dir, tilePath(tile))}.p`, { recursive: true, force: true });
   }
 }
