@@ -11,7 +11,7 @@ import type { Connect, NodeAddress } from '../node/connection.ts';
 import { addressOf, handoverOf } from '../node/kinds.ts';
 import { grant } from './access/grant.ts';
 import { proveLetIn, proveShutOut } from './access/prove.ts';
-import { hookFolder } from './access/recovery-programs.ts';
+import { hookFolder, recoverUser } from './access/recovery-programs.ts';
 import { withdrawal } from './access/withdraw.ts';
 import { eraseKit } from './erase.ts';
 import type { PrintedLeaflet } from './print.ts';
@@ -25,10 +25,9 @@ export interface HandoverDeps extends Pick<Workbench, 'campaign' | 'secrets' | '
 }
 
 /**
- * Refuses a kit that was not proven fit since it was last changed, or of a kind that nobody knows
- * how to hand over.
+ * Refuses a kit that was not proven fit since it was last changed, or of no kind that is known.
  * @param reason why it goes out all the same: recorded
- * @throws KitError `kit-unproven`, `handover-unknown`
+ * @throws KitError `kit-unproven`, `kind-unknown`
  */
 export function refuseUnready(
   kit: Kit,
@@ -52,7 +51,8 @@ export function refuseUnready(
 
 /**
  * Everything after somebody has read the leaflet.
- * @throws KitError `bench-still-let-in`, `withdrawal-unproven`, and those of configuring a node
+ * @throws KitError `bench-still-let-in`, `withdrawal-unproven`, `others-let-in`, `let-in-otherwise`,
+ *   `bench-key-on-esp`, and those of configuring a node
  */
 export async function handOverKit(
   kit: Kit,
@@ -102,23 +102,27 @@ async function changeHands(kit: Kit, leaflet: PrintedLeaflet, deps: HandoverDeps
   const { ownerPassphrase: passphrase } = opened.kit;
   const bench = addressOf(kit, opened);
   const owner: NodeAddress = { ...bench, account: { user: kit.owner, passphrase } };
+  const { files, sshd } = handoverOf(campaign);
   const options = { kit: kit.name, connect, patienceMs, report: tell(report) };
   const desired = {
     owner: kit.owner,
     secrets: { passphrase, recoveryCodes: leaflet.secrets.recoveryCodes },
     texts: (await ownerTexts(kit.language)).texts.recover,
-    hooks: handoverOf(campaign).files(hookFolder),
+    hooks: files(hookFolder),
+    reading: sshd,
   };
   if (await isWithdrawn(bench, owner, { connect })) return;
   report(`${kit.name}: letting the owner in`);
   await configureNode(grant, desired, { ...options, address: bench });
-  report(`${kit.name}: proving that the owner’s passphrase opens it`);
+  report(`${kit.name}: proving that the owner’s passphrase opens it, and that it takes codes`);
   await proveLetIn(owner, { connect });
+  await proveLetIn({ ...bench, account: { user: recoverUser, passphrase: '' } }, { connect });
   report(`${kit.name}: withdrawing the bench’s key`);
   const { publicLine } = opened.campaign.benchLogin;
-  await configureNode(withdrawal, { publicLine }, { ...options, address: bench });
+  const withdrawn = { publicLine, owner: kit.owner };
+  await configureNode(withdrawal, withdrawn, { ...options, address: bench });
   report(`${kit.name}: proving that it refuses the bench`);
-  await proveShutOut(kit.name, bench, { connect });
+  await proveShutOut(kit, bench, { connect });
 }
 
 /** A run that was cut off right after it: the bench is refused, and the owner's paper opens. */

@@ -86,7 +86,7 @@ export function refuseOtherWord(typed: string, { printWord }: LeafletSecrets, fi
   });
 }
 
-/** What stands on the leaflet and is no secret. @throws KitError `handover-unknown` */
+/** What stands on the leaflet and is no secret. @throws KitError `kind-unknown` */
 export function leafletFacts(
   kit: Kit,
   { campaign, record }: Pick<Workbench, 'campaign' | 'record'>,

@@ -19,8 +19,10 @@ export interface NodeAddress {
   port: number;
   /** `ssh-ed25519 AAAA…`: the only key that this node may show. */
   hostKeyLine: string;
-  /** OpenSSH PEM of the key that opens root's account: secret. */
+  /** OpenSSH PEM of the key that opens the user's account: secret. */
   loginKeyPem: string;
+  /** Whose account is meant to open by that key; root's unless told otherwise. */
+  user?: string;
   /** Another account, opened by its passphrase instead: secret. */
   account?: { user: string; passphrase: string };
 }
@@ -145,8 +147,8 @@ function handshake(
   });
 }
 
-function credentialOf({ account, loginKeyPem }: NodeAddress): ssh2.ConnectConfig {
-  if (account === undefined) return { username: 'root', privateKey: loginKeyPem };
+function credentialOf({ account, loginKeyPem, user }: NodeAddress): ssh2.ConnectConfig {
+  if (account === undefined) return { username: user ?? 'root', privateKey: loginKeyPem };
   return { username: account.user, password: account.passphrase };
 }
 

@@ -13,6 +13,7 @@ import { freedomboxInspection } from './freedombox/inspection.ts';
 import { freedombox } from './freedombox/plan.ts';
 import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
+import type { SshdReading } from './part/sshd.ts';
 import { snacDesired, snacHome } from './snac/desired.ts';
 import { snacInspection } from './snac/inspection.ts';
 import { snacHandover } from './snac/passphrase.ts';
@@ -22,6 +23,7 @@ import { snacIdentity } from './snac/server.ts';
 import type { FileWrite } from './step.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
 import type { Complaint } from './yunohost/diagnosis.ts';
+import { yunohostHandover } from './yunohost/handover.ts';
 import { yunohostInspection } from './yunohost/inspection.ts';
 import { yunohost } from './yunohost/plan.ts';
 
@@ -62,6 +64,8 @@ export interface Handover {
   files(folder: string): FileWrite[];
   /** Below the kit's domain, where the passphrase opens: the first is the leaflet's first login. */
   logins(owner: string): string[];
+  /** How the SSH server comes to read whom hand-over lets in. */
+  sshd: SshdReading;
 }
 
 /** What `kit restore` has to know of a kind of node. */
@@ -80,7 +84,7 @@ interface Kind {
   inspection(campaign: Campaign): Inspection;
   /** Its nodes can obtain their certificates by themselves. */
   acme?: true;
-  handover?: Handover;
+  handover(campaign: Campaign): Handover;
   restore?: {
     /** Patterns of the files that its backups bring besides their archives. */
     files: string[];
@@ -93,14 +97,14 @@ const kinds: Record<string, Kind> = {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(freedombox, freedomboxDesired(kit, campaign, secrets), options),
     inspection: () => freedomboxInspection,
-    handover: freedomboxHandover,
+    handover: () => freedomboxHandover,
   },
   snac: {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(snac, snacDesired(kit, campaign, secrets), options),
     inspection: () => snacInspection,
     acme: true,
-    handover: snacHandover,
+    handover: () => snacHandover,
     restore: {
       files: snacIdentity,
       of: (kit, campaign, secrets) => snacRestoration(snacHome(kit, campaign, secrets)),
@@ -110,6 +114,7 @@ const kinds: Record<string, Kind> = {
     configure: (kit, campaign, secrets) => (options) =>
       configureNode(yunohost, yunohostDesired(kit, campaign, secrets), options),
     inspection: yunohostInspection,
+    handover: yunohostHandover,
   },
 };
 
@@ -132,18 +137,9 @@ export function inspectionOf(campaign: Campaign): Inspection {
   return kindOf(campaign).inspection(campaign);
 }
 
-/** @throws KitError `kind-unknown`; `handover-unknown` where nobody knows how to hand one over */
+/** What a campaign's nodes take to become their owners'. @throws KitError `kind-unknown` */
 export function handoverOf(campaign: Campaign): Handover {
-  const { handover } = kindOf(campaign);
-  if (handover !== undefined) return handover;
-  throw new KitError({
-    code: 'handover-unknown',
-    message: `Nobody has taught kit to hand over nodes made from “${campaign.image}”`,
-    expected: 'a kind whose accounts kit can give a new passphrase',
-    got: campaign.image,
-    hint: 'Remove the bench’s key from /root/.ssh/authorized_keys by hand.',
-    exitCode: 2,
-  });
+  return kindOf(campaign).handover(campaign);
 }
 
 /** What brings this kit's node back. @throws KitError as {@link restorableFiles} */

@@ -204,6 +204,7 @@ async function bringBack(
     ...{ owner: kit.owner, secrets: undefined },
     texts: (await ownerTexts(kit.language)).texts.recover,
     hooks: handoverOf(campaign).files(hookFolder),
+    reading: handoverOf(campaign).sshd,
   };
   report(`${kit.name}: letting the owner in, by the passphrase and codes as they were`);
   await configureNode(grant, granted, options);
@@ -213,9 +214,10 @@ async function shutOut(home: Home, { secrets, address, deps }: Means): Promise<v
   const { kit } = home;
   const { publicLine } = secrets.campaign.benchLogin;
   deps.report(`${kit.name}: withdrawing the bench’s key`);
-  await configureNode(withdrawal, { publicLine }, { ...optionsOf(home, deps), address });
+  const withdrawn = { publicLine, owner: kit.owner };
+  await configureNode(withdrawal, withdrawn, { ...optionsOf(home, deps), address });
   deps.report(`${kit.name}: proving that it refuses the bench`);
-  await proveShutOut(kit.name, address, { connect: deps.connect });
+  await proveShutOut(kit, address, { connect: deps.connect });
 }
 
 function retired(kit: Kit): KitError {

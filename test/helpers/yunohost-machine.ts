@@ -168,7 +168,8 @@ function plant(root: string, { hostname, hostKeyPem, benchLine }: MachineIdentit
   }
   put('etc/passwd', passwd);
   put('etc/shadow', 'root:*:20000:0:99999:7:::\n', 0o640);
-  put('etc/nsswitch.conf', 'passwd: files\ngroup: files\nshadow: files\n');
+  const names = ['passwd', 'group', 'shadow'].map((name) => `${name}: files systemd\n`);
+  put('etc/nsswitch.conf', names.join(''));
   put('etc/group', group);
   put('etc/hostname', `${hostname}\n`);
   put('etc/hosts', '127.0.0.1 localhost\n');

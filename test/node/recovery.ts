@@ -14,11 +14,13 @@ export interface Lost {
   old: string;
   /** Codes that are good afterwards. */
   left: number;
+  /** Root is let in by it from the home's network: YunoHost's own way, for a directory that is down. */
+  rootToo?: boolean;
 }
 
 /** @returns the new passphrase @throws Error saying what was not as it should be */
 export async function useRecoveryCode(lost: Lost): Promise<string> {
-  const { owner, code, old, left } = lost;
+  const { owner, code, old, left, rootToo = false } = lost;
   const slip = `${code.slice(0, -1)}${code.endsWith('2') ? '3' : '2'}`;
   const first = await talk(lost, [slip, code.toUpperCase().replaceAll('-', ' '), lastPassphrase]);
   const fresh = lastPassphrase(first);
@@ -28,7 +30,8 @@ export async function useRecoveryCode(lost: Lost): Promise<string> {
   const opens = async (user: string, passphrase: string) => login(lost, user, passphrase);
   if (!(await opens(owner, fresh))) throw new Error('the new passphrase does not open the node');
   if (await opens(owner, old)) throw new Error('the lost passphrase still opens the node');
-  if (await opens('root', fresh)) throw new Error('root is let in by passphrase over the network');
+  const isRootIn = await opens('root', fresh);
+  if (isRootIn !== rootToo) throw new Error(`root by passphrase over the network: ${isRootIn}`);
   return fresh;
 }
 
@@ -62,7 +65,7 @@ function talk({ host, hostKey }: Lost, lines: Line[]): Promise<string> {
         });
       });
     });
-    client.connect({ host, username: 'recover', hostVerifier: sameAs(hostKey) });
+    client.connect({ ...patient, host, username: 'recover', hostVerifier: sameAs(hostKey) });
   });
 }
 
@@ -74,9 +77,12 @@ function login({ host, hostKey }: Lost, username: string, password: string): Pro
       if (error.level === 'client-authentication') resolve(false);
       else reject(error);
     });
-    client.connect({ host, username, password, hostVerifier: sameAs(hostKey) });
+    client.connect({ ...patient, host, username, password, hostVerifier: sameAs(hostKey) });
   });
 }
+
+/** However busy the machine is. */
+const patient = { readyTimeout: 0 };
 
 function sameAs(line: string): (key: Buffer) => boolean {
   const wanted = Buffer.from(line.split(' ')[1], 'base64');

@@ -9,11 +9,13 @@ import { fileStates, writeFiles, type FileStates } from '../../node/operation/fi
 import { enableCommand, unitAmiss, unitStates } from '../../node/operation/units.ts';
 import type { UnitStates } from '../../node/operation/units.ts';
 import { backupProgram } from '../../node/part/backup.ts';
+import { cryptCommand } from '../../node/part/crypt.ts';
 import { privateRanges } from '../../node/part/ranges.ts';
+import { accessPath, atHome, type SshdReading } from '../../node/part/sshd.ts';
 import { Secret } from '../../node/secret.ts';
 import type { FileWrite, Step, StepFailure } from '../../node/step.ts';
 import type { Texts } from '../texts.ts';
-import { codesFile, hashCodes, programFolder, recoverProgram } from './recovery-programs.ts';
+import { codesFile, programFolder, recoverProgram, recoverUser } from './recovery-programs.ts';
 import { recoveryService, serviceUnit, socketUnit } from './recovery-programs.ts';
 
 export interface Grant {
@@ -25,6 +27,8 @@ export interface Grant {
   texts: Texts['recover'];
   /** Programs that give the owner's other accounts a new passphrase, and what else the kind needs. */
   hooks: FileWrite[];
+  /** How the node's SSH server comes to read whom to let in. */
+  reading: SshdReading;
 }
 
 export interface GrantFacts {
@@ -34,10 +38,12 @@ export interface GrantFacts {
   /** Those of the two users that are there. */
   users: string[];
   codesKept: boolean;
+  /** What the SSH server would do with each of the two, coming from home. */
+  asOwner: string[];
+  asRecover: string[];
 }
 
 const socket = 'commons-recovery.socket';
-const recoverUser = 'recover';
 
 export const grant: NodeKind<Grant, GrantFacts> = {
   name: 'grant',
@@ -52,15 +58,7 @@ export const grant: NodeKind<Grant, GrantFacts> = {
       ...codes(desired, facts),
       ...recoverySocket([...programs, ...units], facts),
       ...writeFiles('Let the owner in by passphrase, from home', sshd, facts.files),
-      ...effect(
-        {
-          id: 'owner-sshd',
-          name: 'Have the SSH server read that',
-          dependsOn: sshd,
-          command: 'sshd -t\nsystemctl reload ssh',
-        },
-        facts.stamps,
-      ),
+      ...sshdReads(desired, sshd, facts),
       ...backUp(facts),
     ];
   },
@@ -77,6 +75,8 @@ function grantFacts(desired: Grant): FactsOf<GrantFacts> {
       parse: (text) => text.split('\n').filter((name) => name !== ''),
     },
     codesKept: keepsCodes,
+    asOwner: atHome(desired.owner),
+    asRecover: atHome(recoverUser),
   };
 }
 
@@ -85,7 +85,7 @@ const keepsCodes: Fact<boolean> = {
   parse: (_, exitCode) => exitCode === 0,
 };
 
-function files({ owner, texts, hooks }: Grant): Record<'programs' | 'units' | 'sshd', FileWrite[]> {
+function files({ owner, texts, hooks, reading }: Grant): Record<'programs' | 'units' | 'sshd', FileWrite[]> {
   const file = (path: string, mode: string, content: string): FileWrite => ({
     ...{ path, mode, content },
     owner: 'root:root',
@@ -101,27 +101,53 @@ function files({ owner, texts, hooks }: Grant): Record<'programs' | 'units' | 's
       file(`${units}/${socket}`, '0644', socketUnit),
       file(`${units}/commons-recovery@.service`, '0644', serviceUnit),
     ],
-    sshd: [file('/etc/ssh/sshd_config.d/commons-kit-owner.conf', '0644', sshdConfig(owner))],
+    sshd: [file(accessPath, '0644', sshdConfig(owner)), ...reading.files],
   };
 }
 
 /**
- * sshd_config(5): what a Match block says overrides the rest of the file, wherever that is read.
- * Passphrases are worth nothing against the whole internet: they open from the home alone.
+ * sshd_config(5): what a Match block says overrides the rest of the file, wherever that is read;
+ * with AllowGroups, a restriction to groups that `recover` is in none of. Passphrases are worth
+ * nothing against the whole internet: they open from the home alone.
  */
 function sshdConfig(owner: string): string {
   const home = [...privateRanges.v4, ...privateRanges.v6].join(',');
   return `# Written by kit handover.
 Match User ${owner} Address ${home}
-    PasswordAuthentication yes
+${lines(ownersWay)}
 Match User ${recoverUser} Address ${home}
-    PasswordAuthentication yes
-    PermitEmptyPasswords yes
-    ForceCommand ${programFolder}/recover
-    DisableForwarding yes
-    PermitTTY yes
+${lines(recoversWay)}
 Match all
 `;
+}
+
+const ownersWay = ['PasswordAuthentication yes'];
+const recoversWay = [
+  ...['PasswordAuthentication yes', 'PermitEmptyPasswords yes', `AllowGroups ${recoverUser}`],
+  ...[`ForceCommand ${programFolder}/recover`, 'DisableForwarding yes', 'PermitTTY yes'],
+];
+
+const lines = (settings: string[]): string => settings.map((line) => `    ${line}`).join('\n');
+
+function sshdReads({ reading }: Grant, sshd: FileWrite[], facts: GrantFacts): Step[] {
+  const { command, timeoutS, failures } = reading;
+  const ways: [told: string[], way: string[]][] = [
+    [facts.asOwner, ownersWay],
+    [facts.asRecover, recoversWay],
+  ];
+  // sshd -T prints keywords in lower case, and values as they are.
+  const isRead = ways.every(([told, way]) =>
+    way.every((line) => told.includes(line.replace(/^\S+/, (keyword) => keyword.toLowerCase()))));
+  return effect(
+    {
+      id: 'owner-sshd',
+      name: 'Have the SSH server read that',
+      dependsOn: sshd,
+      ...{ command, timeoutS, failures },
+      amiss: isRead ? undefined : 'the SSH server would not do as it says',
+    },
+    facts.stamps,
+  );
 }
 
 /** Users below 1000 are the system's own (Debian Policy § 9.2.2). */
@@ -186,7 +212,7 @@ function codes({ secrets }: Grant, facts: GrantFacts): Step[] {
       dependsOn: 'once',
       command: `umask 077
 mkdir -p ${codesFile.replace(/\/[^/]*$/, '')}
-${hashCodes} >${codesFile}.new
+${cryptCommand('sha512crypt')} >${codesFile}.new
 sync ${codesFile}.new
 mv -f ${codesFile}.new ${codesFile}`,
       ...(secrets && { input: new Secret(secrets.recoveryCodes.map((code) => `${code}\n`).join('')) }),

@@ -13,6 +13,8 @@
 
 import { fill, type Texts } from '../texts.ts';
 
+/** The login that takes codes. */
+export const recoverUser = 'recover';
 export const programFolder = '/usr/local/lib/commons-kit';
 export const hookFolder = `${programFolder}/passphrase.d`;
 export const codesFile = '/var/lib/commons-kit/recovery/codes';
@@ -193,23 +195,12 @@ sub keep {
 `;
 }
 
-/** Hashes codes, one a line on standard input, as crypt(3) does with SHA-512 and a fresh salt. */
-export const hashCodes = `perl -e '
-open(my $random, "<:raw", "/dev/urandom") or die;
-while (my $code = <STDIN>) {
-  chomp $code;
-  sysread($random, my $salt, 8) == 8 or die;
-  my $hash = crypt($code, q($6$) . unpack("H16", $salt) . q($));
-  die unless $hash =~ /^\\$6\\$/;
-  print "$hash\\n";
-}'`;
-
 export const socketUnit = `[Unit]
 Description=Recovery codes of the owner
 
 [Socket]
 ListenStream=${recoverySocket}
-SocketUser=recover
+SocketUser=${recoverUser}
 SocketMode=0600
 Accept=yes
 # One guess at a time.

@@ -3,12 +3,15 @@
 import { espSearch } from '../../check/esp-search.ts';
 import { KitError } from '../../errors.ts';
 import type { NodeKind } from '../../node/configure.ts';
-import { FactError } from '../../node/fact.ts';
+import { keyPaths, otherWays, othersLetIn } from '../../node/part/sshd.ts';
 import { quote } from '../../node/script.ts';
+import { recoverUser } from './recovery-programs.ts';
 
 export interface Withdrawal {
   /** The bench's, as in authorized_keys(5). */
   publicLine: string;
+  /** Who is let in afterwards, and root by the same passphrase. */
+  owner: string;
 }
 
 export interface WithdrawalFacts {
@@ -16,6 +19,8 @@ export interface WithdrawalFacts {
   keyIn: string[];
   /** Settings of the SSH server that let in whom no file names. */
   otherWays: string[];
+  /** Keys and accounts that are neither the bench's nor the owner's. */
+  others: string[];
   /** What of the key the boot partition still holds; undefined: there is none to be read. */
   onEsp: string[] | undefined;
 }
@@ -23,26 +28,20 @@ export interface WithdrawalFacts {
 /** Wherever Debian's SSH server looks by default; what its own settings name is asked of it. */
 const places = '/root/.ssh/* /home/*/.ssh/* /var/lib/*/.ssh/* /etc/ssh/authorized_keys*';
 
-const effective = 'sshd -T -C user=root,host=bench,addr=127.0.0.1';
-
 export const withdrawal: NodeKind<Withdrawal, WithdrawalFacts> = {
   name: 'withdrawal',
-  facts: ({ publicLine }) => ({
+  facts: ({ publicLine, owner }) => ({
     keyIn: {
       script: findScript(quote(keyOf(publicLine))),
       parse: (text) => text.split('\n').filter((path) => path !== ''),
     },
-    otherWays: {
-      script: effective,
-      parse(text, exitCode) {
-        if (exitCode !== 0) throw new FactError('sshd -T to tell its settings', `exit ${exitCode}`);
-        return text.match(/^(authorizedkeyscommand|trustedusercakeys) (?!none$).+$/gm) ?? [];
-      },
-    },
+    otherWays,
+    others: othersLetIn({ key: keyOf(publicLine), users: [owner, 'root', recoverUser] }),
     onEsp: espSearch([{ name: 'the bench’s key', lines: [keyOf(publicLine)] }]),
   }),
-  plan({ publicLine }, { keyIn, otherWays, onEsp }) {
-    if (otherWays.length > 0) throw letInOtherwise(otherWays);
+  plan({ publicLine }, { keyIn, otherWays: ways, others, onEsp }) {
+    if (ways.length > 0) throw letInOtherwise(ways);
+    if (others.length > 0) throw othersIn(others);
     if (onEsp !== undefined && onEsp.length > 0) throw wouldComeBack();
     return lastTheBenchs(keyIn).map((path) => ({
       name: `Remove the bench’s key from ${path}`,
@@ -52,16 +51,10 @@ export const withdrawal: NodeKind<Withdrawal, WithdrawalFacts> = {
   },
 };
 
-/** sshd_config(5), AuthorizedKeysFile: %h, %u, %U and %% stand for something; else it is below home. */
 function findScript(key: string): string {
-  return `patterns=$(${effective} | sed -n 's/^authorizedkeysfile //p')
-{
+  return `{
   for path in ${places}; do echo "$path"; done
-  getent passwd | while IFS=: read -r name password uid gid about home shell; do
-    for pattern in $patterns; do
-      echo "$pattern" | sed "s|%h|$home|g; s|%u|$name|g; s|%U|$uid|g; s|%%|%|g; s|^[^/]|$home/&|"
-    done
-  done
+${keyPaths}
 } | sort -u | while IFS= read -r path; do
   if [ -f "$path" ]; then grep -lsF -e ${key} -- "$path"; fi
 done
@@ -88,13 +81,23 @@ function keyOf(publicLine: string): string {
   return publicLine.split(' ')[1];
 }
 
-function letInOtherwise(otherWays: string[]): KitError {
+function letInOtherwise(ways: string[]): KitError {
   return new KitError({
     code: 'let-in-otherwise',
     message: 'The node’s SSH server asks others than its files whom to let in',
     expected: 'neither AuthorizedKeysCommand nor TrustedUserCAKeys',
-    got: otherWays.join('; '),
+    got: ways.join('; '),
     hint: 'Take these out of the node’s sshd_config, or the bench might still be let in.',
+  });
+}
+
+function othersIn(others: string[]): KitError {
+  return new KitError({
+    code: 'others-let-in',
+    message: 'The node lets in others than its owner',
+    expected: 'no key but the bench’s, no account but the owner’s',
+    got: others.join('; '),
+    hint: 'Nobody may come in whom the owner does not know of: remove these, and say it again.',
   });
 }
 

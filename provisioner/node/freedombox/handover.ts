@@ -3,6 +3,7 @@
 // was used, and leave for the login that takes codes. Pure: texts of files.
 
 import type { Handover } from '../kinds.ts';
+import { debiansReading } from '../part/sshd.ts';
 import { snacPassphraseHook } from '../snac/passphrase.ts';
 import { snacPrefix } from './desired.ts';
 import { asRoot, databasePath } from './state.ts';
@@ -14,6 +15,7 @@ export const freedomboxHandover: Handover = {
     { path: accessFile, mode: '0644', owner: 'root:root', content: access },
   ],
   logins: (owner) => ['plinth/', `${snacPrefix.slice(1)}/${owner}/admin`],
+  sshd: debiansReading,
 };
 
 /** access.conf(5): before 50freedombox.conf, by which it may keep all but administrators out. */

@@ -7,6 +7,7 @@ import { KitError } from '../../errors.ts';
 import type { YunohostApp } from '../../campaign/campaign.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
+import { cryptCommand } from '../part/crypt.ts';
 import type { Secret } from '../secret.ts';
 import { passwordHash, putPasswordHash } from '../snac/server.ts';
 import type { Step } from '../step.ts';
@@ -117,18 +118,10 @@ function giveAccount({ app, owner }: YunohostDesired): string {
 }
 
 /**
- * GoToSocial's own command takes passwords as arguments alone. Its table keeps bcrypt's hash, which
- * perl has of the C library (crypt(5), $2b$); psql reads it from its standard input.
+ * Gives an account of GoToSocial the passphrase on standard input. Its own command takes passwords as
+ * arguments alone; its table keeps bcrypt's hash, and psql reads that from its standard input.
  */
-const intoGotosocial = (owner: string): string => `hash=$(perl -e '
-  chomp(my $passphrase = <STDIN>);
-  open my $random, "<:raw", "/dev/urandom" or die;
-  read $random, my $bytes, 22;
-  my @letters = split //, "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-  my $salt = join "", map { $letters[ord($_) % 64] } split //, $bytes;
-  my $hash = crypt $passphrase, q($2b$10$) . $salt;
-  die "no bcrypt" unless $hash =~ /^\\$2b\\$10\\$/;
-  print $hash')
+export const intoGotosocial = (owner: string): string => `hash=$(${cryptCommand('bcrypt')})
 changed=$(runuser -u postgres -- psql -qAt -v ON_ERROR_STOP=1 -d gotosocial <<SQL
 UPDATE users SET encrypted_password = '$hash' WHERE account_id =
   (SELECT id FROM accounts WHERE username = '${owner}' AND domain IS NULL) RETURNING 'changed';

@@ -5,6 +5,8 @@ import { asRoot } from '../freedombox/state.ts';
 
 const base = 'dc=yunohost,dc=org';
 
+export const personDn = (name: string): string => `uid=${name},ou=users,${base}`;
+
 export interface Directory {
   domains: string[];
   people: string[];
@@ -58,9 +60,9 @@ export function settingBack({ domain, owner }: { domain: string; owner: string }
 }
 for group in admins all_users; do
   leave $group memberUid ${owner}
-  leave $group member uid=${owner},ou=users,${base}
+  leave $group member ${personDn(owner)}
 done
 ! ldap '(&(objectClass=posixGroup)(cn=${owner}))' || ${remove} cn=${owner},ou=groups,${base}
-! has_owner || ${remove} uid=${owner},ou=users,${base}
+! has_owner || ${remove} ${personDn(owner)}
 ! has_domain || ${remove} virtualdomain=${domain},ou=domains,${base}`;
 }

@@ -3,7 +3,9 @@
 import glob
 import json
 import os
+import subprocess
 import time
+import zlib
 
 ROOT = "/var/lib/stand-in"
 EMPTY = {"domains": [], "users": {}, "groups": {"admins": [], "all_users": []}}
@@ -33,6 +35,52 @@ def directory():
 
 def save(held):
     write(f"{ROOT}/directory.json", json.dumps(held))
+    show_system(held)
+
+
+NSS = "/etc/userdb"
+
+
+def show_system(held):
+    """
+    People and groups are the system's too (nslcd, on a real one), though in none of its files: here
+    by nss-systemd's drop-in records. A passphrase's hash is kept in the one that is root's alone.
+    """
+    kept = {f"{user}.user-privileged" for user in held["users"]}
+    os.makedirs(NSS, exist_ok=True)
+    for name in os.listdir(NSS):
+        if name not in kept:
+            os.unlink(f"{NSS}/{name}")
+    for user in held["users"]:
+        number = number_of(user)
+        write(f"{NSS}/{user}.user", json.dumps({
+            "userName": user, "uid": number, "gid": number, "homeDirectory": f"/home/{user}",
+            "shell": "/bin/sh"}))
+        os.symlink(f"{user}.user", f"{NSS}/{number}.user")
+    for group, members in held["groups"].items():
+        number = number_of(group)
+        write(f"{NSS}/{group}.group", json.dumps({"groupName": group, "gid": number}))
+        os.symlink(f"{group}.group", f"{NSS}/{number}.group")
+        for member in members:
+            # Empty, systemd 252 takes it for one that is switched off.
+            write(f"{NSS}/{member}:{group}.membership", "{}")
+
+
+def number_of(name):
+    return 10000 + zlib.crc32(name.encode()) % 40000
+
+
+def keep_hash(user, value):
+    """@param value as in shadow(5)"""
+    path = f"{NSS}/{user}.user-privileged"
+    write(path, json.dumps({"privileged": {"hashedPassword": [value]}}))
+    os.chmod(path, 0o600)
+
+
+def hash_of(passphrase):
+    said = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=passphrase + "\n",
+                          capture_output=True, text=True, check=True)
+    return said.stdout.strip()
 
 
 def offline():

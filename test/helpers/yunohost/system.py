@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, "/usr/local/lib/stand-in")
-from stand_in import directory, exists, read, save, write  # noqa: E402
+from stand_in import directory, exists, keep_hash, read, save, write  # noqa: E402
 
 UNITS = "/etc/systemd/system"
 BASE = "dc=yunohost,dc=org"
@@ -26,6 +26,16 @@ KNOWN = {
     "yunohost-portal-api.service": "multi-user.target",
     "apt-daily-upgrade.timer": "timers.target",
 }
+# A socket of Accept=yes: PATH USER MODE COMMAND…, one connection at a time.
+ACCEPTER = """import os, pwd, socket, subprocess, sys
+path, user, mode, *command = sys.argv[1:]
+if os.path.exists(path): os.unlink(path)
+s = socket.socket(socket.AF_UNIX); s.bind(path)
+os.chown(path, pwd.getpwnam(user).pw_uid, 0); os.chmod(path, int(mode, 8)); s.listen()
+while True:
+    connection, _ = s.accept()
+    subprocess.run(command, stdin=connection, stdout=connection)
+    connection.close()"""
 LISTENER = """import socket, time
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", 6787)); s.listen(); time.sleep(1e9)"""
@@ -125,6 +135,8 @@ def start(unit):
             subprocess.run(["nft", "-f", "/etc/nftables.conf"], check=True)
     elif unit == "yunohost-api.service":
         spawn(unit, [sys.executable, "-c", LISTENER])
+    elif unit.endswith(".socket") and "SocketUser=" in texts:
+        spawn(unit, [sys.executable, "-c", ACCEPTER, *accepting(unit, texts)])
     elif unit not in KNOWN and not texts:
         sys.exit(f"Failed to start {unit}: Unit {unit} not found.")
     elif unit.endswith(".service") and "Type=oneshot" in texts:
@@ -133,22 +145,39 @@ def start(unit):
     write(f"/run/units/{unit}", "active")
 
 
+def accepting(unit, texts):
+    service = "\n".join(read(path) for path in files_of(unit.replace(".socket", "@.service")))
+    said = [re.search(rf"^{key}=(\S+)$", texts, re.M)[1]
+            for key in ("ListenStream", "SocketUser", "SocketMode")]
+    return [*said, *re.search(r"^ExecStart=(.+)$", service, re.M)[1].split()]
+
+
 def stop(unit):
     if exists(f"/run/{unit}.pid"):
+        pid = int(read(f"/run/{unit}.pid"))
         try:
-            os.kill(int(read(f"/run/{unit}.pid")), signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
+        while exists(f"/proc/{pid}/exe"):
+            time.sleep(0.01)
         os.unlink(f"/run/{unit}.pid")
-        time.sleep(0.1)
     if unit == "nftables.service" and state(unit) == "active":
         subprocess.run(["nft", "flush", "ruleset"], check=True)
     write(f"/run/units/{unit}", "inactive")
 
 
 def run_sshd():
+    """It tells systemd when it listens, and is waited for: here its log tells."""
+    log = "/var/log/sshd.log"
+    listening = lambda: read(log).count("Server listening") if exists(log) else 0  # noqa: E731
+    before = listening()
     subprocess.run(["/usr/sbin/sshd", "-t"], check=True)
-    spawn("ssh.service", ["/usr/sbin/sshd", "-D", "-E", "/var/log/sshd.log"])
+    child = spawn("ssh.service", ["/usr/sbin/sshd", "-D", "-E", log])
+    while listening() == before:
+        if child.poll() is not None:
+            sys.exit(f"sshd ended: {read(log)[-300:]}")
+        time.sleep(0.01)
 
 
 def spawn(unit, command):
@@ -156,6 +185,7 @@ def spawn(unit, command):
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL, start_new_session=True, close_fds=True)
     write(f"/run/{unit}.pid", str(child.pid))
+    return child
 
 
 def hostnamectl(words):
@@ -230,8 +260,22 @@ def ldapdelete(words):
 
 
 def ldapmodify(_):
-    """Deletes a value; one that is not there is an error, as to OpenLDAP."""
+    """Deletes a group's value (one that is not there is an error, as to OpenLDAP) or replaces a hash."""
     text = sys.stdin.read()
+    person = re.search(r"^dn: uid=(\w+),ou=users,", text, re.M)
+    return replace_hash(person[1], text) if person else leave_group(text)
+
+
+def replace_hash(user, text):
+    if user not in directory()["users"]:
+        print("ldap_modify: No such object (32)", file=sys.stderr)
+        return 32
+    [value] = re.findall(r"^replace: userPassword\nuserPassword: \{CRYPT\}(\S+)$", text, re.M)
+    keep_hash(user, value)
+    return 0
+
+
+def leave_group(text):
     group = re.search(r"^dn: cn=(\w+),ou=groups,", text, re.M)[1]
     attribute = re.search(r"^delete: (\w+)$", text, re.M)[1]
     value = re.search(rf"^{attribute}: (.+)$", text, re.M)[1]

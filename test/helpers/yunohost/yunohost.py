@@ -21,7 +21,8 @@ import time
 import urllib.parse
 
 sys.path.insert(0, "/usr/local/lib/stand-in")
-from stand_in import ROOT, directory, exists, offline, point, read, save, write  # noqa: E402
+from stand_in import ROOT, directory, exists, hash_of, keep_hash, offline  # noqa: E402
+from stand_in import point, read, save, write  # noqa: E402
 
 MARK = "/etc/yunohost/installed"
 CATALOG = "/var/cache/yunohost/repo/default.json"
@@ -185,7 +186,7 @@ def postinstall(asked):
     point("postinstall: begins")
     add_domain(domain)
     set_main(domain)
-    make_user(user, asked.fullname, f"{user}@{domain}", admin=True)
+    make_user(user, asked.fullname, asked.password, admin=True)
     set_root_password(asked.password)
     point("postinstall: root's password set")
     fetch_catalog()
@@ -195,8 +196,8 @@ def postinstall(asked):
     point("postinstall: marked")
     subprocess.run(["systemctl", "enable", "-q", "nftables.service"], check=True)
     point("postinstall: firewall enabled")
-    regen(["ssh"])
-    regen([])
+    regen(["ssh"], force=True)
+    regen([], force=True)
     say("Success", "YunoHost is now configured")
     complain("Warning", "The post-install completed! To finalize your setup, please consider: …")
 
@@ -268,9 +269,11 @@ def main_domain():
     return read("/etc/yunohost/current_host").strip()
 
 
-def make_user(user, fullname, mail, admin):
+def make_user(user, fullname, password, admin, domain=None):
     change(lambda held: held["users"].update({user: {
-        "username": user, "fullname": fullname, "mail": mail, "mailbox-quota": "Unlimited"}}))
+        "username": user, "fullname": fullname, "mail": f"{user}@{domain or main_domain()}",
+        "mailbox-quota": "Unlimited"}}))
+    keep_hash(user, hash_of(password))
     point("user: in the directory")
     os.makedirs(f"/home/{user}", exist_ok=True)
     change(lambda held: held["groups"].update({user: []}))
@@ -291,7 +294,7 @@ def user_create(asked):
         raise Refused("Username already exists in the list of system users")
     if asked.domain not in held["domains"]:
         raise Refused(f"Domain '{asked.domain}' unknown")
-    make_user(asked.username, asked.fullname, f"{asked.username}@{asked.domain}", admin=False)
+    make_user(asked.username, asked.fullname, asked.password, admin=False, domain=asked.domain)
     if not exists(CATALOG) and not fetch_catalog():
         # The user exists all the same.
         raise Refused("Unable to download the default app catalog: no route to host")
@@ -331,7 +334,7 @@ def tools_update(_):
 
 
 def regen_conf(asked):
-    regen(asked.names)
+    regen(asked.names, asked.force)
 
 
 SSHD = """# This configuration has been automatically generated
@@ -342,8 +345,9 @@ ListenAddress 0.0.0.0
 HostKey /etc/ssh/ssh_host_ed25519_key
 PermitRootLogin no
 PubkeyAuthentication yes
+PermitEmptyPasswords no
 UsePAM no
-AllowGroups ssh.main admins root
+AllowGroups ssh.main sftp.main ssh.app sftp.app admins root
 Match Address 192.168.0.0/16,10.0.0.0/8,172.16.0.0/12,169.254.0.0/16,fe80::/10,fd00::/8
     PermitRootLogin yes
 """
@@ -379,8 +383,13 @@ FIREWALL = """table inet filter {
 """
 
 
-def regen(names):
-    """Categories one after the other, each with the hooks of others: `NN-CATEGORY`."""
+def regen(names, force=False):
+    """
+    Categories one after the other, each with the hooks of others: `NN-CATEGORY`. A file that somebody
+    has changed since is left alone, and a warning is all that tells of it.
+    """
+    told = f"{ROOT}/regenconf.json"
+    ours = json.loads(read(told)) if exists(told) else {}
     for name in names or ["ssh", "nginx", "dnsmasq", "nftables"]:
         pending = f"/var/cache/yunohost/regenconf/pending/{name}"
         subprocess.run(["rm", "-rf", pending], check=True)
@@ -395,9 +404,16 @@ def regen(names):
         for folder, _, files in os.walk(pending):
             for file in files:
                 target = f"{folder}/{file}"[len(pending):]
-                if not exists(target) or read(target) != read(pending + target):
-                    write(target, read(pending + target))
+                wanted, now = read(pending + target), read(target) if exists(target) else None
+                if now not in (None, wanted, ours.get(target, now)) and not force:
+                    complain("Warning", f"The configuration file '{target}' has been manually "
+                             "modified and will not be updated")
+                    continue
+                ours[target] = wanted
+                if now != wanted:
+                    write(target, wanted)
                     changed = True
+        write(told, json.dumps(ours))
         point(f"regen-conf {name}: written")
         service = {"ssh": "ssh", "nftables": "nftables", "nginx": "nginx"}.get(name)
         if changed and service:

@@ -45,11 +45,11 @@ test('only a check that passed, with nothing changed since, makes a kit ready', 
   t.is(refusal('its peer is away'), undefined);
 });
 
-test('another kind is refused, whatever the reason', async (t) => {
+test('a kind that nobody knows is refused, whatever the reason', async (t) => {
   const bench = await open(t);
-  const campaign = { ...bench.campaign, image: 'yunohost' };
+  const campaign = { ...bench.campaign, image: 'tiny' };
   const error = t.throws(() => refuseUnready(campaign.kits[0], { ...bench, campaign }, 'because'));
-  t.is((error as KitError).code, 'handover-unknown');
+  t.is((error as KitError).code, 'kind-unknown');
 });
 
 test('cut off within the erasing, the rest is erased and recorded, wherever the leaflet was', async (t) => {

@@ -6,6 +6,7 @@ import test from 'ava';
 import { grant, type Grant, type GrantFacts } from '../../../../provisioner/handover/access/grant.ts';
 import { readTexts } from '../../../../provisioner/handover/texts.ts';
 import { stamps } from '../../../../provisioner/node/operation/effect.ts';
+import { debiansReading } from '../../../../provisioner/node/part/sshd.ts';
 import { printPlan } from '../../../../provisioner/node/plan.ts';
 import { snacPassphraseHook } from '../../../../provisioner/node/snac/passphrase.ts';
 import { digestOf, type Step } from '../../../../provisioner/node/step.ts';
@@ -19,8 +20,22 @@ const desired: Grant = {
   secrets,
   texts: (await readTexts('en')).recover,
   hooks: [snacPassphraseHook('/usr/local/lib/commons-kit/passphrase.d')],
+  reading: debiansReading,
 };
-const fresh: GrantFacts = { files: {}, stamps: {}, units: {}, users: [], codesKept: false };
+/** As sshd -T tells it, of Debian's configuration and of what hand-over adds to it. */
+const debians = ['passwordauthentication no', 'permitemptypasswords no', 'forcecommand none'];
+const [asOwner, asRecover] = [
+  ['passwordauthentication yes', 'permitemptypasswords no', 'forcecommand none'],
+  [
+    ...['passwordauthentication yes', 'permitemptypasswords yes', 'permittty yes'],
+    ...['disableforwarding yes', 'allowgroups recover'],
+    'forcecommand /usr/local/lib/commons-kit/recover',
+  ],
+];
+const fresh: GrantFacts = {
+  ...{ files: {}, stamps: {}, units: {}, users: [], codesKept: false },
+  ...{ asOwner: debians, asRecover: debians },
+};
 
 /** The facts after a plan, as a node that kept it would tell them. */
 function after(steps: Step[]): GrantFacts {
@@ -34,6 +49,7 @@ function after(steps: Step[]): GrantFacts {
     units: { 'commons-recovery.socket': { enabled: true, active: 'active' } },
     users: ['alice', 'recover'],
     codesKept: true,
+    ...{ asOwner, asRecover },
   };
 }
 
@@ -82,6 +98,11 @@ test('after a restore nobody but the owner knows them: nothing is given, and not
 const faults: [what: string, changes: Partial<GrantFacts>, steps: RegExp][] = [
   ['a user that is gone', { users: ['recover'] }, /^Make the owner’s login/],
   ['codes that are gone', { codesKept: false }, /^Keep the recovery codes/],
+  ['a server that does not let the owner in', { asOwner: debians }, /^Have the SSH server read/],
+  ['a server that lets nobody in by codes', { asRecover: debians }, /^Have the SSH server read/],
+  ['a server that knows groups for recover that it is in none of',
+    { asRecover: asRecover.map((line) => line.replace('allowgroups recover', 'allowgroups admins')) },
+    /^Have the SSH server read/],
   ['a socket that does not listen',
     { units: { 'commons-recovery.socket': { enabled: true, active: 'failed' } } }, /^Wait for/],
 ];
@@ -102,5 +123,5 @@ test('passphrases open from home alone, and codes open nothing but their program
   t.is(blocks.length, 3);
   for (const block of blocks.slice(0, 2)) t.regex(block, /Address [0-9a-f./,:]*192\.168\.0\.0\/16/);
   t.false(/0\.0\.0\.0\/0|::\/0/.test(config));
-  t.regex(blocks[1], /^User recover .*ForceCommand .*\/recover\n.*DisableForwarding yes/s);
+  t.regex(blocks[1], /^User recover .*AllowGroups recover\n.*ForceCommand .*\/recover\n.*DisableForwarding yes/s);
 });

@@ -8,19 +8,20 @@ import { proveLetIn, proveShutOut } from '../../../../provisioner/handover/acces
 import { seededRandom } from '../../../helpers/bench.ts';
 import { startStandIn } from '../../node/stand-in.ts';
 
+const alice = { name: 'alice', owner: 'alice' };
 const other = makeSshKey('other', seededRandom('prove'));
 
 test('a node that lets the bench in is not shut', async (t) => {
   const { address } = await startStandIn(t);
   await t.notThrowsAsync(proveLetIn(address, {}));
-  const error = await t.throwsAsync(proveShutOut('alice', address, {}), { instanceOf: KitError });
+  const error = await t.throwsAsync(proveShutOut(alice, address, {}), { instanceOf: KitError });
   t.is(error.code, 'bench-still-let-in');
 });
 
 test('a node that refuses the key is', async (t) => {
   const { address } = await startStandIn(t);
   const refused = { ...address, loginKeyPem: other.privatePem };
-  await t.notThrowsAsync(proveShutOut('alice', refused, {}));
+  await t.notThrowsAsync(proveShutOut(alice, refused, {}));
   const error = await t.throwsAsync(proveLetIn(refused, {}), { instanceOf: KitError });
   t.is(error.code, 'login-refused');
 });
@@ -30,7 +31,7 @@ test('another machine, and one that is not there, prove nothing', async (t) => {
   const strange = { ...address, hostKeyLine: other.publicLine, loginKeyPem: other.privatePem };
   const gone = { ...address, port: 1 };
   for (const [asked, cause] of [[strange, 'host-key-mismatch'], [gone, 'node-unreachable']] as const) {
-    const error = await t.throwsAsync(proveShutOut('alice', asked, {}), { instanceOf: KitError });
+    const error = await t.throwsAsync(proveShutOut(alice, asked, {}), { instanceOf: KitError });
     t.is(error.code, 'withdrawal-unproven');
     t.like(error.cause, { code: cause });
   }

@@ -4,6 +4,7 @@
 import test, { type ExecutionContext } from 'ava';
 
 import { KitError } from '../../../../provisioner/errors.ts';
+import { handoverOf } from '../../../../provisioner/node/kinds.ts';
 import type { ConfigureChanges } from '../../../helpers/yunohost-node.ts';
 import { makeYunohostNode, type YunohostNode } from '../../../helpers/yunohost-node.ts';
 
@@ -185,6 +186,16 @@ test.serial('GoToSocial is not installed with the passphrase that its account ha
   const tried = `perl -e 'my ($hash) = @ARGV; print crypt(<STDIN>, $hash)' '${hash}' </tmp/tried`;
   t.is(machine.shell(tried), hash);
   t.regex(hash, /^\$2b\$10\$/);
+  machine.remove('tmp/tried');
+  const [program] = handoverOf({ ...node.campaign, ...changes.campaign }).files('/tmp/passphrase.d');
+  machine.write(program.path, program.content as string, 0o755);
+  machine.write('tmp/tried', 'another-one\n');
+  machine.shell(`${program.path} alice </tmp/tried`);
+  const later = machine.read('var/lib/stand-in/postgres/hash');
+  const again = `perl -e 'chomp(my $l = <STDIN>); print crypt($l, $ARGV[0])' '${later}' </tmp/tried`;
+  t.is(machine.shell(again), later);
+  t.not(later, hash);
+  t.throws(() => machine.shell(`${program.path} nobody </tmp/tried`));
   machine.remove('tmp/tried');
   t.regex(machine.read('etc/yunohost/apps/gotosocial/password'), /^Aa1-[0-9a-f]{32}$/);
   t.is(machine.shell(`grep -rlF '${ownerPassphrase}' /etc /var /run /home || true`), '');
