@@ -7,8 +7,10 @@ import type { BenchRecord } from '../bench/record.ts';
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import { reach } from '../node/configure.ts';
 import { tcp, type Connect, type NodeConnection } from '../node/connection.ts';
-import { addressOf, inspectionOf, type Inspection, type NodeSecrets } from '../node/kinds.ts';
+import { addressOf, inspectionOf, leftOf } from '../node/kinds.ts';
+import type { Inspection, NodeSecrets } from '../node/kinds.ts';
 import { shellOver } from '../node/shell.ts';
+import { checkConfigured } from './configured.ts';
 import { checkCounters, type Counters } from './counters.ts';
 import { checkFederation, notTried, type Side } from './federation.ts';
 import { reasonOf, type Check, type CheckState } from './finding.ts';
@@ -59,6 +61,8 @@ export async function checkKit(kit: Kit, deps: CheckDeps): Promise<Check[]> {
     const { connection } = login;
     say('looking at the node');
     const node = await checkNode(connection, { ...deps, inspection, why: login.error });
+    const left = leftOf(kit, campaign, secrets);
+    const configured = await checkConfigured(connection, { kit, left, now: deps.now });
     say('asking its web server');
     const web = await checkWeb(kit, { ...deps, connect, webUnits: inspection.webUnits });
     const { openPorts } = inspection;
@@ -72,7 +76,7 @@ export async function checkKit(kit: Kit, deps: CheckDeps): Promise<Check[]> {
     const ledger = await checkLedger(kit, { ...deps, connect, account });
     const federation = await meetPeer(kit, { ...deps, connect, connection, inspection });
     const outside = [...web.checks, ports, publicName, ...counted, ...ledger, ...federation];
-    return [...restarted, ...node.checks, ...outside];
+    return [...restarted, ...node.checks, configured, ...outside];
   } finally {
     login.connection?.close();
   }

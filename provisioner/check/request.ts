@@ -59,6 +59,8 @@ export function request(target: Target): Promise<Reply> {
     const fail = (error: Error): void => {
       clearTimeout(timer);
       plain.destroy();
+      // Node tells programmers what to start it with: nothing that whoever asked could do.
+      error.message = error.message.replace(/; if the root CA is installed locally.*/, '');
       reject(error);
     };
     const timer = setTimeout(() => fail(new Error(`no reply in ${timeoutMs / 1000} s`)), timeoutMs);

@@ -121,15 +121,7 @@ async function settle<Desired, Facts>(
   run: { connection: NodeConnection; done: Step[]; options: ConfigureOptions },
 ): Promise<void> {
   const { connection, done, options } = run;
-  const { now = Date.now } = options;
-  const asked = { ...kind.facts(desired), ground } as FactsOf<Facts & { ground: Ground }>;
-  const planNow = async (): Promise<Step[]> => {
-    const fromMs = now();
-    const facts = await gatherFacts(connection, asked);
-    const steps = kind.plan(desired, facts);
-    if (steps.length > 0) refuseGround(options.kit, facts.ground, { fromMs, untilMs: now() });
-    return steps;
-  };
+  const planNow = () => stepsLeft(kind, desired, { connection, ...options });
   const steps = await planNow();
   const text = `${options.kit}: ${steps.length === 0 ? 'nothing to do' : `${steps.length} steps`}`;
   options.report?.({ type: 'plan', text, steps: steps.length });
@@ -138,6 +130,24 @@ async function settle<Desired, Facts>(
   await applySteps(connection, steps, { options, done });
   const left = await planNow();
   if (left.length > 0) throw notEmpty(options.kit, left);
+}
+
+/**
+ * What there is to do on a node as it is now, in one round trip; nothing is changed.
+ * @throws KitError those of a plan, of facts, of ground.ts and of a connection
+ */
+export async function stepsLeft<Desired, Facts>(
+  kind: NodeKind<Desired, Facts>,
+  desired: Desired,
+  at: { connection: NodeConnection; kit: string; now?: () => number },
+): Promise<Step[]> {
+  const { connection, kit, now = Date.now } = at;
+  const asked = { ...kind.facts(desired), ground } as FactsOf<Facts & { ground: Ground }>;
+  const fromMs = now();
+  const facts = await gatherFacts(connection, asked);
+  const steps = kind.plan(desired, facts);
+  if (steps.length > 0) refuseGround(kit, facts.ground, { fromMs, untilMs: now() });
+  return steps;
 }
 
 /** Sends the steps as one script and follows it; `done` grows as steps end well. */

@@ -4,8 +4,9 @@
 import type { Campaign, Kit } from '../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../campaign/secrets.ts';
 import { KitError } from '../errors.ts';
-import { configureNode, type ConfigureOptions, type ConfigureOutcome } from './configure.ts';
-import type { NodeAddress } from './connection.ts';
+import { configureNode, stepsLeft, type NodeKind } from './configure.ts';
+import type { ConfigureOptions, ConfigureOutcome } from './configure.ts';
+import type { NodeAddress, NodeConnection } from './connection.ts';
 import type { Fact } from './fact.ts';
 import { freedomboxDesired } from './freedombox/desired.ts';
 import { freedomboxHandover } from './freedombox/handover.ts';
@@ -20,7 +21,7 @@ import { snacHandover } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
 import { snacRestoration } from './snac/restoration.ts';
 import { snacIdentity } from './snac/server.ts';
-import type { FileWrite } from './step.ts';
+import type { FileWrite, Step } from './step.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
 import type { Complaint } from './yunohost/diagnosis.ts';
 import { yunohostHandover } from './yunohost/handover.ts';
@@ -41,6 +42,13 @@ export interface RestoredSecrets {
 type Configure = (
   options: ConfigureOptions & { address: NodeAddress },
 ) => Promise<ConfigureOutcome>;
+
+/** A kind of node, and what this kit's should be. */
+interface Wanted {
+  configure: Configure;
+  /** What configuring would do now. @throws KitError as configure.ts's `stepsLeft` */
+  left(at: { connection: NodeConnection; kit: string; now?: () => number }): Promise<Step[]>;
+}
 
 /** What `kit check` has to know of a kind of node. */
 export interface Inspection {
@@ -80,7 +88,7 @@ export interface Restoration {
 }
 
 interface Kind {
-  configure(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure;
+  wanted(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Wanted;
   inspection(campaign: Campaign): Inspection;
   /** Its nodes can obtain their certificates by themselves. */
   acme?: true;
@@ -94,15 +102,13 @@ interface Kind {
 
 const kinds: Record<string, Kind> = {
   freedombox: {
-    configure: (kit, campaign, secrets) => (options) =>
-      configureNode(freedombox, freedomboxDesired(kit, campaign, secrets), options),
+    wanted: (...of) => wantedOf(freedombox, freedomboxDesired(...of)),
     inspection: () => freedomboxInspection,
     handover: () => freedomboxHandover,
   },
   snac: {
-    configure: (kit, campaign, secrets) => (options) =>
-      configureNode(snac, snacDesired(kit, campaign, secrets), options),
-    inspection: () => snacInspection,
+    wanted: (...of) => wantedOf(snac, snacDesired(...of)),
+    inspection: snacInspection,
     acme: true,
     handover: () => snacHandover,
     restore: {
@@ -111,17 +117,32 @@ const kinds: Record<string, Kind> = {
     },
   },
   yunohost: {
-    configure: (kit, campaign, secrets) => (options) =>
-      configureNode(yunohost, yunohostDesired(kit, campaign, secrets), options),
+    wanted: (...of) => wantedOf(yunohost, yunohostDesired(...of)),
     inspection: yunohostInspection,
     handover: yunohostHandover,
   },
 };
 
+function wantedOf<Desired, Facts>(kind: NodeKind<Desired, Facts>, desired: Desired): Wanted {
+  return {
+    configure: (options) => configureNode(kind, desired, options),
+    left: (at) => stepsLeft(kind, desired, at),
+  };
+}
+
 /** What configures this kit's node. @throws KitError `kind-unknown`, `acme-unknown` */
 export function configurerOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Configure {
-  const { acme, configure } = kindOf(campaign);
-  if (campaign.acme === undefined || acme) return configure(kit, campaign, secrets);
+  return wantedFor(kit, campaign, secrets).configure;
+}
+
+/** What configuring would do on this kit's node. @throws KitError as {@link configurerOf} */
+export function leftOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Wanted['left'] {
+  return wantedFor(kit, campaign, secrets).left;
+}
+
+function wantedFor(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Wanted {
+  const { acme, wanted } = kindOf(campaign);
+  if (campaign.acme === undefined || acme) return wanted(kit, campaign, secrets);
   throw new KitError({
     code: 'acme-unknown',
     message: `Nobody has taught kit to have “${campaign.image}” obtain certificates by itself`,

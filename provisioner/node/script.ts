@@ -29,14 +29,26 @@ export function planScript(steps: Step[], mark: string): string {
   ].join('\n');
 }
 
+/** What effects leave (operation/effect.ts). */
+export const stampFolder = '/var/lib/commons-kit/applied';
+
 /**
  * `put PATH MODE USER GROUP` replaces a file whole with what it reads: `install` makes the new one
- * unreadable to others until its mode is set, and rename(2) puts it in place.
+ * unreadable to others until its mode is set, and rename(2) puts it in place. Stamps that name the
+ * file go first: cut off in between, what depends on it is done again.
  */
 const prelude = `export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export DEBIAN_FRONTEND=noninteractive
 umask 022
+unstamp() {
+  for stamp in ${stampFolder}/*; do
+    [ ! -e "$stamp" ] || while IFS= read -r line; do
+      [ "$line" != "$1" ] || { rm -f "$stamp" && break; }
+    done <"$stamp"
+  done
+}
 put() {
+  unstamp "$1"
   install -D -m "$2" -o "$3" -g "$4" /dev/stdin "$1.kit-new" && mv -fT "$1.kit-new" "$1"
 }
 lock() {

@@ -6,7 +6,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -125,6 +125,8 @@ function applyIdentity(tree: string, { hostname, hostKeyPem, benchLine }: Identi
   mkdirSync(join(tree, 'var/lib/commons-kit'), { recursive: true });
   const account = { version: '2', appliedAt: new Date(0).toISOString(), applied: [], failed: [] };
   put('var/lib/commons-kit/first-boot.json', JSON.stringify(account), 0o644);
+  // There is no drive with the label that fstab names: its unit fails in a container alone.
+  symlinkSync('/dev/null', join(tree, 'etc/systemd/system/systemd-remount-fs.service'));
 }
 
 function layNetwork(name: string): void {

@@ -1,6 +1,6 @@
-// Configures a node of a real image's tree, hands it over, and brings it back when its drive has died, as a
-// person would: by `kit`, which is killed, or whose node loses power, at random moments. Each run
-// completes what the last one left.
+// Configures a node of a real image's tree, has `kit check` find what goes wrong with it (faults.ts), hands
+// it over, and brings it back when its drive has died, as a person would: by `kit`, which is killed, or
+// whose node loses power, at random moments. Each run completes what the last one left.
 // Needs root, systemd-nspawn and a tree that the journey leaves, so it is no part of `npm test`:
 //
 //   npm run test:node [-- --tree FILE.root.tar] [--cuts 20] [--seed N]
@@ -10,7 +10,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,12 +18,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
+import { makeSshKey } from '../../provisioner/campaign/ssh-key.ts';
+import type { Check } from '../../provisioner/check/finding.ts';
 import { openConnection } from '../../provisioner/node/connection.ts';
 import { SMALL_HEAP } from '../../provisioner/pinned-node.js';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
 import { makeTinyImage } from '../helpers/tiny-image.ts';
+import { certificates } from './certificates.ts';
+import { faults, type Fault } from './faults.ts';
 import { identityOn, seeHome, type Home } from './home.ts';
+import { startLedger } from './ledger.ts';
 import { useRecoveryCode } from './recovery.ts';
 
 const { values } = parseArgs({
@@ -52,10 +57,12 @@ let wholeMs = 12_000;
 let paper: { recoveryCodes: string[]; printWord: string };
 let passed = 0;
 let failed = 0;
+const ledger = await startLedger(dir, () => diskUsedBytes(node.tree));
 
 writeFileSync(campaign, `name = "Riverside"
-ledger = "http://ledger.test"
-ledger_origin = "ledger.test/commons"
+ledger = "${ledger.campaign.ledger}"
+ledger_origin = "${ledger.campaign.origin}"
+ledger_key = "${ledger.campaign.key}"
 image = "snac"
 arch = "amd64"
 timezone = "Europe/Vienna"
@@ -66,9 +73,10 @@ domain = "alice.test"
 owner = "alice"
 address = "10.77.0.2"
 `);
-const secrets = await atWorkbench({ ...bench, kits: ['alice'] }, async ({ secrets }, [kit]) => ({
-  campaign: await secrets.campaign(),
-  kit: await secrets.kit(kit),
+const secrets = await atWorkbench({ ...bench, kits: ['alice'] }, async (opened, [kit]) => ({
+  campaign: await opened.secrets.campaign(),
+  kit: await opened.secrets.kit(kit),
+  certificate: certificates(opened),
   leaflet: () => atWorkbench({ ...bench, kits: ['alice'] }, (now, [same]) =>
     now.secrets.leaflet(same, () => {
       throw new Error('the leaflet was not made');
@@ -91,6 +99,14 @@ try {
   await step('is configured again without a change', unchanged);
   await step('restores its backup, made while snac ran', restore);
   await step('is not handed over unproven, nor without a word', refusals);
+  await atWorkbench({ ...bench }, async ({ record }) =>
+    record.done('alice', 'pair', ledger.paired));
+  const otherHostKey = makeSshKey('another', seededRandom('another node')).privatePem;
+  const scene = { node, ledger, otherHostKey, certificate: secrets.certificate };
+  for (const fault of faults({ ...scene, configure: () => kit('configure', 'alice') })) {
+    await step(`is not fit to ship: ${fault.about}`, () => found(fault));
+  }
+  await step('is fit to ship, all of that mended', async () => void (await kit('check', 'alice')));
   await step(`is handed over, cut off ${cuts} times`, handOver);
   await step('shuts the bench out; its files are gone', shutOut);
   await step('takes a recovery code once, and the passphrase that it gives', recover);
@@ -103,6 +119,7 @@ try {
   await step('no secret is in the new one’s logs or in the record', noSecretTold);
 } finally {
   await node.remove();
+  await ledger.end();
   rmSync(dir, { recursive: true, force: true });
 }
 console.log(`${passed} passed, ${failed} failed`);
@@ -199,6 +216,30 @@ async function restore(): Promise<void> {
   }
 }
 
+/** By the checks that it should be, and by no other; then what they advise is done. */
+async function found({ inflict, mend, ...fault }: Fault): Promise<void> {
+  const act = async (what: Fault['inflict']): Promise<unknown> =>
+    typeof what === 'string' ? node.run(what) : what();
+  await act(inflict);
+  const { status, out } = await start(['check', 'alice']).ran;
+  const checks: Check[] = JSON.parse(out).checks;
+  const failing = checks.filter(({ state }) => state === 'failed');
+  const names = failing.map(({ name }) => name).sort().join(' ');
+  if (names !== [...fault.fails].sort().join(' ') || status !== 1) {
+    throw new Error(`expected ${fault.fails.join(' ')}; status ${status}, ${failuresIn(out)}`);
+  }
+  const { measured, advice } = failing.find(({ name }) => name === fault.fails[0])!;
+  if (!fault.measured.test(measured)) throw new Error(`it says “${measured}”`);
+  if (advice !== fault.advice) throw new Error(`it advises “${advice}”`);
+  await act(mend);
+}
+
+function failuresIn(document: string): string {
+  const checks: Check[] = JSON.parse(document).checks;
+  const failing = checks.filter(({ state }) => state === 'failed');
+  return failing.map(({ name, measured }) => `${name}: ${measured}`).join('; ');
+}
+
 async function refusals(): Promise<void> {
   const tries: [words: string[], code: string][] = [
     [['handover', 'alice'], 'kit-unproven'],
@@ -215,7 +256,7 @@ async function refusals(): Promise<void> {
 async function handOver(): Promise<string> {
   paper = await secrets.leaflet();
   wholeMs = 5000;
-  return cutOften(['handover', 'alice', '--unproven', 'a test', '--printed', paper.printWord], cuts);
+  return cutOften(['handover', 'alice', '--printed', paper.printWord], cuts);
 }
 
 async function shutOut(): Promise<void> {
@@ -298,6 +339,12 @@ function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name));
+}
+
+/** As the node's counters have it. */
+function diskUsedBytes(tree: string): number {
+  const { bsize, blocks, bfree } = statfsSync(tree);
+  return bsize * (blocks - bfree);
 }
 
 function refuse(code: string, words: string): never {

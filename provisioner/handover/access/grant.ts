@@ -146,7 +146,7 @@ function sshdReads({ reading }: Grant, sshd: FileWrite[], facts: GrantFacts): St
       ...{ command, timeoutS, failures },
       amiss: isRead ? undefined : 'the SSH server would not do as it says',
     },
-    facts.stamps,
+    facts,
   );
 }
 
@@ -178,7 +178,7 @@ if grep -q '^${owner}:' /etc/passwd; then chpasswd; else grep -v '^${owner}:' | 
       failures: ownerFailures,
       amiss: facts.users.includes(owner) ? undefined : 'there is no such user',
     },
-    facts.stamps,
+    facts,
   );
   return steps.length === 0 || secrets ? steps : refuseUnknown('login');
 }
@@ -218,7 +218,7 @@ mv -f ${codesFile}.new ${codesFile}`,
       ...(secrets && { input: new Secret(secrets.recoveryCodes.map((code) => `${code}\n`).join('')) }),
       amiss: facts.codesKept ? undefined : 'there are none',
     },
-    facts.stamps,
+    facts,
   );
   return steps.length === 0 || secrets ? steps : refuseUnknown('recovery codes');
 }
@@ -243,7 +243,7 @@ function backUp(facts: GrantFacts): Step[] {
       command: `if [ -x ${backupProgram} ]; then ${backupProgram} make; fi`,
       timeoutS: 600,
     },
-    facts.stamps,
+    facts,
   );
 }
 
@@ -256,6 +256,6 @@ function recoverySocket(dependsOn: FileWrite[], facts: GrantFacts): Step[] {
       command: `systemctl daemon-reload\n${enableCommand(socket, 'restart')}`,
       amiss: unitAmiss(socket, facts.units),
     },
-    facts.stamps,
+    facts,
   );
 }

@@ -110,7 +110,7 @@ apache2ctl -t 2>&1
 ${enableCommand(apacheUnit, 'reload-or-restart')}`,
         amiss: missing ? `${missing} is not there` : unitAmiss(apacheUnit, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -10,13 +10,15 @@ import type { FreedomboxDesired } from './desired.ts';
 
 /**
  * The directory's settings (slapd.d) belong to its data: each names the other's parts. Its lock.mdb
- * changes without a new time, and LMDB makes it anew.
+ * changes without a new time, and LMDB makes it anew. What asks the directory for users' names
+ * (nslcd) starts anew with it: by itself it would take ten seconds to find it back, and nobody could
+ * log in meanwhile.
  */
 export function freedomboxBackedUp({ hostname: kit, domain, owner }: FreedomboxDesired): BackedUp {
   const identity = [...ownIdentity, certificatePath, certificateKeyPath];
   return {
     paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap/data.mdb', 'home'],
-    services: ['slapd.service', 'plinth.service', snacUnit],
+    services: ['slapd.service', 'nslcd.service', 'plinth.service', snacUnit],
     of: { ...{ kit, kind: 'freedombox', domain, owner }, identity },
   };
 }

@@ -4,6 +4,7 @@
 
 import type { Fact } from '../fact.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import type { Step } from '../step.ts';
 import { countersPort } from '../part/firewall.ts';
 import { privateRanges } from '../part/ranges.ts';
@@ -29,7 +30,11 @@ function richRule(family: string, range: string): string {
 /** It goes on running after a configuration that it could not take, and then takes nothing. */
 const awake = `firewall-cmd -q --state || systemctl restart ${firewallUnit}`;
 
-export function firewallSteps(facts: { stamps: Stamps; firewallOpen: boolean }): Step[] {
+export function firewallSteps(facts: {
+  stamps: Stamps;
+  files: FileStates;
+  firewallOpen: boolean;
+}): Step[] {
   const added = richRules.map((rule) => ` \\\n  --add-rich-rule='${rule}'`).join('');
   const adding = zones.map((zone) => `firewall-cmd -q --permanent --zone=${zone}${added}`);
   return effect(
@@ -40,7 +45,7 @@ export function firewallSteps(facts: { stamps: Stamps; firewallOpen: boolean }):
       command: [awake, ...adding, 'firewall-cmd -q --reload'].join('\n'),
       amiss: facts.firewallOpen ? undefined : 'firewalld has no rule for them',
     },
-    facts.stamps,
+    facts,
   );
 }
 

@@ -51,7 +51,7 @@ export function wizardSteps(desired: FreedomboxDesired, facts: FreedomboxFacts):
       failures,
       amiss: made ? undefined : ownerAmiss(facts.freedombox),
     },
-    facts.stamps,
+    facts,
   );
 }
 

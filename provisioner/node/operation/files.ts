@@ -52,7 +52,8 @@ export function writeFiles(name: string, files: FileWrite[], states: FileStates)
   ];
 }
 
-function differs(file: FileWrite, state: FileState | undefined): string | undefined {
+/** In what way a file is not as it should be; undefined where it is. */
+export function differs(file: FileWrite, state: FileState | undefined): string | undefined {
   if (state === undefined) return 'is missing';
   if (state.digest !== digestOf(file.content)) return 'differs';
   if (Number.parseInt(state.mode, 8) !== Number.parseInt(file.mode, 8)) {

@@ -72,7 +72,7 @@ export function servedSteps(certificate: FileWrite[], facts: AcmeFacts): Step[] 
 fi`,
       amiss: facts.served ? undefined : 'nothing is there to be served',
     },
-    facts.stamps,
+    facts,
   );
 }
 
@@ -98,7 +98,7 @@ systemctl daemon-reload
 ${enableCommand(acmeTimer, 'start')}`,
         amiss: unitAmiss(acmeTimer, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

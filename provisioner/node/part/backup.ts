@@ -64,7 +64,7 @@ ${enableCommand(backupTimer, 'start')}`,
         timeoutS: 600,
         amiss: unitAmiss(backupTimer, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }
@@ -262,7 +262,8 @@ refuse_full() {
 unpack() {
   at=0
   while [ -e "$store/$1/$at.tar.zst" ] && [ "$at" -lt "$3" ]; do
-    tar -x -p -C "$2" -f "$store/$1/$at.tar.zst" --listed-incremental=/dev/null
+    tar -x -p -C "$2" -f "$store/$1/$at.tar.zst" --listed-incremental=/dev/null ||
+      fail "the backup $1 does not give back what was in it"
     at=$((at + 1))
   done
   [ "$at" -gt 0 ] || fail "there is no backup $1"

@@ -52,7 +52,7 @@ export function countersSteps(
         command: `systemctl daemon-reload\n${enableCommand(countersSocket, 'restart')}`,
         amiss: unitAmiss(countersSocket, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

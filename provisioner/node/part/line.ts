@@ -65,7 +65,7 @@ export function lineSteps(facts: {
         command: `systemctl daemon-reload\n${enableCommand(lineUnit, 'restart')}`,
         amiss: facts.lineCounted ? unitAmiss(lineUnit, facts.units) : 'nothing is counted',
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -32,7 +32,7 @@ export function upgradesSteps(facts: {
         command: enableCommand(upgradesTimer, 'start'),
         amiss: unitAmiss(upgradesTimer, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -106,7 +106,7 @@ function web(ours: Record<string, FileWrite[]>, desired: SnacHome, facts: SnacFa
         command: `nginx -t -q\n${enableCommand(units.nginx, 'reload-or-restart')}`,
         amiss: facts.welcomePage ? 'another site is served' : unitAmiss(units.nginx, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

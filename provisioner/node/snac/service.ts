@@ -3,6 +3,7 @@
 
 import { KitError } from '../../errors.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import { unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { Step } from '../step.ts';
 import type { SnacHome } from './desired.ts';
@@ -13,6 +14,7 @@ export function snacSteps(
   desired: SnacHome,
   facts: {
     stamps: Stamps;
+    files: FileStates;
     units: UnitStates;
     server: ServerJson;
     users: Record<string, boolean>;
@@ -40,7 +42,7 @@ export function snacSteps(
         timeoutS: 300,
         amiss: facts.users[owner] === true ? undefined : 'there is no such account',
       },
-      facts.stamps,
+      facts,
     ),
     ...effect(
       {
@@ -51,7 +53,7 @@ export function snacSteps(
         timeoutS: 200,
         amiss: unitAmiss(snacUnit, facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -6,6 +6,7 @@
 import { KitError } from '../../errors.ts';
 import type { YunohostApp } from '../../campaign/campaign.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import { cryptCommand } from '../part/crypt.ts';
 import type { Secret } from '../secret.ts';
@@ -18,6 +19,7 @@ import { passphraseQuoted, refusalFailures, session } from './session.ts';
 
 interface AppFacts {
   stamps: Stamps;
+  files: FileStates;
   units: UnitStates;
   apps: AppState[];
   appBegun: string | undefined;
@@ -56,7 +58,7 @@ export function appSteps(desired: YunohostDesired, facts: AppFacts): Step[] {
         command: enableCommand(appUnit(app), 'restart'),
         amiss: unitAmiss(appUnit(app), facts.units),
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

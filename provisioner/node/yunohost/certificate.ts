@@ -67,7 +67,7 @@ for unit in postfix.service dovecot.service; do
 done`,
         amiss: facts.certified === 'campaign' ? undefined : 'another is served',
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -3,6 +3,7 @@
 
 import { FactError, type Fact } from '../fact.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import type { Step } from '../step.ts';
 import { lastJson, refusalFailures, session } from './session.ts';
 
@@ -65,7 +66,7 @@ interface Report {
   items: { status: string; summary: string }[];
 }
 
-export function diagnosisSteps(facts: { stamps: Stamps }): Step[] {
+export function diagnosisSteps(facts: { stamps: Stamps; files: FileStates }): Step[] {
   return effect(
     {
       id: 'yunohost-diagnosis',
@@ -77,6 +78,6 @@ ls ${cache}/*.json >/dev/null 2>&1 || explain`,
       timeoutS: 1800,
       failures: refusalFailures,
     },
-    facts.stamps,
+    facts,
   );
 }

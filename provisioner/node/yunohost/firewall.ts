@@ -56,7 +56,7 @@ systemctl restart ${firewallUnit}`,
           ? unitAmiss(firewallUnit, facts.units)
           : 'YunoHost’s rules, or ours within them, are not loaded',
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

@@ -6,6 +6,7 @@
 
 import { KitError } from '../../errors.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import type { Step } from '../step.ts';
 import type { YunohostDesired } from './desired.ts';
 import { looking, settingBack } from './directory.ts';
@@ -26,7 +27,7 @@ export function isPostinstalled(facts: { stamps: Stamps; yunohost: YunohostState
 /** @throws KitError `postinstall-foreign` */
 export function postinstallSteps(
   desired: YunohostDesired,
-  facts: { stamps: Stamps; yunohost: YunohostState },
+  facts: { stamps: Stamps; files: FileStates; yunohost: YunohostState },
 ): Step[] {
   if (isPostinstalled(facts)) return [];
   const stage = stageOf(facts.yunohost, desired);
@@ -43,7 +44,7 @@ export function postinstallSteps(
       failures: refusalFailures,
       amiss: because,
     },
-    facts.stamps,
+    facts,
   );
 }
 

@@ -4,6 +4,7 @@
 // step that does the postinstall. Pure.
 
 import { effect, type Stamps } from '../operation/effect.ts';
+import type { FileStates } from '../operation/files.ts';
 import { unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { Fact } from '../fact.ts';
 import type { Step } from '../step.ts';
@@ -63,7 +64,7 @@ systemctl stop ${units.join(' ')}
 }
 
 /** Afterwards it is the owner's way to administer the node. */
-export function apiSteps(facts: { stamps: Stamps; units: UnitStates }): Step[] {
+export function apiSteps(facts: { stamps: Stamps; files: FileStates; units: UnitStates }): Step[] {
   const units = Object.values(apiUnits);
   return effect(
     {
@@ -74,6 +75,6 @@ export function apiSteps(facts: { stamps: Stamps; units: UnitStates }): Step[] {
 systemctl start ${units.join(' ')}`,
       amiss: units.map((unit) => unitAmiss(unit, facts.units)).find((why) => why !== undefined),
     },
-    facts.stamps,
+    facts,
   );
 }

@@ -63,7 +63,7 @@ systemctl reload-or-restart ${webUnit}`,
         failures: refusalFailures,
         amiss: facts.relayed ? undefined : 'YunoHost’s server for the domain has no relay',
       },
-      facts.stamps,
+      facts,
     ),
   ];
 }

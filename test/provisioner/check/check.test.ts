@@ -12,7 +12,7 @@ import { campaignText, makeBench } from '../../helpers/bench.ts';
 
 const names = [
   ...['login', 'clock', 'disk', 'root-grown', 'first-boot', 'secrets-gone', 'firewall', 'services'],
-  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health', 'backup'],
+  ...['time-server', 'power-cut', 'running', 'drive-speed', 'drive-health', 'backup', 'configured'],
   ...['tls', 'webfinger', 'actor', 'nodeinfo', 'ports', 'public-name', 'counters', 'relay'],
   ...['meter', 'meter-plausible', 'ledger-entry', 'signed-fetch', 'federation', 'delivery'],
 ];

@@ -4,7 +4,7 @@ import { judgeNode } from '../../../provisioner/check/node.ts';
 import type { NodeFacts } from '../../../provisioner/check/node-facts.ts';
 import { snacInspection } from '../../../provisioner/node/snac/inspection.ts';
 
-const { units } = snacInspection;
+const { units } = snacInspection({});
 const asked = { askedMs: 1_000_000_000_000, answeredMs: 1_000_000_003_000 };
 const well: NodeFacts = {
   clockMs: asked.askedMs + 1000,
@@ -63,4 +63,9 @@ for (const [about, changes, name, measured] of faults) {
 test('what cannot be seen is unknown, and not ok', (t) => {
   t.like(judge({ secretsOnEsp: undefined })[0], { name: 'secrets-gone', state: 'unknown', ok: false });
   t.like(judge({ partition: undefined })[0], { name: 'root-grown', state: 'unknown', ok: false });
+});
+
+test('a node that obtains its certificate by itself must have the timer that does', (t) => {
+  const { units: wanted } = snacInspection({ acme: { directory: 'https://acme.test/dir' } });
+  t.deepEqual(wanted.filter((unit) => !units.includes(unit)), ['commons-certificate.timer']);
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
@@ -44,6 +44,33 @@ test('an effect follows a change, and only a change', async (t) => {
       ['Follow them', 'what it depends on changed'],
     ],
   );
+});
+
+/** As somebody would who changes a file on the node, and has it loaded. */
+const spoil = (node: StandIn) => writeFile(join(node.dir, 'etc/greeting'), 'bonjour\n');
+
+test('an effect follows when a file is put back that somebody changed', async (t) => {
+  const node = await startStandIn(t);
+  await configure(node);
+  await spoil(node);
+  const { plan } = await configure(node);
+  t.deepEqual(plan.steps.map(({ name }) => name), ['Write the greeting', 'Follow them']);
+  t.is(await runs(node), 'ran\nran\n');
+  t.is((await configure(node)).plan.steps.length, 0);
+});
+
+test('and when the run that put it back went no further', async (t) => {
+  const node = await startStandIn(t);
+  await configure(node);
+  await spoil(node);
+  const path = join(node.dir, 'etc/password');
+  await rename(path, `${path}.kept`);
+  await mkdir(path);
+  t.like(await t.throwsAsync(configure(node)), { code: 'step-failed' });
+  await rm(path, { recursive: true });
+  await rename(`${path}.kept`, path);
+  const { plan } = await configure(node);
+  t.deepEqual(plan.steps.map(({ name, because }) => [name, because]), [['Follow them', 'not done yet']]);
 });
 
 test('a dry run shows everything but secrets, and changes nothing', async (t) => {
@@ -121,7 +148,8 @@ test('a step that fails names itself without secrets; the next run goes on from 
 test('a node that undoes what was done is an error', async (t) => {
   const node = await startStandIn(t);
   const error = await t.throwsAsync(configure(node, { command: `rm ${node.dir}/etc/greeting` }));
-  t.like(error, { code: 'plan-not-empty', got: `Write the greeting (${node.dir}/etc/greeting is missing)` });
+  const got = `Write the greeting (${node.dir}/etc/greeting is missing); Follow them (what it depends on changed)`;
+  t.like(error, { code: 'plan-not-empty', got });
 });
 
 test('garbage in place of facts is no facts', async (t) => {

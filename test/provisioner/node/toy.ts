@@ -48,7 +48,7 @@ export const toy: NodeKind<ToyDesired, ToyFacts> = {
           command: `cat >${desired.dir}/input\necho ran >>${desired.dir}/runs\n${desired.command}`,
           input: desired.password,
         },
-        facts.stamps,
+        facts,
       ),
     ];
   },

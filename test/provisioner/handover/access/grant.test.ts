@@ -41,7 +41,7 @@ const fresh: GrantFacts = {
 function after(steps: Step[]): GrantFacts {
   const files = steps.flatMap((step) => step.files ?? []);
   const stamped = steps.flatMap(({ command = '' }) =>
-    [...command.matchAll(/echo (\S+) >\S+\/\.new\nmv -f \S+ \S+\/(\S+)$/g)].map((m) => `${m[2]}:${m[1]}`));
+    [...command.matchAll(/printf '%s\\n' (\S+).* >\S+\/\.new\nmv -f \S+ \S+\/(\S+)$/g)].map((m) => `${m[2]}:${m[1]}`));
   return {
     files: Object.fromEntries(files.map(({ path, mode, owner, content }) => (
       [path, { digest: digestOf(content), mode, owner }]))),

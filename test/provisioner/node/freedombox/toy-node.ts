@@ -50,7 +50,7 @@ export function afterSteps(before: FreedomboxFacts, steps: Step[]): FreedomboxFa
       facts.files[path] = { digest, mode: mode.replace(/^0/, ''), owner: whose };
       if (path.endsWith('server.json')) facts.server = JSON.parse(content as string);
     }
-    const stamp = /echo (\w+) >\S+\/\.new\nmv -f \S+\/\.new \S+\/(\S+)/.exec(command);
+    const stamp = /printf '%s\\n' (\w+).* >\S+\/\.new\nmv -f \S+\/\.new \S+\/(\S+)/.exec(command);
     if (stamp) facts.stamps[stamp[2]] = stamp[1];
     for (const [, unit] of command.matchAll(/systemctl (?:re)?(?:start|load-or-restart) (\S+)/g)) {
       facts.units[unit] = { enabled: true, active: 'active' };

@@ -59,7 +59,7 @@ export function afterSteps(before: YunohostFacts, steps: Step[]): YunohostFacts 
       const digest = digestOf(content);
       facts.files[path] = { digest, mode: mode.replace(/^0/, ''), owner: whose };
     }
-    const stamp = /echo (\w+) >\S+\/\.new\nmv -f \S+\/\.new \S+\/(\S+)/.exec(command);
+    const stamp = /printf '%s\\n' (\w+).* >\S+\/\.new\nmv -f \S+\/\.new \S+\/(\S+)/.exec(command);
     if (stamp) facts.stamps[stamp[2]] = stamp[1];
     for (const [, named] of command.matchAll(/systemctl (?:re)?(?:start|load-or-restart) (.+)/g)) {
       for (const unit of named.split(' ')) facts.units[unit] = { enabled: true, active: 'active' };
