@@ -1,8 +1,9 @@
 // The ledger at work: decisions (ingest.ts) become durable entries, blobs and projections, in this
 // order:
 //
-//   blobs that this entry makes due, public → withheld blobs → log (tiles, head, checkpoint)
-//   → projections → answer
+//   blobs that this entry makes due, public → withheld blobs ┐
+//                                                       tiles ┴→ head → checkpoint → projections
+//   → answer
 //
 // so that whatever is answered for is on disk, and whatever a crash leaves half done is not in the
 // log. A failed write refuses all who waited, and the state is read from the disk again. Knows no
@@ -354,10 +355,11 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
   const disclosed = items.flatMap(({ effects }) => effects.disclose);
   const blobs = items.flatMap(({ index, effects }) =>
     effects.keep.map((blob) => ({ ...blob, index })));
-  await store.disclose(disclosed, blobs);
-  store.keep(blobs, disclosed);
-  for (const { index, effects } of items) store.intendErasure(effects.erase, index);
-  await log.append(items.map(({ effects }) => encodeEntry(effects.entry)));
+  await log.append(items.map(({ effects }) => encodeEntry(effects.entry)), async () => {
+    await store.disclose(disclosed, blobs);
+    store.keep(blobs, disclosed);
+    for (const { index, effects } of items) store.intendErasure(effects.erase, index);
+  });
   await store.finishErasures();
 }
 

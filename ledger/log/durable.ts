@@ -21,6 +21,8 @@ export interface DurableOptions {
   /** For files that are not yet whole; on the same file system, swept at start. */
   temporaryDir: string;
   onStep?: OnStep;
+  /** Runs while the bytes are being synced; has ended well before anybody sees them. */
+  meanwhile?: () => void | Promise<void>;
 }
 
 const sync = promisify(fsync);
@@ -29,7 +31,7 @@ let counter = 0;
 export async function writeDurably(
   path: string,
   bytes: Uint8Array,
-  { temporaryDir, onStep = () => {} }: DurableOptions,
+  { temporaryDir, onStep = () => {}, meanwhile = () => {} }: DurableOptions,
 ): Promise<void> {
   const name = basename(path);
   await makeDirDurably(dirname(path));
@@ -40,7 +42,7 @@ export async function writeDurably(
     await onStep(`written ${name}`);
     // Without this, the rename may reach the disk before the bytes: an empty file under a good
     // name.
-    await sync(file);
+    await allWritten([sync(file), (async () => meanwhile())()]);
   } finally {
     closeSync(file);
   }

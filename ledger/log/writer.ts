@@ -1,7 +1,8 @@
 // The log's one writer: appends entries, keeps bundles, tiles and the checkpoint in the public
 // folder. Order of each append, every step durable before the next (durable.ts):
 //
-//   entry bundles and hash tiles → head in `lock` (compare-and-swap) → public checkpoint
+//   entry bundles and hash tiles, and what entries speak of → head in `lock` (compare-and-swap)
+//   → public checkpoint
 //
 // Killed anywhere, the next start finds a head whose files are whole: it publishes that head's
 // checkpoint again, and sweeps files beyond it, which no signed checkpoint ever covered. It refuses
@@ -47,9 +48,11 @@ export interface Log {
   checkpoint(): Uint8Array;
   /**
    * Appends; resolves when a public checkpoint covering all of them is durable. One call at a time.
-   * If it rejects, nothing may be appended until the log is opened again.
+   * `meanwhile` makes durable what the entries speak of: it runs beside the tiles' syncs, and has
+   * ended well before a checkpoint covers them. If it or anything rejects, nothing may be appended
+   * until the log is opened again.
    */
-  append(entries: readonly Uint8Array[]): Promise<void>;
+  append(entries: readonly Uint8Array[], meanwhile?: () => Promise<void>): Promise<void>;
   /** Entries `start` to below `end`, of those below size(). */
   read(start: number, end: number): Uint8Array[];
   /** PATH of an entry under the present checkpoint. */
@@ -67,8 +70,10 @@ export interface Log {
 export async function openLog(options: LogOptions): Promise<Log> {
   const { publicDir, temporaryDir, head, origin, seed, onStep } = options;
   const key = verifierKey(origin, SIGNATURE_TYPE.ed25519, signingKey(seed).publicKey);
-  const write = (path: string, bytes: Uint8Array): Promise<void> =>
-    writeDurably(join(publicDir, path), bytes, { temporaryDir, onStep });
+  const write = (
+    path: string, bytes: Uint8Array, meanwhile?: () => void | Promise<void>,
+  ): Promise<void> =>
+    writeDurably(join(publicDir, path), bytes, { temporaryDir, onStep, meanwhile });
   const sign = (size: number, root: Hash): Uint8Array =>
     formatNote(signNote(formatCheckpoint({ origin, size, root, extensions: [] }), origin, seed));
   await mkdir(publicDir, { recursive: true });
@@ -83,15 +88,18 @@ export async function openLog(options: LogOptions): Promise<Log> {
     vkey: formatVkey(key),
     size: () => edge.size,
     checkpoint: () => note,
-    append: (entries) => inTurn(async () => {
+    append: (entries, meanwhile) => inTurn(async () => {
       if (!usable) throw new Error('an append failed before: the log must be opened again');
       usable = false;
       const grown = grow(edge, entries);
-      await allWritten(grown.tiles.map(({ tile, bytes }) => write(tilePath(tile), bytes)));
+      // With the last one's sync, all are under way.
+      await allWritten(grown.tiles.map(({ tile, bytes }, i) =>
+        write(tilePath(tile), bytes, i === grown.tiles.length - 1 ? meanwhile : undefined)));
       const next = sign(grown.edge.size, rootOf(grown.edge));
-      head.swap(edge.size, { size: grown.edge.size, note: next });
-      await onStep?.('swapped head');
-      await write('checkpoint', next);
+      await write('checkpoint', next, async () => {
+        head.swap(edge.size, { size: grown.edge.size, note: next });
+        await onStep?.('swapped head');
+      });
       [edge, note] = [grown.edge, next];
       usable = true;
       dropSupersededPartials(publicDir, grown.tiles);
