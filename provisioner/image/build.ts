@@ -18,7 +18,7 @@ import { type Arch, type ImageFolder, readImageFolder } from './folder.ts';
 import { fstab, type Identifiers, identifiersOf } from './layout.ts';
 import { type Lock, parseLock, type Role } from './lock.ts';
 import { readOverlay } from './overlay.ts';
-import { type Archives, fetchArchives, sha256Of } from './package-cache.ts';
+import { type Archives, fetchArchives } from './package-cache.ts';
 import { openWorkDir, requireMeans, requireSpace } from './preflight.ts';
 import { type ImagePaths, imagePaths, publish } from './publish.ts';
 import { extraCommandLine, raspiFstabLine } from './raspi.ts';
@@ -47,6 +47,8 @@ export interface BuildImageOptions {
   lockFile?: string;
   /** The same, of the lock in the image's folder. */
   frozen?: boolean;
+  /** Make the root file system of its packages, whatever the cache has of an earlier build. */
+  treeAnew?: boolean;
   /**
    * Who vouches for the image; without one its sums stay unsigned. Asked once the image is known and
    * the means are there: a key may have to be made.
@@ -94,7 +96,7 @@ export async function buildImage(
     await requireMeans(folder.arch);
     const signer = await options.signer?.();
     const build = await prepare(folder, workDir, options, event);
-    const root = await rootTree(build);
+    const root = await rootTree(build, options.treeAnew ?? false);
     const { keepRootTar } = options;
     const built = await buildFrom(build, root, { keepRootTar, outDir, signer });
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
@@ -173,13 +175,13 @@ export function defaultCacheDir(): string {
 }
 
 /** The root file system from the cache, or made and kept there. */
-async function rootTree(build: Build): Promise<Tree> {
+async function rootTree(build: Build, anew: boolean): Promise<Tree> {
   const { folder, lock, cacheDir, report, log, signal } = build;
   const recipe = rootRecipe(folder, lock);
   const overlayTar = writeTar(await overlayOf(build), lock.epochS);
   const key = treeKey(recipe, overlayTar);
   const workDir = join(build.workDir, 'root');
-  const cached = await takeTree(cacheDir, key, workDir);
+  const cached = anew ? undefined : await takeTree(cacheDir, key, workDir);
   if (cached !== undefined) {
     report('root file system: as built before');
     return cached;
@@ -245,7 +247,7 @@ async function buildFrom(
   const made = imagePaths(workDir, folder);
   const bytes = await compress({ raw, sizeBytes: layout.sizeBytes, mapped, target: made.image });
   signal?.throwIfAborted();
-  const createdFrom = { sourceDateEpoch: lock.epochS, rootTree: await sha256Of(root.tar) };
+  const createdFrom = { sourceDateEpoch: lock.epochS, rootTree: root.sha256 };
   const packages = await describe(build, root);
   const rootTar = keepRootTar ? root.tar : undefined;
   const contents = { folder, layout, bytes, lock, packages, createdFrom };

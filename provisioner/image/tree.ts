@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageFolder } from './folder.ts';
 import { type Lock, requireInstalled } from './lock.ts';
-import type { Archives } from './package-cache.ts';
+import { type Archives, sha256Of } from './package-cache.ts';
 import { readStanzas, serveRepository } from './repository.ts';
 import { run } from './run.ts';
 
@@ -36,6 +36,8 @@ export interface Tree {
   tar: string;
   /** Stanzas of its packages. */
   packages: string;
+  /** Of the archive. */
+  sha256: string;
 }
 
 /** A build that dies is thrown away: waiting for the disk after each file would gain nothing. */
@@ -78,19 +80,19 @@ export function rootRecipe({ settings, arch, packages }: ImageFolder, lock: Lock
 /** Makes a tree. @throws KitError `lock-differs`, `tool-failed` */
 export async function makeTree(job: TreeJob): Promise<Tree> {
   const { recipe, workDir } = job;
-  const tree = { tar: join(workDir, 'tree.tar'), packages: join(workDir, 'packages') };
+  const [tar, packages] = ['tree.tar', 'packages'].map((name) => join(workDir, name));
   const stanzas = await readStanzas(job.archives);
-  await writeFile(tree.packages, stanzas);
+  await writeFile(packages, stanzas);
   await writeFile(join(workDir, 'overlay.tar'), job.overlayTar);
   const repository = await serveRepository(recipe, stanzas, job.archives);
   try {
-    await bootstrap(job, repository.uri, tree.tar);
+    await bootstrap(job, repository.uri, tar);
   } finally {
     await repository.close();
   }
   const installed = await readFile(join(workDir, installedFile), 'utf8');
   requireInstalled(recipe.lock, installed.trimEnd().split('\n').map(readInstalled));
-  return tree;
+  return { tar, packages, sha256: await sha256Of(tar) };
 }
 
 function readInstalled(line: string): { name: string; version: string; arch: string } {

@@ -28,7 +28,7 @@ export interface Verified {
  *   those of {@link buildImage}
  */
 export async function verifyImage(
-  options: Omit<BuildImageOptions, 'lockFile' | 'frozen' | 'keepRootTar'>,
+  options: Omit<BuildImageOptions, 'lockFile' | 'frozen' | 'keepRootTar' | 'treeAnew'>,
   event: Output['event'] = () => {},
 ): Promise<Verified> {
   const startMs = performance.now();
@@ -40,7 +40,9 @@ export async function verifyImage(
   if (zstSha256 !== published.zstSha256) throw wrongHash(paths.image, published, zstSha256);
   const workDir = await mkdtemp(join(outDir, `.${name}-${arch}.verify-`));
   try {
-    const again = await buildImage({ ...options, outDir: workDir, lockFile: paths.lock }, event);
+    // Of the packages: a tree that the first build left in the cache would only be found to be itself.
+    const anew = { outDir: workDir, lockFile: paths.lock, treeAnew: true };
+    const again = await buildImage({ ...options, ...anew }, event);
     event({ type: 'image', image: name, text: 'comparing' });
     const raw = join(workDir, 'published.raw');
     const rebuilt = join(workDir, 'rebuilt.raw');
