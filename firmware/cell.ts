@@ -10,11 +10,11 @@ import type { Bytes } from './wire.js'
 
 /** Non-volatile memory by address; a `write` whose promise is fulfilled survives a power cut. */
 export interface Store {
-  /** As the bus gives them, which may be wrong. */
-  read(address: number, length: number): Promise<Buffer>
+  /** As the bus gives them, which may be wrong; in `room`, of that length, if there is one. */
+  read(address: number, length: number, room?: Buffer): Promise<Buffer>
   /**
    * The same bytes as `first`, which were read at that address, from a memory that proves that it
-   * answers rightly; throws if it does not.
+   * answers rightly; throws if it does not. May put them into `first`.
    */
   readSure(address: number, first: Buffer): Promise<Buffer>
   /** Throws unless the bytes are there. */

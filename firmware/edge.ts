@@ -117,6 +117,20 @@ export class SocketConnection {
   }
 }
 
+const wifi = new ds.Wifi()
+
+/** The meter's own address, null if it has no Wi-Fi, or no IPv4 address there. */
+export async function ownAddress(): Promise<Buffer | null> {
+  if (!wifi.isBound) return null
+  const address = await wifi.ipAddress.read()
+  return address && address.length === 4 ? address : null
+}
+
+/** Names the network that the runtime joins, now and at each start. */
+export async function joinNetwork(ssid: string, passphrase: string): Promise<void> {
+  if (wifi.isBound) await wifi.addNetwork(ssid, passphrase)
+}
+
 export async function connectTo(
   host: string,
   port: number,
@@ -141,8 +155,9 @@ export async function getSetting(key: string): Promise<Buffer | null> {
   return value && value.length > 0 ? value : null
 }
 
-export function sha256(bytes: Buffer): Buffer {
-  return digest('sha256', bytes)
+/** Of the pieces, one after the other. */
+export function sha256(pieces: Buffer[]): Buffer {
+  return digest('sha256', ...pieces)
 }
 
 export function hmacSha256(key: Buffer, bytes: Buffer): Buffer {

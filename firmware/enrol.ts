@@ -49,7 +49,7 @@ export interface EnrolKeys {
 /** A grown key (key.ts). */
 export interface Signer {
   publicKey: Buffer
-  signAt(message: Buffer, q: number, C: Buffer): Promise<Buffer>
+  signAt(message: Buffer, q: number, C: Buffer): Promise<Buffer[]>
 }
 
 export interface EnrolParts<S extends Signer> {
@@ -58,9 +58,9 @@ export interface EnrolParts<S extends Signer> {
   makeSecret(): { I: Buffer; seed: Buffer }
   derive(key: Buffer, info: string, salt: Buffer): Buffer
   digest(bytes: Buffer): Buffer
-  /** What a signature over `payload` covers, and the COSE_Sign1 of both (report.ts). */
+  /** What a signature over `payload` covers, and the COSE_Sign1 of both in pieces (report.ts). */
   covered(meterId: Buffer, payload: Buffer): Buffer
-  sealed(meterId: Buffer, payload: Buffer, signature: Buffer): Buffer
+  sealed(meterId: Buffer, payload: Buffer, signature: Buffer[]): Buffer[]
   /** The interval under way: where a second pairing's reports begin. */
   currentSeq(): number
 }
@@ -77,7 +77,7 @@ export interface Enrolled<S extends Signer> {
   signer: S
   meterId: Buffer
   /** The enrolment statement; null once the ledger has accepted a batch. */
-  statement: Buffer | null
+  statement: Buffer[] | null
 }
 
 const METER_ID_BYTES = 8
@@ -137,7 +137,7 @@ async function signStatement<S extends Signer>(
   parts: EnrolParts<S>,
   pairing: Pairing,
   opened: Opened<S>,
-): Promise<Buffer | null> {
+): Promise<Buffer[] | null> {
   const { store } = parts
   const { signer, meterId, key } = opened
   const payload = statementPayload(signer.publicKey, pairing)

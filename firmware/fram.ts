@@ -57,8 +57,9 @@ export class Fram {
     this.parts = parts
   }
 
-  async read(address: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.alloc(length)
+  /** See cell.ts. */
+  async read(address: number, length: number, room?: Buffer): Promise<Buffer> {
+    const bytes = room ? room : Buffer.alloc(length)
     let at = 0
     while (at < length) {
       const count = chunkAt(address + at, length - at)
@@ -73,15 +74,28 @@ export class Fram {
   /** See cell.ts; `first` is what {@link read} gave. */
   async readSure(address: number, first: Buffer): Promise<Buffer> {
     if (this.faultsProven !== this.faults) await this.proveAtLength()
-    const again = await this.read(address, first.length)
-    const isNew = !sameBytes(first, again)
+    const isNew = await this.refreshed(address, first)
     if (isNew) this.faults++
     // Two that agree, and a proof after them.
-    if (isNew && !sameBytes(again, await this.read(address, first.length)))
-      throw this.failed(TROUBLE.wrong)
+    if (isNew && (await this.refreshed(address, first))) throw this.failed(TROUBLE.wrong)
     await this.prove()
     this.trouble = ''
-    return again
+    return first
+  }
+
+  /** Reads `bytes` anew, into the same place, and says whether they were others. */
+  private async refreshed(address: number, bytes: Buffer): Promise<boolean> {
+    let isNew = false
+    let at = 0
+    while (at < bytes.length) {
+      const count = chunkAt(address + at, bytes.length - at)
+      const again = await this.readChunk(address + at, count)
+      for (let i = 0; i < count && !isNew; i++) isNew = again[i] !== bytes[at + i]
+      bytes.set(again, at)
+      at += count
+    }
+    await this.parts.pause()
+    return isNew
   }
 
   async write(address: number, bytes: Buffer): Promise<void> {

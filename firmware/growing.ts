@@ -5,15 +5,18 @@
 // Owns when a leaf is grown, and when a successor is named. What must survive is in the keyring.
 import type { StoredKey } from './keyring.js'
 import { CHECKPOINT_LEAVES } from './keyring.js'
-import { growLeaves, makeSecret, openSigner } from './key.js'
+import { growLeaves, makeSecret, publicKeyOf } from './key.js'
 import type { Bytes, Growth, KeyParts, Tree } from './key.js'
 import {
+  addSubtree,
+  endsBytes,
   growLeaf,
   growSubtree,
-  growTop,
   hssPublicKey,
   hssSign,
+  nodeAbove,
   parameterSet,
+  subtreeBytes,
   subtreeCount,
 } from './lms.js'
 import type { Edge, Meter } from './meter.js'
@@ -59,7 +62,7 @@ export async function grow(meter: Meter, pairing: Pairing): Promise<void> {
 
 async function growWhole(meter: Meter, key: StoredKey): Promise<NextKey> {
   const { keys } = meter.journal
-  const tree = treeOf(meter.edge, key)
+  const tree = treeOf(meter.edge, key, { ends: meter.room.ends, subtree: null })
   const store = {
     growth: keys.growth,
     checkpointLeaves: CHECKPOINT_LEAVES,
@@ -67,13 +70,18 @@ async function growWhole(meter: Meter, key: StoredKey): Promise<NextKey> {
     keepNode: async (index: number, node: Bytes) =>
       await keys.keepNode(key, index, node),
   }
-  await growLeaves(tree, store, async () => {
-    await meter.edge.sleep(LEAF_REST_MS)
-    // A batch and a leaf at once would crowd a heap of 64 KB.
-    while (meter.reporting) await meter.edge.sleep(LEAF_REST_MS)
-  })
-  const signer = await openSigner(tree, signerParts(meter, key))
-  return { number: key.number, publicKey: signer.publicKey }
+  try {
+    await growLeaves(tree, store, async () => {
+      meter.leafGrowing = false
+      await meter.edge.sleep(LEAF_REST_MS)
+      // A batch and a leaf at once would crowd a heap of 64 KB; and both need the same room.
+      while (meter.reporting) await meter.edge.sleep(LEAF_REST_MS)
+      meter.leafGrowing = true
+    })
+  } finally {
+    meter.leafGrowing = false
+  }
+  return { number: key.number, publicKey: await publicKeyOf(tree, signerParts(meter, key)) }
 }
 
 /** The key that a batch signed now has to name, null if none. */
@@ -104,24 +112,54 @@ export function signerParts(meter: Meter, key: StoredKey): KeyParts {
   }
 }
 
-export function treeOf(edge: Edge, key: StoredKey): Tree {
+/**
+ * Large pieces that keys are made and used in. Taken once, at the start: what is free in the heap soon
+ * lies in smaller parts.
+ */
+export interface Room {
+  /** The ends of a one-time key's chains; and, while no key is made or used, a draft. */
+  ends: Buffer
+  subtree: Buffer | null
+}
+
+/** For keys of 1,024 signatures. */
+export function newRoom(): Room {
+  const set = parameterSet(LMS_H10, LMOTS_W4)
+  return {
+    ends: Buffer.alloc(endsBytes(set)),
+    subtree: Buffer.alloc(subtreeBytes(set)),
+  }
+}
+
+/**
+ * A tree of the key, in `room` where that suits. A subtree that it gives is good until it gives the
+ * next.
+ */
+export function treeOf(edge: Edge, key: StoredKey, room: Room): Tree {
   const set = parameterSet(key.height === 5 ? LMS_H5 : LMS_H10, LMOTS_W4)
   const secret = { set: set, I: key.I, seed: key.seed }
   const rt = {
     hash: edge.hashInto,
     alloc: (size: number) => Buffer.alloc(size),
+    ends: (size: number) => fitting(room.ends, size),
     pause: edge.pause,
   }
   return {
     n: set.n,
     subtrees: subtreeCount(set),
-    growSubtree: async index => await growSubtree(rt, secret, index),
+    growSubtree: async index =>
+      await growSubtree(rt, secret, index, fitting(room.subtree, subtreeBytes(set))),
     growLeaf: async (q, stack) => await growLeaf(rt, secret, q, stack),
-    growTop: async layer => await growTop(rt, secret, layer),
-    publicKey: top => hssPublicKey(rt, secret, top) as Buffer,
-    sign: async (message, q, C, subtree, top) => {
-      const parts = { q: q, C: C, subtree: subtree, top: top }
-      return (await hssSign(rt, secret, message, parts)) as Buffer
+    addSubtree: (index, root, stack) => addSubtree(rt, secret, index, root, stack),
+    nodeAbove: (r, left, right) => nodeAbove(rt, secret, r, left, right),
+    publicKey: root => hssPublicKey(rt, secret, root) as Buffer,
+    sign: async (message, q, C, subtree, upper) => {
+      const parts = { q: q, C: C, subtree: subtree, upper: upper }
+      return (await hssSign(rt, secret, message, parts)) as Buffer[]
     },
   }
+}
+
+function fitting(piece: Buffer | null, size: number): Buffer {
+  return piece !== null && piece.length === size ? piece : Buffer.alloc(size)
 }

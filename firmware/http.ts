@@ -27,7 +27,8 @@ export interface Request {
   url: string
   /** Whole lines, without their ends. */
   headers: string[]
-  body: Buffer | null
+  /** One after the other; null: none. */
+  body: Buffer[] | null
   /** From the first byte to the last. */
   timeoutMs: number
   maxBodyBytes: number
@@ -68,7 +69,8 @@ export class Http {
       connection = await this.connected(target, request.timeoutMs)
       const sentMs = this.parts.millis()
       await connection.send(headOf(request, target))
-      if (request.body !== null) await connection.send(request.body)
+      const pieces = request.body === null ? [] : request.body
+      for (let i = 0; i < pieces.length; i++) await connection.send(pieces[i])
       return await this.receive(connection, request, sentMs, endMs)
     } finally {
       if (connection !== null) await closeQuietly(connection)
@@ -147,7 +149,13 @@ function headOf(request: Request, target: Target): Buffer {
   request.headers.forEach(line => {
     text += line + '\r\n'
   })
-  if (request.body !== null) text += 'Content-Length: ' + request.body.length + '\r\n'
+  if (request.body !== null) {
+    let lengthBytes = 0
+    request.body.forEach(piece => {
+      lengthBytes += piece.length
+    })
+    text += 'Content-Length: ' + lengthBytes + '\r\n'
+  }
   return Buffer.from(text + '\r\n')
 }
 

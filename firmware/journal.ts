@@ -12,13 +12,14 @@
 //   0140  outstanding  2 × 64    length, hash and span of the batch below, the key that it names;
 //                                length 0: none
 //   01c0  proof        8         written and read back, to see whether the memory answers (fram.ts)
+//   01d0  node         2 × 16    the IPv4 address where the node was found by searching
 //   0200  running      2 × 256   the counters of this second
 //   0400  key          2 × 128   keyring
 //   0500  pairing      2 × 96    which pairing this is, and what its index 0 has signed
 //   05c0  successor …            keyring, to 0e00
 //   0e00  batch        2,560     the outstanding batch as sent
 //   1800  ring         26 × 1,024 in a memory of 32 KB, 122 × 1,024 in one of 128 KB
-import { Cell, getNumber, putNumber, readWhole } from './cell.js'
+import { Cell, getNumber, putNumber } from './cell.js'
 import type { Store } from './cell.js'
 import { Keyring } from './keyring.js'
 import { FIELDS, emptyRecord } from './wire.js'
@@ -79,6 +80,8 @@ export const PROOF_START = 0x01c0
 export const RING_START = 0x1800
 export const RING_PAGE_BYTES = 1024
 export const MAX_STORED_BATCH_BYTES = 2560
+/** Of a batch, read at once: free parts of the heap are seldom larger than this. */
+const PIECE_BYTES = 448
 /**
  * The layout's version: part of the header, and a reason to refuse a memory. It tells the ring's size
  * too, for that must never be guessed where there are records. The one before kept nodes and batch
@@ -111,6 +114,8 @@ export class Journal {
   link: Link = { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 }
   outstanding: Outstanding | null = null
   pairing: PairingMark | null = null
+  /** Where the node was found last, 4 bytes; null if it never had to be searched for. */
+  nodeAddress: Buffer | null = null
   readonly keys: Keyring
   private store: Store
   /** Written each second: not allocated each second. */
@@ -120,6 +125,7 @@ export class Journal {
   private outstandingCell: Cell
   private runningCell: Cell
   private pairingCell: Cell
+  private nodeCell: Cell
 
   constructor(store: Store) {
     this.store = store
@@ -129,6 +135,7 @@ export class Journal {
     this.outstandingCell = new Cell(store, 0x0140, 64)
     this.runningCell = new Cell(store, 0x0200, 256)
     this.pairingCell = new Cell(store, 0x0500, 96)
+    this.nodeCell = new Cell(store, 0x01d0, 16)
   }
 
   async open(): Promise<void> {
@@ -151,6 +158,7 @@ export class Journal {
     const pairing = await this.pairingCell.open(64)
     if (pairing !== null)
       this.pairing = { nonce: pairing.slice(0, 32), statementHash: pairing.slice(32, 64) }
+    this.nodeAddress = await this.nodeCell.open(4)
   }
 
   /** Does what a power cut left undone, and counts this boot: all has been read, and was sound. */
@@ -195,14 +203,28 @@ export class Journal {
     this.pairing = pairing
   }
 
+  /** Notes where the node was found. */
+  async keepNodeAddress(address: Buffer): Promise<void> {
+    await this.nodeCell.write(address)
+    this.nodeAddress = address
+  }
+
   /** Keeps a signed batch whole, before its first byte is sent. */
-  async keepBatch(batch: Buffer, about: Outstanding): Promise<void> {
-    if (batch.length > MAX_STORED_BATCH_BYTES)
+  async keepBatch(batch: Buffer[], about: Outstanding): Promise<void> {
+    let lengthBytes = 0
+    batch.forEach(piece => {
+      lengthBytes += piece.length
+    })
+    if (lengthBytes > MAX_STORED_BATCH_BYTES)
       throw new Error('batch-size: expected at most ' + MAX_STORED_BATCH_BYTES)
     await this.dropBatch()
-    await this.store.write(BATCH_START, batch)
+    let address = BATCH_START
+    for (let i = 0; i < batch.length; i++) {
+      await this.store.write(address, batch[i])
+      address += batch[i].length
+    }
     const bytes = Buffer.alloc(OUTSTANDING_BYTES)
-    putNumber(bytes, 0, 4, batch.length)
+    putNumber(bytes, 0, 4, lengthBytes)
     putNumber(bytes, 4, 8, about.firstSeq)
     putNumber(bytes, 12, 8, about.lastSeq)
     bytes.set(about.hash, 20)
@@ -212,9 +234,18 @@ export class Journal {
   }
 
   /** The outstanding batch, byte for byte as kept; null if it surely is not whole any more. */
-  async readBatch(isWhole: (batch: Buffer) => boolean): Promise<Buffer | null> {
-    if (this.outstanding === null) throw new Error('journal: no batch')
-    return await readWhole(this.store, BATCH_START, this.outstanding.lengthBytes, isWhole)
+  async readBatch(isWhole: (batch: Buffer[]) => boolean): Promise<Buffer[] | null> {
+    const { store, outstanding } = this
+    if (outstanding === null) throw new Error('journal: no batch')
+    const batch: Buffer[] = []
+    for (let at = 0; at < outstanding.lengthBytes; at += PIECE_BYTES) {
+      const size = Math.min(PIECE_BYTES, outstanding.lengthBytes - at)
+      batch.push(await store.read(BATCH_START + at, size))
+    }
+    if (isWhole(batch)) return batch
+    for (let i = 0; i < batch.length; i++)
+      batch[i] = await store.readSure(BATCH_START + i * PIECE_BYTES, batch[i])
+    return isWhole(batch) ? batch : null
   }
 
   /** Forgets the outstanding batch: it was accepted, or will be built anew. */

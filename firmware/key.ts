@@ -17,9 +17,10 @@ export interface Tree {
   subtrees: number
   growSubtree(index: number): Promise<Bytes>
   growLeaf(q: number, stack: Bytes): Promise<Bytes>
-  growTop(layer: Bytes): Promise<Bytes>
-  publicKey(top: Bytes): Buffer
-  sign(message: Buffer, q: number, C: Buffer, subtree: Bytes, top: Bytes): Promise<Buffer>
+  addSubtree(index: number, root: Bytes, stack: Bytes): Bytes
+  nodeAbove(r: number, left: Bytes, right: Bytes): Bytes
+  publicKey(root: Bytes): Buffer
+  sign(message: Buffer, q: number, C: Buffer, subtree: Bytes, upper: Bytes): Promise<Buffer[]>
 }
 
 /** What must survive of the key in force (keyring.ts). */
@@ -97,38 +98,86 @@ export async function growLeaves(
 
 /** Grows what is not kept yet of the key, and gives a signer. */
 export async function openSigner(tree: Tree, parts: KeyParts): Promise<Signer> {
-  const { n, subtrees } = tree
-  const layer = Buffer.alloc(subtrees * n)
-  for (let i = 0; i < subtrees; i++) {
-    let root: Bytes | null = await parts.store.readNode(i)
-    if (root === null) {
-      root = rootOf(await tree.growSubtree(i), n)
-      await parts.store.keepNode(i, root)
-    }
-    copy(layer, i * n, root, n)
-    parts.progress(i + 1, subtrees)
+  return new Signer(tree, parts, await publicKeyOf(tree, parts))
+}
+
+/** The public key, of the kept nodes; what is not kept yet is grown. */
+export async function publicKeyOf(tree: Tree, { store, progress }: KeyParts): Promise<Buffer> {
+  let stack: Bytes = Buffer.alloc(0)
+  for (let i = 0; i < tree.subtrees; i++) {
+    stack = tree.addSubtree(i, await subtreeRoot(tree, store, i, nothing), stack)
+    progress(i + 1, tree.subtrees)
   }
-  return new Signer(tree, parts, await tree.growTop(layer))
+  return tree.publicKey(stack)
+}
+
+/**
+ * The path from a subtree's root to the tree's, lowest first. Reckoned for each signature from the kept
+ * nodes: the tree above the subtrees would stand in memory for good, for a millisecond an hour.
+ */
+async function upperPath(
+  tree: Tree,
+  store: KeyStore,
+  index: number,
+  grown: () => void,
+): Promise<Bytes> {
+  const { n, subtrees } = tree
+  let levels = 0
+  for (let r = subtrees + index; r > 1; r = Math.floor(r / 2)) levels++
+  const path = Buffer.alloc(levels * n)
+  let r = subtrees + index
+  for (let level = 0; level < levels; level++) {
+    copy(path, level * n, await nodeOf(tree, store, r % 2 === 0 ? r + 1 : r - 1, grown), n)
+    r = Math.floor(r / 2)
+  }
+  return path
+}
+
+/** Node `r` of the tree above the subtrees. */
+async function nodeOf(
+  tree: Tree,
+  store: KeyStore,
+  r: number,
+  grown: () => void,
+): Promise<Bytes> {
+  if (r >= tree.subtrees) return await subtreeRoot(tree, store, r - tree.subtrees, grown)
+  const left = await nodeOf(tree, store, 2 * r, grown)
+  return tree.nodeAbove(r, left, await nodeOf(tree, store, 2 * r + 1, grown))
+}
+
+function nothing(): void {}
+
+/** As it was kept; grown, and kept, if it was not: then the subtree grown before is gone. */
+async function subtreeRoot(
+  tree: Tree,
+  store: KeyStore,
+  index: number,
+  grown: () => void,
+): Promise<Bytes> {
+  const kept = await store.readNode(index)
+  if (kept !== null) return kept
+  grown()
+  const root = rootOf(await tree.growSubtree(index), tree.n)
+  await store.keepNode(index, root)
+  return root
 }
 
 export class Signer {
   readonly publicKey: Buffer
   private tree: Tree
   private parts: KeyParts
-  private top: Bytes
   /** The subtree grown last, for as long as its leaves are signed with. */
   private subtree: Bytes | null = null
   private subtreeIndex = -1
 
-  constructor(tree: Tree, parts: KeyParts, top: Bytes) {
+  constructor(tree: Tree, parts: KeyParts, publicKey: Buffer) {
     this.tree = tree
     this.parts = parts
-    this.top = top
-    this.publicKey = tree.publicKey(top)
+    this.publicKey = publicKey
   }
 
   /** Signs with the next index, which is spent even if the signing fails. */
-  async sign(message: Buffer): Promise<Buffer> {
+  async sign(message: Buffer): Promise<Buffer[]> {
     const q = await this.parts.store.takeSignature()
     return await this.signAt(message, q, this.parts.random(this.tree.n))
   }
@@ -137,8 +186,12 @@ export class Signer {
    * Signs with an index that the caller has bound to this very message for good, and a randomizer
    * that depends on nothing else: the same bytes come out each time.
    */
-  async signAt(message: Buffer, q: number, C: Buffer): Promise<Buffer> {
+  async signAt(message: Buffer, q: number, C: Buffer): Promise<Buffer[]> {
     const index = Math.floor(q / SUBTREE_LEAVES)
+    const self = this
+    const upper = await upperPath(this.tree, this.parts.store, index, () => {
+      self.subtree = null
+    })
     let subtree = this.subtree
     if (subtree === null || index !== this.subtreeIndex) {
       this.subtree = null
@@ -146,7 +199,7 @@ export class Signer {
       this.subtree = subtree
       this.subtreeIndex = index
     }
-    return await this.tree.sign(message, q, C, subtree, this.top)
+    return await this.tree.sign(message, q, C, subtree, upper)
   }
 }
 

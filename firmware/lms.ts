@@ -8,7 +8,7 @@
 // The meter cannot hold a tree of 1,024 leaves. It keeps the nodes of one layer (the roots of
 // subtrees of 32 leaves) and regrows one subtree at a time:
 //
-//              T[1]                     `growTop`: from the layer, 2^(h-5) - 1 hashes
+//              T[1]                     `nodeAbove`, `addSubtree`: from the layer
 //            /      \
 //        …     …      …                 the layer: 2^(h-5) subtree roots, kept
 //      /│\          /│\
@@ -29,6 +29,11 @@ export type HashInto = (out: Bytes, at: number, n: number, a: Bytes, b?: Bytes) 
 export interface Runtime {
   hash: HashInto
   alloc: (size: number) => Bytes
+  /**
+   * Room for the ends of a one-time key's chains; may be the same each time, if no two keys are made
+   * at once.
+   */
+  ends: (size: number) => Bytes
   /** Awaited every few thousand hashes: the meter's machine bounds the steps between two awaits. */
   pause: () => Promise<void>
 }
@@ -66,8 +71,8 @@ export interface Signing {
   C: Bytes
   /** The subtree that holds leaf q, by `growSubtree`. */
   subtree: Bytes
-  /** The tree above the subtrees, by `growTop`. */
-  top: Bytes
+  /** The path from the subtree's root to the tree's: one node a level, the lowest first. */
+  upper: Bytes
 }
 
 /** Leaves of a subtree: 2^5, the smallest registered tree. */
@@ -84,6 +89,9 @@ const D_INTR = 0x8383
  * the limit of 131,072, a chain of 255 more included.
  */
 const HASHES_BETWEEN_PAUSES = 512
+
+/** Elements in a piece of a signature: some three hundred bytes. */
+const CHAINS_A_PIECE = 12
 
 /**
  * RFC 8554 table 1 and RFC 9858 table 1, by the low two bits of the type: w, then p and ls for each
@@ -129,24 +137,41 @@ export function signatureBytes(set: ParameterSet): number {
   return 12 + set.n * (1 + set.p + set.h)
 }
 
+/** Of a subtree's nodes. */
+export function subtreeBytes(set: ParameterSet): number {
+  return 2 * SUBTREE_LEAVES * set.n
+}
+
+/** Of a one-time key's ends. */
+export function endsBytes(set: ParameterSet): number {
+  return set.p * set.n
+}
+
 /**
  * Grows the subtree of leaves 32 × `index` onwards. Returns its nodes heap-ordered: node 1 is the
- * subtree's root, node 32 its first leaf; 64 × n bytes.
+ * subtree's root, node 32 its first leaf; 64 × n bytes, in `room` if there is one.
  */
-export async function growSubtree(rt: Runtime, secret: Secret, index: number): Promise<Bytes> {
-  const { n, h } = secret.set
-  const nodes = rt.alloc(2 * SUBTREE_LEAVES * n)
+export async function growSubtree(
+  rt: Runtime,
+  secret: Secret,
+  index: number,
+  room?: Bytes,
+): Promise<Bytes> {
+  const { h } = secret.set
+  const nodes = room ? room : rt.alloc(subtreeBytes(secret.set))
   const work = { left: HASHES_BETWEEN_PAUSES }
   for (let i = 0; i < SUBTREE_LEAVES; i++) {
     const q = index * SUBTREE_LEAVES + i
     await leafNode(rt, secret, q, { nodes, at: SUBTREE_LEAVES + i, work })
   }
+  // The last leaves and these nodes together would be more than half of what there may be at once.
+  await rt.pause()
   for (let width = SUBTREE_LEAVES / 2; width >= 1; width /= 2) {
     // Node `width` of the subtree, leftmost of its level, is node `first` of the whole tree.
     const first = (power2(h - SUBTREE_HEIGHT) + index) * width
     for (let i = 0; i < width; i++) {
       const node = width + i
-      innerNode(rt, secret, first + i, { nodes, from: 2 * node, to: node })
+      innerNode(rt, secret, first + i, { nodes, from: 2 * node, into: nodes, to: node })
     }
   }
   await rt.pause()
@@ -162,60 +187,91 @@ export async function growLeaf(rt: Runtime, secret: Secret, q: number, stack: By
   const { n, h } = secret.set
   const nodes = rt.alloc(stack.length + n)
   copy(nodes, 0, stack, 0, stack.length)
-  let top = stack.length / n
-  await leafNode(rt, secret, q, { nodes, at: top, work: { left: HASHES_BETWEEN_PAUSES } })
-  let r = power2(h) + q
-  // Each one bit at the end of the leaf's number is a neighbour of the same height to its left.
-  for (let rest = q % SUBTREE_LEAVES; rest % 2 === 1; rest = Math.floor(rest / 2)) {
-    r = Math.floor(r / 2)
+  const work = { left: HASHES_BETWEEN_PAUSES }
+  await leafNode(rt, secret, q, { nodes, at: stack.length / n, work })
+  return climbed(rt, secret, nodes, { r: power2(h) + q, index: q % SUBTREE_LEAVES })
+}
+
+/**
+ * Adds subtree `index`, by its root, to a stack in the same way; after the last one it is T[1] alone.
+ */
+export function addSubtree(
+  rt: Runtime,
+  secret: Secret,
+  index: number,
+  root: Bytes,
+  stack: Bytes,
+): Bytes {
+  const { n, h } = secret.set
+  const nodes = rt.alloc(stack.length + n)
+  copy(nodes, 0, stack, 0, stack.length)
+  copy(nodes, stack.length, root, 0, n)
+  return climbed(rt, secret, nodes, { r: power2(h - SUBTREE_HEIGHT) + index, index })
+}
+
+/**
+ * `nodes`, the last of which is node `r`, the one numbered `index` of its height, with every two
+ * neighbours of one height replaced by the node above them.
+ */
+function climbed(
+  rt: Runtime,
+  secret: Secret,
+  nodes: Bytes,
+  { r, index }: { r: number; index: number },
+): Bytes {
+  const { n } = secret.set
+  let top = nodes.length / n - 1
+  let above = r
+  // Each one bit at the end of the number is a neighbour of the same height to its left.
+  for (let rest = index; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    above = Math.floor(above / 2)
     top--
-    innerNode(rt, secret, r, { nodes, from: top, to: top })
+    innerNode(rt, secret, above, { nodes, from: top, into: nodes, to: top })
   }
   const grown = rt.alloc((top + 1) * n)
   copy(grown, 0, nodes, 0, grown.length)
   return grown
 }
 
-/** Grows the tree above the subtrees from their roots; node 1 is the public key's T[1]. */
-export async function growTop(rt: Runtime, secret: Secret, layer: Bytes): Promise<Bytes> {
+/** Node `r` of the tree, of the two below it. */
+export function nodeAbove(rt: Runtime, secret: Secret, r: number, left: Bytes, right: Bytes): Bytes {
   const { n } = secret.set
-  const count = subtreeCount(secret.set)
-  const nodes = rt.alloc(2 * count * n)
-  copy(nodes, count * n, layer, 0, count * n)
-  for (let i = count - 1; i >= 1; i--) {
-    innerNode(rt, secret, i, { nodes, from: 2 * i, to: i })
-    if (i % 64 === 0) await rt.pause()
-  }
-  return nodes
+  const nodes = rt.alloc(2 * n)
+  copy(nodes, 0, left, 0, n)
+  copy(nodes, n, right, 0, n)
+  const above = rt.alloc(n)
+  innerNode(rt, secret, r, { nodes, from: 0, into: above, to: 0 })
+  return above
 }
 
 /** u32 type ‖ u32 LM-OTS type ‖ I ‖ T[1] (RFC 8554 § 5.3). */
-export function lmsPublicKey(rt: Runtime, secret: Secret, top: Bytes): Bytes {
+export function lmsPublicKey(rt: Runtime, secret: Secret, root: Bytes): Bytes {
   const { set, I } = secret
   const key = rt.alloc(24 + set.n)
   putU32(key, 0, set.lmsType)
   putU32(key, 4, set.otsType)
   copy(key, 8, I, 0, 16)
-  copy(key, 24, top, set.n, set.n)
+  copy(key, 24, root, 0, set.n)
   return key
 }
 
 /** One-level HSS: u32 L = 1 ‖ LMS public key (RFC 8554 § 6.1). */
-export function hssPublicKey(rt: Runtime, secret: Secret, top: Bytes): Bytes {
-  return after32(rt, 1, lmsPublicKey(rt, secret, top))
+export function hssPublicKey(rt: Runtime, secret: Secret, root: Bytes): Bytes {
+  return after32(rt, 1, lmsPublicKey(rt, secret, root))
 }
 
-/** One-level HSS: u32 Nspk = 0 ‖ LMS signature (RFC 8554 § 6.2). */
+/**
+ * One-level HSS: u32 Nspk = 0 ‖ LMS signature (RFC 8554 § 6.2). In pieces, as all signatures here: a
+ * small heap soon has no room for fifteen hundred bytes in one.
+ */
 export async function hssSign(
   rt: Runtime,
   secret: Secret,
   message: Bytes,
   signing: Signing,
-): Promise<Bytes> {
-  const { set } = secret
-  // Zeros stand before it already: no second copy of so many bytes.
-  const signature = rt.alloc(4 + signatureBytes(set))
-  await signInto(rt, secret, message, { signing, signature, start: 4 })
+): Promise<Bytes[]> {
+  const signature = await lmsSign(rt, secret, message, signing)
+  signature.unshift(rt.alloc(4))
   return signature
 }
 
@@ -225,49 +281,53 @@ export async function lmsSign(
   secret: Secret,
   message: Bytes,
   signing: Signing,
-): Promise<Bytes> {
-  const signature = rt.alloc(signatureBytes(secret.set))
-  await signInto(rt, secret, message, { signing, signature, start: 0 })
+): Promise<Bytes[]> {
+  const { set } = secret
+  const { n, h } = set
+  const { q } = signing
+  const signature = await oneTimeSign(rt, secret, message, signing)
+  const path = rt.alloc(4 + h * n)
+  putU32(path, 0, set.lmsType)
+  let node = SUBTREE_LEAVES + (q % SUBTREE_LEAVES)
+  for (let level = 0; level < h; level++) {
+    const at = 4 + level * n
+    if (level >= SUBTREE_HEIGHT) copy(path, at, signing.upper, (level - SUBTREE_HEIGHT) * n, n)
+    else copy(path, at, signing.subtree, (node % 2 === 0 ? node + 1 : node - 1) * n, n)
+    node = Math.floor(node / 2)
+  }
+  await rt.pause()
+  signature.push(path)
   return signature
 }
 
-/** Where a signature is written: `signature[start…]`. */
-interface Target {
-  signing: Signing
-  signature: Bytes
-  start: number
+/** LM-OTS alone: q ‖ type ‖ C ‖ y, an LMS signature but for its path; `signing` needs no trees. */
+export async function oneTimeSign(
+  rt: Runtime,
+  secret: Secret,
+  message: Bytes,
+  signing: Signing,
+): Promise<Bytes[]> {
+  const { n, otsType } = secret.set
+  await rt.pause()
+  const head = rt.alloc(8 + n)
+  putU32(head, 0, signing.q)
+  putU32(head, 4, otsType)
+  copy(head, 8, signing.C, 0, n)
+  const signature = [head]
+  await signOneTime(rt, secret, message, signing, signature)
+  return signature
 }
 
-async function signInto(rt: Runtime, secret: Secret, message: Bytes, to: Target): Promise<void> {
-  const { set } = secret
-  const { n, p, h } = set
-  const { signing, signature, start } = to
-  const { q, C } = signing
-  await rt.pause()
-  putU32(signature, start, q)
-  putU32(signature, start + 4, set.otsType)
-  copy(signature, start + 8, C, 0, n)
-  await signOneTime(rt, secret, message, to)
-  const typeAt = start + 8 + n * (1 + p)
-  putU32(signature, typeAt, set.lmsType)
-  let at = typeAt + 4
-  let node = SUBTREE_LEAVES + (q % SUBTREE_LEAVES)
-  for (let level = 0; level < h; level++) {
-    const tree = level < SUBTREE_HEIGHT ? signing.subtree : signing.top
-    if (level === SUBTREE_HEIGHT) node = subtreeCount(set) + Math.floor(q / SUBTREE_LEAVES)
-    copy(signature, at, tree, (node % 2 === 0 ? node + 1 : node - 1) * n, n)
-    node = Math.floor(node / 2)
-    at += n
-  }
-  await rt.pause()
-}
-
-/** Algorithm 3 of RFC 8554: each chain walked as far as its coefficient of the message says. */
+/**
+ * Algorithm 3 of RFC 8554: each chain walked as far as its coefficient of the message says. Adds the
+ * chains' elements to `signature`.
+ */
 async function signOneTime(
   rt: Runtime,
   secret: Secret,
   message: Bytes,
-  { signing, signature, start }: Target,
+  signing: Signing,
+  signature: Bytes[],
 ): Promise<void> {
   const { n, w, p, ls } = secret.set
   const Q = rt.alloc(n + 2)
@@ -281,8 +341,10 @@ async function signOneTime(
   const chains = chainsOf(rt, secret, signing.q)
   let left = HASHES_BETWEEN_PAUSES
   for (let i = 0; i < p; i++) {
+    const place = i % CHAINS_A_PIECE
+    if (place === 0) signature.push(rt.alloc(Math.min(CHAINS_A_PIECE, p - i) * n))
     const a = coef(Q, i, w)
-    walk(rt.hash, chains, i, a, signature, start + 8 + n + i * n)
+    walk(rt.hash, chains, i, a, signature[signature.length - 1], place * n)
     left -= a + 1
     if (left <= 0) {
       await rt.pause()
@@ -299,7 +361,7 @@ async function oneTimePublicKey(
   work: { left: number },
 ): Promise<Bytes> {
   const { n, w, p } = secret.set
-  const ends = rt.alloc(p * n)
+  const ends = rt.ends(endsBytes(secret.set))
   const chains = chainsOf(rt, secret, q)
   const steps = power2(w) - 1
   for (let i = 0; i < p; i++) {
@@ -385,17 +447,17 @@ async function leafNode(
   rt.hash(nodes, at * n, n, prefix(rt, secret.I, power2(h) + q, D_LEAF, 22), K)
 }
 
-/** nodes[to] = node r of the tree, of its children at nodes[from] and after it. */
+/** into[to] = node r of the tree, of its children at nodes[from] and after it. */
 function innerNode(
   rt: Runtime,
   secret: Secret,
   r: number,
-  { nodes, from, to }: { nodes: Bytes; from: number; to: number },
+  { nodes, from, into, to }: { nodes: Bytes; from: number; into: Bytes; to: number },
 ): void {
   const n = secret.set.n
   const data = prefix(rt, secret.I, r, D_INTR, 22 + 2 * n)
   copy(data, 22, nodes, from * n, 2 * n)
-  rt.hash(nodes, to * n, n, data)
+  rt.hash(into, to * n, n, data)
 }
 
 /** I ‖ u32(number) ‖ u16(domain), in `size` bytes. */

@@ -1,5 +1,6 @@
-// The meter on its board: the runtime's edges, and six fibers that never end: measuring once a
-// second, probing the node, growing the next key, reporting to the ledger, the screen, the button.
+// The meter on its board: the runtime's edges, and six fibers that never end, or seven: measuring once a
+// second, probing the node, growing the next key, reporting to the ledger, the screen, the button; and,
+// where the home has several networks, which of them it is in.
 // Each catches what it throws, shows and counts it, and goes on; nothing here panics.
 import * as ds from '@devicescript/core'
 import {
@@ -11,17 +12,19 @@ import {
   hashInto,
   hkdf,
   hmacSha256,
+  joinNetwork,
+  ownAddress,
   pause,
   random,
   sha256,
 } from './edge'
 import { grow } from './growing'
 import { Ina226 } from './ina226'
-import { measure, probeNode, tellRegisters } from './measuring'
+import { keepConnected, measure, probeNode, tellRegisters } from './measuring'
 import { faceOf, keepRunning, openWhenWell, resumeCounters, waitForPairing } from './meter'
 import type { Bus, Edge, Meter } from './meter'
 import { report } from './reporting'
-import { PAGES, Ssd1306, draw, troubledFace } from './screen'
+import { PAGES, Ssd1306, layoutOf, troubledFace } from './screen'
 import { NOMINAL } from './settings'
 
 /** Memory and sensor: a meter whose memory is silent still finds its screen. */
@@ -40,6 +43,8 @@ async function main(): Promise<void> {
   keepRunning.start(meter, 'measure', async () => await measure(meter, pairing))
   keepRunning.start(meter, 'probe', async () => await probeNode(meter, pairing))
   keepRunning.start(meter, 'grow', async () => await grow(meter, pairing))
+  if (pairing.networks.length > 1)
+    keepRunning.start(meter, 'networks', async () => await keepConnected(meter, pairing))
   await keepRunning(meter, 'report', async () => await report(meter, pairing))
 }
 
@@ -50,6 +55,8 @@ function edgeOf(): Edge {
     sleep: async ms => await ds.sleep(ms),
     pause: pause,
     print: line => console.log(line),
+    ownAddress: ownAddress,
+    joinNetwork: joinNetwork,
     connect: connectTo,
     setting: getSetting,
     random: random,
@@ -62,10 +69,8 @@ function edgeOf(): Edge {
 
 /** Before there is a meter to show. */
 async function showTrouble(bus: Bus, words: string): Promise<void> {
-  const picture = draw(troubledFace(words), 0)
-  await pause()
   try {
-    await new Ssd1306(bus).show(picture)
+    await new Ssd1306(bus, pause).show(layoutOf(troubledFace(words), 0))
   } catch (error) {
     // Without a screen, the console has said it.
     return
@@ -73,12 +78,10 @@ async function showTrouble(bus: Bus, words: string): Promise<void> {
 }
 
 async function runScreen(meter: Meter): Promise<void> {
-  const chip = new Ssd1306(meter.bus)
+  const chip = new Ssd1306(meter.bus, pause)
   for (;;) {
     try {
-      const picture = draw(faceOf(meter), meter.page)
-      await pause()
-      await chip.show(picture)
+      await chip.show(layoutOf(faceOf(meter), meter.page))
     } catch (error) {
       // A meter without a screen measures all the same; one that comes back is set up again.
       await ds.sleep(10000)

@@ -3,11 +3,14 @@
 // time is over, or when somebody wants to know.
 //
 // Owns when a turn is taken, when an interval closes, and the order in which both are kept.
+import { Finder } from './finding.js'
 import { Ina226 } from './ina226.js'
 import { REACH, addProbe, addSecond, close, setFlag } from './interval.js'
 import type { Meter } from './meter.js'
+import { Networks } from './networks.js'
 import { mergeRecords } from './page.js'
 import { probe } from './probe.js'
+import type { Probe } from './probe.js'
 import type { Pairing } from './settings.js'
 import { FLAG } from './wire.js'
 
@@ -17,6 +20,9 @@ const MAX_SETUP_MS = 4000
 const MAX_UNSAVED = 8
 
 const TOLD_BETWEEN_LOOKS = 5
+const NETWORK_LOOK_MS = 30000
+/** For an address where the node may be: who is there answers at once. */
+const SEARCH_MS = 500
 
 /**
  * For the bench, which calibrates a meter before it pairs it: the sensor's registers, once a second,
@@ -122,24 +128,16 @@ async function saveCounters(meter: Meter): Promise<void> {
 }
 
 export async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
-  const get = async (url: string) => {
-    const response = await meter.http.request({
-      method: 'GET',
-      url: url,
-      headers: [],
-      body: null,
-      timeoutMs: pairing.patienceS * 1000,
-      maxBodyBytes: 1024,
-    })
-    return response.status === 200 ? response.body : null
-  }
+  const finder = finderOf(meter, pairing)
   // One change in a batch period is told at once: a node that comes and goes with every probe must
   // not use up the key's signatures.
   const quietMs = pairing.batchS * 1000
   let toldMs = -quietMs
   for (;;) {
     const startMs = meter.edge.millis()
-    const found = await probe({ get: get, millis: () => meter.edge.millis() }, pairing.node)
+    const { asked: found, moved } = await finder.ask()
+    meter.place = finder.place
+    if (moved) setFlag(meter.running.record, FLAG.nodeMoved)
     addProbe(meter.running, found.answered, found.counters)
     if (found.why > 0) setFlag(meter.running.record, found.why)
     meter.why = found.why
@@ -152,4 +150,71 @@ export async function probeNode(meter: Meter, pairing: Pairing): Promise<void> {
     meter.reach = reach
     await meter.edge.sleep(Math.max(100, pairing.probeS * 1000 - (meter.edge.millis() - startMs)))
   }
+}
+
+/** Of a home with several networks: joins another if the one it is in stays away. */
+export async function keepConnected(meter: Meter, pairing: Pairing): Promise<void> {
+  const { edge } = meter
+  const named = async () => {
+    const ssid = await edge.setting('wifi_ssid')
+    return ssid === null ? '' : ssid.toString()
+  }
+  const networks = new Networks(
+    {
+      ownAddress: edge.ownAddress,
+      named: named,
+      join: async ({ ssid, passphrase }) => await edge.joinNetwork(ssid, passphrase),
+      millis: () => edge.millis(),
+    },
+    pairing.networks,
+  )
+  for (;;) {
+    const joined = await networks.look()
+    if (joined > 0) edge.print('network ' + joined)
+    await edge.sleep(NETWORK_LOOK_MS)
+  }
+}
+
+/** Asks the node by its name, or by an address at the same port. */
+function finderOf(meter: Meter, pairing: Pairing): Finder<Probe> {
+  const name = pairing.node.split(':')[0]
+  const port = pairing.node.slice(name.length)
+  const isOurs = (host: string) => host === name || (host !== '' && host === pairing.host)
+  const within = (timeoutMs: number) => ({
+    get: async (url: string) => await counters(meter, url, timeoutMs),
+    millis: () => meter.edge.millis(),
+  })
+  const patienceMs = pairing.patienceS * 1000
+  return new Finder<Probe>(
+    {
+      askByName: async host => await probe(within(patienceMs), host + port),
+      askAt: async (address, isSearch) =>
+        await probe(within(isSearch ? SEARCH_MS : patienceMs), address + port, isOurs),
+      ownAddress: meter.edge.ownAddress,
+      millis: () => meter.edge.millis(),
+      keep: async address => {
+        try {
+          await meter.journal.keepNodeAddress(address)
+        } catch (error) {
+          // It is found again after the next start.
+          if (meter.fram.trouble === '') throw error
+        }
+      },
+    },
+    name,
+    meter.journal.nodeAddress,
+  )
+}
+
+/** The body of a 200 answer, null for another. */
+async function counters(meter: Meter, url: string, timeoutMs: number): Promise<Buffer | null> {
+  const response = await meter.http.request({
+    method: 'GET',
+    url: url,
+    headers: [],
+    body: null,
+    timeoutMs: timeoutMs,
+    maxBodyBytes: 1024,
+  })
+  return response.status === 200 ? response.body : null
 }

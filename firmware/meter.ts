@@ -5,6 +5,8 @@
 // Owns no decision but to begin again after an error: measuring.ts and reporting.ts have those.
 import { Clock, TIME } from './clock.js'
 import { Fram } from './fram.js'
+import { newRoom } from './growing.js'
+import type { Room } from './growing.js'
 import { Http } from './http.js'
 import type { Connection } from './http.js'
 import { REACH, addUnmeasured, renumber, resume } from './interval.js'
@@ -31,11 +33,16 @@ export interface Edge {
   /** Ends a slice of work: the machine bounds the steps between two. */
   pause(): Promise<void>
   print(line: string): void
+  /** The meter's own IPv4 address, 4 bytes; null if it has none. */
+  ownAddress(): Promise<Buffer | null>
+  /** Names the Wi-Fi network that the runtime joins, now and at each start. */
+  joinNetwork(ssid: string, passphrase: string): Promise<void>
   connect(host: string, port: number, tls: boolean, timeoutMs: number): Promise<Connection>
   /** A setting's bytes, null if there are none. */
   setting(key: string): Promise<Buffer | null>
   random(size: number): Buffer
-  sha256(bytes: Buffer): Buffer
+  /** Of the pieces, one after the other. */
+  sha256(pieces: Buffer[]): Buffer
   hmac(key: Buffer, bytes: Buffer): Buffer
   hkdf(key: Buffer, info: string, salt: Buffer): Buffer
   hashInto(out: Bytes, at: number, n: number, a: Bytes, b?: Bytes): void
@@ -65,6 +72,8 @@ export interface Meter {
   /** Since when the sensor has been setting itself up; -1 while it gives readings. */
   setupAtMs: number
   reach: number
+  /** Where the node is: its name, or an address; empty before it was asked. */
+  place: string
   /** The flag of what was wrong with the last probe, 0 if nothing was. */
   why: number
   /** Of the first key, once it is known; and the same in hexadecimal digits. */
@@ -74,8 +83,12 @@ export interface Meter {
   nextKey: NextKey | null
   /** The self-test failed: nothing is signed. */
   unsound: boolean
+  /** What keys are made and used in. */
+  room: Room
   /** A batch is being built or sent. */
   reporting: boolean
+  /** A leaf of the next key is being made. */
+  leafGrowing: boolean
   page: number
   notice: string
   fault: boolean
@@ -160,12 +173,15 @@ async function openOn(edge: Edge, bus: Bus, fram: Fram): Promise<Meter> {
     measuredAtMs: 0,
     setupAtMs: -1,
     reach: REACH.unknown,
+    place: '',
     why: 0,
     id: null,
     meterId: '',
     nextKey: null,
     unsound: false,
+    room: newRoom(),
     reporting: false,
+    leafGrowing: false,
     page: 0,
     notice: '',
     fault: false,

@@ -1,7 +1,8 @@
-// Which pages of the ring hold records, oldest first: a table of 13 bytes a page, for a memory of
-// 128 KB has 122 of them, and an object for each would take a sixth of the meter's heap.
+// Which pages of the ring hold records, oldest first, and which hold none: tables of 13 bytes and of
+// one a page, for a memory of 128 KB has 122 of them, and an object for each would take a sixth of
+// the meter's heap.
 //
-// Owns the table's bytes, which never leave the heap. It reads no memory (ring.ts does).
+// Owns the tables' bytes, which never leave the heap. It reads no memory (ring.ts does).
 //
 //   number u8 ‖ generation u32 ‖ firstSeq u32 ‖ lastSeq u32
 import { getNumber, putNumber } from './cell.js'
@@ -71,4 +72,33 @@ export class Pages {
 
 function isBefore(a: Page, b: Page): boolean {
   return a.firstSeq < b.firstSeq || (a.firstSeq === b.firstSeq && a.generation < b.generation)
+}
+
+/** The pages that hold no records, first in, first out: a byte for each. */
+export class FreePages {
+  count = 0
+  private numbers: Buffer
+  private start: number
+  private pageBytes: number
+
+  constructor(pages: number, start: number, pageBytes: number) {
+    this.numbers = Buffer.alloc(pages)
+    this.start = start
+    this.pageBytes = pageBytes
+  }
+
+  /** The address of the one that is next. */
+  first(): number {
+    return this.start + this.numbers[0] * this.pageBytes
+  }
+
+  add(address: number): void {
+    this.numbers[this.count] = (address - this.start) / this.pageBytes
+    this.count++
+  }
+
+  takeFirst(): void {
+    for (let i = 0; i + 1 < this.count; i++) this.numbers[i] = this.numbers[i + 1]
+    this.count--
+  }
 }

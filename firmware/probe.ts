@@ -11,6 +11,8 @@ export interface NodeCounters {
   wanInBytes: number
   wanOutBytes: number
   diskUsedBytes: number
+  /** What it calls itself; empty if it does not say. */
+  host: string
 }
 
 /** What a probe found; counters are null if the answer was no 200, or not as expected. */
@@ -35,8 +37,15 @@ const TOO_LARGE = 2251799813685248
 /** A closed port says so at once; a host that is not there is looked for longer. */
 const REFUSED_WITHIN_MS = 1000
 
-/** One probe of `node`: a name or an address, and a port if it is not the usual one. */
-export async function probe(parts: ProbeParts, node: string): Promise<Probe> {
+/**
+ * One probe of `node`: a name or an address, and a port if it is not the usual one. Where `isOurs` is
+ * given, who does not answer with counters and such a name is another.
+ */
+export async function probe(
+  parts: ProbeParts,
+  node: string,
+  isOurs?: (host: string) => boolean,
+): Promise<Probe> {
   const startMs = parts.millis()
   let body: Buffer | null = null
   try {
@@ -47,6 +56,8 @@ export async function probe(parts: ProbeParts, node: string): Promise<Probe> {
   }
   if (body === null) return { answered: false, counters: null, why: FLAG.wrongAnswer }
   const counters = parseCounters(body)
+  if (isOurs && (counters === null || !isOurs(counters.host)))
+    return { answered: false, counters: null, why: FLAG.noRoute }
   return { answered: true, counters, why: counters === null ? FLAG.wrongAnswer : 0 }
 }
 
@@ -84,7 +95,8 @@ export function parseCounters(body: Buffer): NodeCounters | null {
   const wanOutBytes = amount(members.wan_out_bytes)
   const diskUsedBytes = amount(members.disk_used_bytes)
   if (boot === null || wanInBytes < 0 || wanOutBytes < 0 || diskUsedBytes < 0) return null
-  return { boot, wanInBytes, wanOutBytes, diskUsedBytes }
+  const host = typeof members.host === 'string' ? members.host : ''
+  return { boot, wanInBytes, wanOutBytes, diskUsedBytes, host }
 }
 
 type Member = number | string | null | undefined
@@ -96,6 +108,7 @@ interface Answer {
   wan_in_bytes?: Member
   wan_out_bytes?: Member
   disk_used_bytes?: Member
+  host?: Member
 }
 
 function amount(member: Member): number {

@@ -6,18 +6,19 @@
 // journal before a byte is sent. It never decides when to report.
 import {
   ALG,
+  MAX_GAPS,
   REPLY,
   decodeMac0,
   decodeReply,
   encodeHeader,
   encodeMacStructure,
   encodeSigStructure,
-  encodeSign1,
+  encodeSign1Head,
   putDelta,
   putPayloadHead,
   putPayloadTail,
 } from './wire.js'
-import type { BatchPayload, Gap, IntervalRecord, Reply, Sink, WireError } from './wire.js'
+import type { Gap, IntervalRecord, PayloadFrame, Reply } from './wire.js'
 
 export interface Link {
   lastHash: Buffer | null
@@ -39,9 +40,10 @@ export interface Outstanding {
 export interface ReportStore {
   link: Link
   outstanding: Outstanding | null
-  keepBatch(batch: Buffer, about: Outstanding): Promise<void>
-  /** Null if it surely is not whole any more. */
-  readBatch(isWhole: (batch: Buffer) => boolean): Promise<Buffer | null>
+  /** In pieces: where what is free lies in small parts, two kilobytes find no room. */
+  keepBatch(batch: Buffer[], about: Outstanding): Promise<void>
+  /** In any pieces; null if it surely is not whole any more. */
+  readBatch(isWhole: (batch: Buffer[]) => boolean): Promise<Buffer[] | null>
   dropBatch(): Promise<void>
   accept(link: Link): Promise<void>
 }
@@ -54,22 +56,25 @@ export interface NextKey {
 
 export interface ReportParts {
   store: ReportStore
-  readRecords(fromSeq: number, limit: number): Promise<IntervalRecord[]>
+  /** Gives the records from `fromSeq` on, oldest first, until `take` wants no more. */
+  eachRecord(fromSeq: number, take: (record: IntervalRecord) => boolean): Promise<void>
   /** Signs with a fresh index, durable before it is used. */
-  sign(message: Buffer): Promise<Buffer>
+  sign(message: Buffer): Promise<Buffer[]>
   /** The key that a batch built now names, null if none. */
   successor(): NextKey | null
+  /** A thousand bytes to draft in, which nobody else uses until something is signed. */
+  scratch: Buffer
   /** Puts the successor of that number in force, for good. */
   adopt(number: number): Promise<void>
+  /** Where to post, in the order of trying. */
+  urls(): string[]
   /** Posts `body`; throws if no answer came whole. */
-  post(url: string, headers: string[], body: Buffer): Promise<Posted>
-  digest(bytes: Buffer): Buffer
+  post(url: string, headers: string[], body: Buffer[]): Promise<Posted>
+  /** SHA-256 of the pieces, one after the other. */
+  digest(pieces: Buffer[]): Buffer
   hmac(key: Buffer, bytes: Buffer): Buffer
   random(size: number): Buffer
-  /**
-   * Awaited between steps, and within them: encoding 24 records would take half the machine steps
-   * there may be at once.
-   */
+  /** Awaited between steps. */
   pause(): Promise<void>
   /** Takes the time of a reply whose request went out at `sentMs`. */
   synchronise(unixS: number, sentMs: number): void
@@ -85,16 +90,6 @@ export interface Reporting {
   origin: string
   pairKey: Buffer
   firmwareHash: Buffer
-  /** Where to post, in the order of trying. */
-  urls: string[]
-}
-
-/** A payload to be signed. */
-interface Draft {
-  payload: Buffer
-  lastSeq: number
-  /** Number of the key it names, 0 if none. */
-  names: number
 }
 
 /** How an attempt ended. */
@@ -112,22 +107,23 @@ export const OUTCOME = {
   silent: 5,
 }
 
-/** A day of quarters of an hour would be 96: this many stand in memory at once instead. */
+/** A day of quarters of an hour would be 96; so many, with their signature, go through one request. */
 const BATCH_RECORDS = 24
-/**
- * Base record, deltas, hashes and gaps: 24 quiet records take 560 bytes. To write more bytes than
- * this would also take more machine steps than there may be at once.
- */
+/** Base record, deltas, hashes and gaps: 24 quiet records take 560 bytes. */
 const PAYLOAD_BYTES = 1000
-/** Each takes some three thousand machine steps, one of wild numbers twice that. */
-const DELTAS_BETWEEN_PAUSES = 4
-/** Tag, array and empty map. */
-const ENVELOPE_BYTES = 3
+/** Map, meter id, twenty numbers of nine bytes, and the heads of what follows. */
+const PAYLOAD_HEAD_BYTES = 200
+/** Two hashes, a key, and the list's head; a gap is a pair of numbers. */
+const PAYLOAD_TAIL_BYTES = 130
+const GAP_BYTES = 19
+/** Head, mask, and twenty changes of eight bytes. */
+const MAX_DELTA_BYTES = 165
+/** Tag, array, empty map and the signature's head. */
+const ENVELOPE_BYTES = 6
 /** Array, "Signature1" with its head, and the empty external data. */
 const SIG_STRUCTURE_BYTES = 13
 const HEADER_BYTES = 24
 const NONCE_BYTES = 16
-const MAX_GAPS = 16
 /**
  * What no ledger means: a number that the meter would count to in 60,000 years, a time after 2106.
  * One that lies (or errs) may set the clock; it must not make records that cannot be written.
@@ -151,9 +147,10 @@ export class Reporter {
   async attempt(): Promise<number> {
     const batch = await this.kept()
     if (batch === null) return OUTCOME.nothing
-    for (let i = 0; i < this.about.urls.length; i++) {
+    const urls = this.parts.urls()
+    for (let i = 0; i < urls.length; i++) {
       const nonce = this.parts.random(NONCE_BYTES)
-      const posted = await this.post(this.about.urls[i], nonce, batch)
+      const posted = await this.post(urls[i], nonce, batch)
       const reply = posted === null ? null : this.open(posted.body, nonce)
       if (posted !== null && reply !== null) {
         this.parts.synchronise(reply.unixS, posted.sentMs)
@@ -164,7 +161,7 @@ export class Reporter {
   }
 
   /** The outstanding batch as kept, built if there is none; null if there is nothing to report. */
-  private async kept(): Promise<Buffer | null> {
+  private async kept(): Promise<Buffer[] | null> {
     const { store } = this.parts
     for (;;) {
       if (store.outstanding === null && !(await this.build())) return null
@@ -176,94 +173,62 @@ export class Reporter {
   }
 
   /** The outstanding batch; null if what was kept surely is not whole any more. */
-  private async readBack(): Promise<Buffer | null> {
+  private async readBack(): Promise<Buffer[] | null> {
     const { store, digest } = this.parts
     const { outstanding } = store
     if (outstanding === null) return null
     const { hash } = outstanding
-    return await store.readBatch(bytes => equalConstant(digest(bytes), hash))
+    return await store.readBatch(batch => equalConstant(digest(batch), hash))
   }
 
   /** Whether there was something to build a batch of. Kept whole before this returns. */
   private async build(): Promise<boolean> {
     const { store } = this.parts
     const firstSeq = store.link.nextSeq
-    // The records go out of reach here: they and a signature would crowd a heap of 64 KB.
     const draft = await this.draft(firstSeq)
     if (draft === null) return false
     await this.parts.pause()
     const batch = await this.signed(draft.payload)
     await this.parts.pause()
     const hash = this.parts.digest(batch)
+    const lengthBytes = lengthOf(batch)
     const { lastSeq, names } = draft
-    await store.keepBatch(batch, { lengthBytes: batch.length, firstSeq, lastSeq, hash, names })
+    await store.keepBatch(batch, { lengthBytes, firstSeq, lastSeq, hash, names })
     return true
   }
 
   /** The payload of what the ledger lacks from `firstSeq` on; null if that is nothing. */
-  private async draft(firstSeq: number): Promise<Draft | null> {
+  private async draft(
+    firstSeq: number,
+  ): Promise<{ payload: Buffer; lastSeq: number; names: number } | null> {
     const next = this.parts.successor()
     // A batch that names a key is public whatever the owner chose (docs/wire.md): short, then.
-    const found = await this.parts.readRecords(firstSeq, next === null ? BATCH_RECORDS : 1)
-    if (found.length === 0) return null
-    const bytes = Buffer.alloc(PAYLOAD_BYTES)
-    const out = { bytes, at: 0 }
-    let records = withFewGaps(found, firstSeq)
+    const draft = new Draft(this.parts.scratch, firstSeq, next === null ? BATCH_RECORDS : 1)
+    await this.parts.eachRecord(firstSeq, record => draft.add(record))
+    const { first, deltas, gaps, lastSeq } = draft
+    if (first === null) return null
     await this.parts.pause()
-    while (!(await this.encoded(out, records, { firstSeq, next }))) {
-      records = records.slice(0, Math.ceil(records.length / 2))
-      await this.parts.pause()
-    }
-    return {
-      payload: bytes.slice(0, out.at),
-      lastSeq: records[records.length - 1].lastSeq,
-      names: next === null ? 0 : next.number,
-    }
+    const payload = draft.payload({
+      meterId: this.about.meterId,
+      first,
+      deltas,
+      previous: this.parts.store.link.lastHash,
+      firmwareHash: this.about.firmwareHash,
+      gaps,
+      successor: next === null ? null : next.publicKey,
+    })
+    return { payload, lastSeq, names: next === null ? 0 : next.number }
   }
 
-  /** Whether the records fitted: a node that claims wild numbers makes large ones. One fits. */
-  private async encoded(
-    out: Sink,
-    records: IntervalRecord[],
-    { firstSeq, next }: { firstSeq: number; next: NextKey | null },
-  ): Promise<boolean> {
-    out.at = 0
-    try {
-      await this.encode(out, {
-        meterId: this.about.meterId,
-        records,
-        previous: this.parts.store.link.lastHash,
-        firmwareHash: this.about.firmwareHash,
-        gaps: gapsOf(records, firstSeq),
-        successor: next === null ? null : next.publicKey,
-      })
-      return true
-    } catch (error) {
-      if ((error as WireError).code !== 'overflow' || records.length === 1) throw error
-      return false
-    }
-  }
-
-  private async encode(out: Sink, payload: BatchPayload<Buffer>): Promise<void> {
-    putPayloadHead(out, payload)
-    for (let i = 1; i < payload.records.length; i++) {
-      putDelta(out, payload.records, i)
-      if (i % DELTAS_BETWEEN_PAUSES === 0) await this.parts.pause()
-    }
-    putPayloadTail(out, payload)
-  }
-
-  private async signed(payload: Buffer): Promise<Buffer> {
-    const header = headerOf(this.about.meterId)
-    const message = covered(header, payload)
+  private async signed(payload: Buffer): Promise<Buffer[]> {
+    const { meterId } = this.about
+    const signature = await this.parts.sign(signedPart(meterId, payload))
     await this.parts.pause()
-    const signature = await this.parts.sign(message)
-    await this.parts.pause()
-    return sealed(header, payload, signature)
+    return signedMessage(meterId, payload, signature)
   }
 
   /** The answer, whatever its status; null if there was none. */
-  private async post(url: string, nonce: Buffer, batch: Buffer): Promise<Posted | null> {
+  private async post(url: string, nonce: Buffer, batch: Buffer[]): Promise<Posted | null> {
     const headers = ['Content-Type: application/cose', 'Commons-Nonce: ' + nonce.toString('hex')]
     try {
       return await this.parts.post(url + '/v1/batches', headers, batch)
@@ -329,12 +294,20 @@ export class Reporter {
 
 /** What a signature by the meter covers. */
 export function signedPart(meterId: Buffer, payload: Buffer): Buffer {
-  return covered(headerOf(meterId), payload)
+  const header = headerOf(meterId)
+  const strings = stringBytes(header) + stringBytes(payload)
+  const out = { bytes: Buffer.alloc(SIG_STRUCTURE_BYTES + strings), at: 0 }
+  encodeSigStructure(out, header, payload)
+  return out.bytes
 }
 
-/** The COSE_Sign1 of a payload and the signature over {@link signedPart}. */
-export function signedMessage(meterId: Buffer, payload: Buffer, signature: Buffer): Buffer {
-  return sealed(headerOf(meterId), payload, signature)
+/** The COSE_Sign1 of a payload and the signature over {@link signedPart}, in pieces. */
+export function signedMessage(meterId: Buffer, payload: Buffer, signature: Buffer[]): Buffer[] {
+  const header = headerOf(meterId)
+  const strings = stringBytes(header) + stringBytes(payload)
+  const out = { bytes: Buffer.alloc(ENVELOPE_BYTES + strings), at: 0 }
+  encodeSign1Head(out, header, payload, lengthOf(signature))
+  return [out.bytes.slice(0, out.at), ...signature]
 }
 
 /**
@@ -347,22 +320,70 @@ export function backOffMs(failures: number, mostS: number, random: number): numb
   return Math.round(Math.min(seconds, mostS) * (500 + 500 * random))
 }
 
-/** What is missing between the sequence number wanted and the records at hand. */
-export function gapsOf(records: IntervalRecord[], nextSeq: number): Gap[] {
-  const gaps: Gap[] = []
-  let seq = nextSeq
-  records.forEach(record => {
-    if (record.firstSeq > seq) gaps.push({ firstSeq: seq, lastSeq: record.firstSeq - 1 })
-    seq = record.lastSeq + 1
-  })
-  return gaps
-}
+/**
+ * A payload in the making. Records become deltas as they come, so that never more than three stand in
+ * memory; the head, which tells how many there are, is put before them at the end.
+ */
+class Draft {
+  first: IntervalRecord | null = null
+  deltas = 0
+  lastSeq: number
+  /** What is missing between the sequence number wanted and the records. */
+  gaps: Gap[] = []
+  private mostRecords: number
+  /** The last two records: what the next delta is taken from. */
+  private prior: IntervalRecord[] = []
+  private bytes: Buffer
+  private at = PAYLOAD_HEAD_BYTES
 
-/** The records before which at most as many gaps lie as a batch may declare. */
-function withFewGaps(records: IntervalRecord[], nextSeq: number): IntervalRecord[] {
-  let count = records.length
-  while (gapsOf(records.slice(0, count), nextSeq).length > MAX_GAPS) count--
-  return records.slice(0, count)
+  /** `bytes` are its own until {@link payload} has copied what it made there. */
+  constructor(bytes: Buffer, firstSeq: number, mostRecords: number) {
+    this.bytes = bytes
+    this.lastSeq = firstSeq - 1
+    this.mostRecords = mostRecords
+  }
+
+  /**
+   * Takes the record if there is room: a node that claims wild numbers makes large ones. Returns
+   * whether there may be room for another.
+   */
+  add(record: IntervalRecord): boolean {
+    const hasGap = record.firstSeq > this.lastSeq + 1
+    if (!this.hasRoom(hasGap ? 1 : 0)) return false
+    if (hasGap) this.gaps.push({ firstSeq: this.lastSeq + 1, lastSeq: record.firstSeq - 1 })
+    this.prior.push(record)
+    if (this.first === null) this.first = record
+    else {
+      const out = { bytes: this.bytes, at: this.at }
+      putDelta(out, this.prior, this.prior.length - 1)
+      this.at = out.at
+      this.deltas++
+      if (this.prior.length > 2) this.prior = this.prior.slice(1)
+    }
+    this.lastSeq = record.lastSeq
+    return 1 + this.deltas < this.mostRecords
+  }
+
+  private hasRoom(moreGaps: number): boolean {
+    const gaps = this.gaps.length + moreGaps
+    const rest = PAYLOAD_TAIL_BYTES + gaps * GAP_BYTES
+    return gaps <= MAX_GAPS && this.at + MAX_DELTA_BYTES + rest <= PAYLOAD_BYTES
+  }
+
+  /** The whole payload, in bytes of its own. */
+  payload(frame: PayloadFrame<Buffer>): Buffer {
+    const { bytes } = this
+    const out = { bytes, at: this.at }
+    putPayloadTail(out, frame)
+    const head = { bytes, at: 0 }
+    putPayloadHead(head, frame)
+    // Not a slice: on Node it would be the same bytes, which others use again.
+    const payload = Buffer.alloc(head.at + out.at - PAYLOAD_HEAD_BYTES)
+    for (let i = 0; i < head.at; i++) payload[i] = bytes[i]
+    for (let i = head.at; i < payload.length; i++)
+      payload[i] = bytes[PAYLOAD_HEAD_BYTES + i - head.at]
+    return payload
+  }
 }
 
 function headerOf(meterId: Buffer): Buffer {
@@ -371,19 +392,12 @@ function headerOf(meterId: Buffer): Buffer {
   return out.bytes.slice(0, out.at)
 }
 
-function covered(header: Buffer, payload: Buffer): Buffer {
-  const strings = stringBytes(header) + stringBytes(payload)
-  const out = { bytes: Buffer.alloc(SIG_STRUCTURE_BYTES + strings), at: 0 }
-  encodeSigStructure(out, header, payload)
-  return out.bytes
-}
-
-function sealed(header: Buffer, payload: Buffer, signature: Buffer): Buffer {
-  // Just so many bytes: cut to length, two kilobytes would stand twice in a heap of 64.
-  const strings = stringBytes(header) + stringBytes(payload) + stringBytes(signature)
-  const out = { bytes: Buffer.alloc(ENVELOPE_BYTES + strings), at: 0 }
-  encodeSign1(out, header, payload, signature)
-  return out.bytes
+function lengthOf(pieces: Buffer[]): number {
+  let length = 0
+  pieces.forEach(piece => {
+    length += piece.length
+  })
+  return length
 }
 
 /** Of a byte string, its head included (RFC 8949 § 3). */

@@ -2,7 +2,6 @@
 //
 // Owns the waiting: a batch period, the back-offs, and what the screen says of the ledger meanwhile.
 import { enrol } from './enrol.js'
-import type { Enrolled } from './enrol.js'
 import { renumber, setFlag } from './interval.js'
 import { keyToName, mustWaitForKey, signerParts, treeOf } from './growing.js'
 import type { StoredKey } from './keyring.js'
@@ -17,8 +16,8 @@ import type { IntervalRecord } from './wire.js'
 
 /** A batch goes through the relay, is verified and made durable before it is answered. */
 const REPORT_MORE_MS = 7000
-/** A console line holds about 290 characters. */
-const ENROL_LINE_DIGITS = 200
+/** A console line holds about 290 characters: so many bytes as hexadecimal digits. */
+const ENROL_LINE_BYTES = 100
 /** A day: a ledger that takes nothing would use up a key of 1,024 signatures in three years. */
 const MAX_SIGNING_WAIT_S = 86400
 /** What failed once may have been the supply; half a second of work. */
@@ -79,6 +78,7 @@ function countedS(record: IntervalRecord): number {
 async function reportAlone(meter: Meter, reporter: Reporter): Promise<boolean> {
   meter.reporting = true
   try {
+    while (meter.leafGrowing) await meter.edge.sleep(10)
     return await reportAll(meter, reporter)
   } catch (error) {
     if (meter.fram.trouble === '') throw error
@@ -123,31 +123,40 @@ function reasonOf(outcome: number): string {
   return 'ledger: out of step'
 }
 
-function reporterOf(meter: Meter, pairing: Pairing, found: Enrolled<Signer>): Reporter {
+function reporterOf(meter: Meter, pairing: Pairing, found: Identity): Reporter {
   const { keys } = meter.journal
   let number = keys.key === null ? 0 : keys.key.number
-  const post = async (url: string, headers: string[], body: Buffer) =>
+  let signer: Signer | null = found.signer
+  const post = async (url: string, headers: string[], batch: Buffer[]) =>
     await meter.http.request({
       method: 'POST',
       url: url,
       headers: headers,
-      body: body,
+      body: batch,
       timeoutMs: pairing.patienceS * 1000 + REPORT_MORE_MS,
       maxBodyBytes: 1024,
     })
   return new Reporter(
     {
       store: meter.journal,
-      readRecords: async (fromSeq, limit) => await meter.ring.readFrom(fromSeq, limit),
+      eachRecord: async (fromSeq, take) => await meter.ring.each(fromSeq, take),
       sign: async message => {
         const { key } = keys
         if (key !== null && key.number !== number) {
-          found.signer = await signerOf(meter, key)
+          // First the old one out of reach: there is no room for both.
+          signer = null
+          signer = await signerOf(meter, key)
           number = key.number
         }
-        return await found.signer.sign(message)
+        if (signer === null) throw new Error('report: no signer')
+        return await signer.sign(message)
       },
       successor: () => keyToName(meter),
+      scratch: meter.room.ends,
+      urls: () => {
+        const node = meter.place === '' ? pairing.node.split(':')[0] : meter.place
+        return ['http://' + node + '/commons', pairing.ledger]
+      },
       adopt: async named => await keys.adopt(named),
       post: post,
       digest: meter.edge.sha256,
@@ -164,20 +173,25 @@ function reporterOf(meter: Meter, pairing: Pairing, found: Enrolled<Signer>): Re
       origin: pairing.origin,
       pairKey: pairing.pairKey,
       firmwareHash: pairing.firmwareHash,
-      urls: ['http://' + pairing.node.split(':')[0] + '/commons', pairing.ledger],
     },
   )
 }
 
+/** Who signs, and for whom. */
+interface Identity {
+  signer: Signer
+  meterId: Buffer
+}
+
 /** The pairing's signer; prints its enrolment statement until the ledger has accepted a batch. */
-async function enrolled(meter: Meter, pairing: Pairing): Promise<Enrolled<Signer>> {
+async function enrolled(meter: Meter, pairing: Pairing): Promise<Identity> {
   const found = await enrol<Signer>(
     {
       store: meter.journal,
       open: async key => await signerOf(meter, key),
       makeSecret: () => makeSecret(meter.edge.random, meter.edge.hkdf, pairing.entropy),
       derive: meter.edge.hkdf,
-      digest: meter.edge.sha256,
+      digest: bytes => meter.edge.sha256([bytes]),
       covered: signedPart,
       sealed: signedMessage,
       currentSeq: () => meter.running.record.firstSeq,
@@ -185,19 +199,24 @@ async function enrolled(meter: Meter, pairing: Pairing): Promise<Enrolled<Signer
     pairing,
   )
   if (found.statement !== null) await printStatement(meter, found.statement)
-  return found
+  // The statement goes out of reach: it would hold a kilobyte and a half of the heap for good.
+  return { signer: found.signer, meterId: found.meterId }
 }
 
-/** In lines `enrol I/N HEX`, as long as the console takes them. */
-async function printStatement(meter: Meter, statement: Buffer): Promise<void> {
-  const digits = statement.toString('hex')
-  await meter.edge.pause()
-  const lines = Math.ceil(digits.length / ENROL_LINE_DIGITS)
-  for (let i = 0; i < lines; i++) {
-    const part = digits.slice(i * ENROL_LINE_DIGITS, (i + 1) * ENROL_LINE_DIGITS)
-    meter.edge.print('enrol ' + (i + 1) + '/' + lines + ' ' + part)
-    await meter.edge.sleep(5)
-  }
+/** In lines `enrol I/N HEX`, at most as long as the console takes them. */
+async function printStatement(meter: Meter, statement: Buffer[]): Promise<void> {
+  let lines = 0
+  statement.forEach(piece => {
+    lines += Math.ceil(piece.length / ENROL_LINE_BYTES)
+  })
+  let line = 0
+  for (let i = 0; i < statement.length; i++)
+    for (let at = 0; at < statement[i].length; at += ENROL_LINE_BYTES) {
+      const part = statement[i].slice(at, Math.min(statement[i].length, at + ENROL_LINE_BYTES))
+      line++
+      meter.edge.print('enrol ' + line + '/' + lines + ' ' + part.toString('hex'))
+      await meter.edge.sleep(5)
+    }
 }
 
 async function signerOf(meter: Meter, key: StoredKey): Promise<Signer> {
@@ -206,7 +225,7 @@ async function signerOf(meter: Meter, key: StoredKey): Promise<Signer> {
   parts.progress = (done, of) => {
     meter.notice = 'making key ' + done + '/' + of
   }
-  const signer = await openSigner(treeOf(meter.edge, key), parts)
+  const signer = await openSigner(treeOf(meter.edge, key, meter.room), parts)
   meter.notice = notice
   return signer
 }

@@ -23,7 +23,8 @@ import {
   toPage,
 } from './page.js'
 import type { Page } from './page.js'
-import { Pages } from './pages.js'
+import { FreePages, Pages } from './pages.js'
+import { emptyRecord } from './wire.js'
 import type { IntervalRecord } from './wire.js'
 
 export interface RingParts {
@@ -52,12 +53,15 @@ export interface Accepted {
   batchLastSeq: number
 }
 
-/** A page being filled by merging. */
-interface Filling {
-  bytes: Buffer
-  at: number
-  prior: IntervalRecord[]
-  generation: number
+/** Two pages to be made one. */
+interface Merging {
+  page: Page
+  pair: Page[]
+  /** How many records become one. */
+  group: number
+  accepted: Accepted
+  /** Only to see whether they fit. */
+  isTrial: boolean
 }
 
 /** Opens the ring, whatever a power cut left there. */
@@ -76,8 +80,7 @@ export class Ring {
   private place: RingPlace
   /** Pages with records; the last may be open for appending. */
   private live: Pages
-  /** Addresses of the others. */
-  private free: number[] = []
+  private free: FreePages
   private generation = 0
   /** Where the next entry goes in the last page; 0 if that page is closed. */
   private at = 0
@@ -86,11 +89,15 @@ export class Ring {
   /** A write failed there: an entry may stand where the next one goes. */
   private torn = false
   private held = false
+  /** A page that is read: taken once, for free parts of the heap are smaller. */
+  private read: Buffer
 
   constructor(parts: RingParts, place: RingPlace) {
     this.parts = parts
     this.place = place
+    this.read = Buffer.alloc(place.pageBytes)
     this.live = new Pages(place.pages, place.start, place.pageBytes)
+    this.free = new FreePages(place.pages, place.start, place.pageBytes)
   }
 
   /** Reads all headers and the newest page; writes nothing. */
@@ -99,7 +106,7 @@ export class Ring {
     for (let i = 0; i < this.place.pages; i++) {
       const address = this.place.start + i * this.place.pageBytes
       const header = await readHeader(this.parts.store, address)
-      if (header === null) this.free.push(address)
+      if (header === null) this.free.add(address)
       else {
         const page = toPage(header, address)
         this.live.insert(page)
@@ -111,7 +118,7 @@ export class Ring {
     for (let i = this.live.count - 1; i >= 0; i--) {
       const page = this.live.get(i)
       if (!outranked(merged, page)) continue
-      this.free.push(page.address)
+      this.free.add(page.address)
       this.live.remove(i)
     }
     const last = this.live.count - 1
@@ -168,49 +175,53 @@ export class Ring {
     this.torn = false
   }
 
-  /**
-   * Up to `limit` records from `fromSeq` on, oldest first. A merged record that begins earlier is
-   * cut to begin there: its counters are those of its end, and stay true.
-   */
+  /** What {@link each} gives, as many as it gives: for a few. */
   async readFrom(fromSeq: number, limit: number): Promise<IntervalRecord[]> {
-    await this.hold()
     const records: IntervalRecord[] = []
+    await this.each(fromSeq, record => {
+      if (records.length < limit) records.push(record)
+      return records.length < limit
+    })
+    return records
+  }
+
+  /**
+   * Gives the records from `fromSeq` on, oldest first, one by one, until `take` wants no more. A merged
+   * record that begins earlier is cut to begin there: its counters are those of its end, and stay
+   * true. Nothing is appended meanwhile.
+   */
+  async each(fromSeq: number, take: (record: IntervalRecord) => boolean): Promise<void> {
+    await this.hold()
     try {
-      for (let i = 0; i < this.live.count && records.length < limit; i++) {
+      let wanted = true
+      for (let i = 0; i < this.live.count && wanted; i++) {
         if (this.live.lastSeq(i) < fromSeq) continue
-        const page = this.live.get(i)
-        const before = records.length
-        const cursor = new Cursor(await this.readPage(page), page.generation)
-        const seen = await this.take(cursor, fromSeq, limit, records)
-        // It ends too early: as a worn page does, or as one that a bus spoils.
-        if (records.length < limit && seen !== page.lastSeq) {
-          while (records.length > before) records.pop()
-          await this.take(await this.sureCursor(page), fromSeq, limit, records)
+        const cursor = await this.wholeCursor(this.live.get(i))
+        for (let record = cursor.next(); record !== null && wanted; record = cursor.next()) {
+          if (record.lastSeq >= fromSeq) {
+            // The next record is made of this one as it stands in the page.
+            const given = record.firstSeq < fromSeq ? cutTo(record, fromSeq) : record
+            wanted = take(given)
+          }
+          await this.parts.pause()
         }
       }
     } finally {
       this.held = false
     }
-    if (records.length > 0 && records[0].firstSeq < fromSeq) records[0].firstSeq = fromSeq
-    return records
   }
 
-  /** Adds what the cursor gives from `fromSeq` on; returns the last sequence number seen. */
-  private async take(
-    cursor: Cursor,
-    fromSeq: number,
-    limit: number,
-    records: IntervalRecord[],
-  ): Promise<number> {
+  /** Once it is seen to reach the page's last record: it ends too early if it is worn, or if a bus spoils it. */
+  private async wholeCursor(page: Page): Promise<Cursor> {
+    const bytes = await this.readPage(page)
+    const cursor = new Cursor(bytes, page.generation)
     let seen = 0
-    let record = cursor.next()
-    while (record !== null && records.length < limit) {
+    for (let record = cursor.next(); record !== null; record = cursor.next()) {
       seen = record.lastSeq
-      if (seen >= fromSeq) records.push(record)
       await this.rest(cursor.count)
-      record = cursor.next()
     }
-    return seen
+    if (seen === page.lastSeq) return new Cursor(bytes, page.generation)
+    return await this.sureCursor(page)
   }
 
   private async hold(): Promise<void> {
@@ -225,13 +236,13 @@ export class Ring {
   /** Opens an empty page after the last one. One page stays spare: merging writes there. */
   private async beginPage(firstSeq: number, accepted: Accepted): Promise<void> {
     this.at = 0
-    while (this.free.length < 2) {
+    while (this.free.count < 2) {
       if (this.live.count > 1 && this.live.lastSeq(0) <= accepted.throughSeq) {
-        this.free.push(this.live.get(0).address)
+        this.free.add(this.live.get(0).address)
         this.live.remove(0)
       } else await this.mergeFinest(accepted)
     }
-    const address = this.free[0]
+    const address = this.free.first()
     this.generation++
     const page = { address, generation: this.generation, firstSeq, lastSeq: 0 }
     // The header and the first end mark go in one write: without the mark an old entry might
@@ -240,7 +251,7 @@ export class Ring {
     putHeader(start, page)
     await this.parts.store.write(address, start)
     page.lastSeq = firstSeq - 1
-    this.free.shift()
+    this.free.takeFirst()
     this.live.set(this.live.count, page)
     this.live.count++
     this.at = HEADER_BYTES
@@ -263,14 +274,15 @@ export class Ring {
     const pair = [this.live.get(best), this.live.get(best + 1)]
     this.generation++
     const page = {
-      address: this.free[0],
+      address: this.free.first(),
       generation: this.generation,
       firstSeq: pair[0].firstSeq,
       lastSeq: pair[1].lastSeq,
     }
     await this.writeMerged(page, pair, accepted)
-    this.free.shift()
-    this.free.push(pair[0].address, pair[1].address)
+    this.free.takeFirst()
+    this.free.add(pair[0].address)
+    this.free.add(pair[1].address)
     this.live.remove(best + 1)
     this.live.set(best, page)
     this.merges++
@@ -279,25 +291,20 @@ export class Ring {
   /** Writes the pair's records, merged by twos, or by as many as it takes to fit; header last. */
   private async writeMerged(page: Page, pair: Page[], accepted: Accepted): Promise<void> {
     const { store } = this.parts
-    const bytes = Buffer.alloc(this.place.pageBytes)
     let group = 2
-    while (!(await this.fill(bytes, page.generation, pair, group, accepted))) group++
+    while (!(await this.fill({ page, pair, group, accepted, isTrial: true }))) group++
     await store.write(page.address, Buffer.alloc(HEADER_BYTES))
-    await store.write(page.address + HEADER_BYTES, bytes.slice(HEADER_BYTES, bytes.length))
+    if (!(await this.fill({ page, pair, group, accepted, isTrial: false })))
+      throw new Error('ring: pages read otherwise than before')
     const header = Buffer.alloc(HEADER_BYTES)
     putHeader(header, page)
     await store.write(page.address, header)
   }
 
   /** Whether the pair's records fit into a page, `group` of them merged to one. */
-  private async fill(
-    bytes: Buffer,
-    generation: number,
-    pair: Page[],
-    group: number,
-    accepted: Accepted,
-  ): Promise<boolean> {
-    const to: Filling = { bytes, at: HEADER_BYTES, prior: [], generation }
+  private async fill(merging: Merging): Promise<boolean> {
+    const { pair, group, accepted } = merging
+    const to = { at: HEADER_BYTES, prior: [] as IntervalRecord[] }
     let merged: IntervalRecord | null = null
     let count = 0
     for (let i = 0; i < 2; i++) {
@@ -308,17 +315,31 @@ export class Ring {
         merged = merged === null ? record : mergeRecords(merged, record)
         count++
         if (count % group === 0 || record.lastSeq === accepted.batchLastSeq) {
-          if (!put(to, merged)) return false
+          if (!(await this.put(merging, to, merged))) return false
           merged = null
         }
         await this.rest(cursor.count)
       }
     }
-    return merged === null || put(to, merged)
+    return merged === null || (await this.put(merging, to, merged))
+  }
+
+  /** Whether the record still fits; it is written unless this is a trial. */
+  private async put(
+    { page, isTrial }: Merging,
+    to: { at: number; prior: IntervalRecord[] },
+    record: IntervalRecord,
+  ): Promise<boolean> {
+    const entry = encodeEntry(record, to.prior, page.generation)
+    if (to.at + entry.length > this.place.pageBytes) return false
+    if (!isTrial) await this.parts.store.write(page.address + to.at, entry)
+    to.at += entry.length - 1
+    to.prior = lastTwo(to.prior, record)
+    return true
   }
 
   private async readPage(page: Page): Promise<Buffer> {
-    return await this.parts.store.read(page.address, this.place.pageBytes)
+    return await this.parts.store.read(page.address, this.place.pageBytes, this.read)
   }
 
   private async sureCursor(page: Page): Promise<Cursor> {
@@ -333,19 +354,16 @@ export class Ring {
   }
 }
 
+function cutTo(record: IntervalRecord, firstSeq: number): IntervalRecord {
+  const cut = emptyRecord()
+  Object.assign(cut, record)
+  cut.firstSeq = firstSeq
+  return cut
+}
+
 /** Null if surely no page begins at `address`. */
 async function readHeader(store: Store, address: number): Promise<Buffer | null> {
   return await readWhole(store, address, HEADER_BYTES, bytes => isHeader(bytes, address))
-}
-
-/** Whether the record still fitted. */
-function put(to: Filling, record: IntervalRecord): boolean {
-  const entry = encodeEntry(record, to.prior, to.generation)
-  if (to.at + entry.length > to.bytes.length) return false
-  to.bytes.set(entry, to.at)
-  to.at += entry.length - 1
-  to.prior = lastTwo(to.prior, record)
-  return true
 }
 
 /** Whether a merged page stands for `page`: it was made of it, and is newer. */

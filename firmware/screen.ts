@@ -1,6 +1,5 @@
-// The meter's face: what the screen says, as text and a small creature, drawn into a picture of
-// 128 × 64 points; and the SSD1306 (Solomon Systech datasheet) that shows it, which is sent only
-// what changed.
+// The meter's face: what the screen says, as text and a small creature, drawn line by line as 128 × 64
+// points; and the SSD1306 (Solomon Systech datasheet) that shows it, which is sent only what changed.
 //
 // Owns the layout, the font and the chip's commands. It measures nothing: it is told a `Face`.
 import { FLAG } from './wire.js'
@@ -67,43 +66,55 @@ export interface Bus {
 
 const ADDRESS = 0x3c
 const CELL = 6
+const CREATURE_X = 108
 
-/** The picture, as the chip has it: byte x + 128 × (y / 8), bit y mod 8. */
-export function draw(face: Face, page: number): Buffer {
-  const picture = Buffer.alloc((WIDTH * HEIGHT) / 8)
-  if (page === 0) drawNow(picture, face)
-  else if (page === 1) drawTraffic(picture, face)
-  else drawLedger(picture, face)
-  for (let x = 0; x < WIDTH; x++) picture[x + 7 * WIDTH] = face.fault ? 0xff : 0x00
-  text(picture, 0, 7, wordsOf(face).slice(0, 21), face.fault)
-  return picture
+/** A page as the screen shows it: large words and the creature at its top, lines of text, the last alarmed. */
+export interface Layout {
+  /** Two lines high; empty: none. */
+  large: string
+  /** The creature's, -1 if it is not there. */
+  mood: number
+  /** Eight, from the top, 21 characters each. */
+  lines: string[]
+  /** The last line is white. */
+  alarm: boolean
+}
+
+export function layoutOf(face: Face, page: number): Layout {
+  const last = wordsOf(face)
+  if (page === 0) return nowLayout(face, last)
+  const lines = page === 1 ? trafficLines(face) : ledgerLines(face)
+  lines.push('', last)
+  return { large: '', mood: -1, lines: lines, alarm: face.fault }
 }
 
 /** Watts, large; energy of today; uptime; the creature. */
-function drawNow(picture: Buffer, face: Face): void {
+function nowLayout(face: Face, last: string): Layout {
   const watts = face.milliW < 0 ? '--.-' : fixed(face.milliW, 1000, 1)
-  large(picture, 0, 0, watts + ' W')
-  text(picture, 0, 3, 'today ' + fixed(face.todayMicroWh, 1000000000, 3) + ' kWh', false)
-  text(picture, 0, 4, 'up ' + duration(face.uptimeS), false)
-  text(picture, 0, 5, 'in ' + bytes(face.wanInBytes) + ' out ' + bytes(face.wanOutBytes), false)
-  creature(picture, 108, 0, moodOf(face))
+  const lines = ['', '', '']
+  lines.push('today ' + fixed(face.todayMicroWh, 1000000000, 3) + ' kWh')
+  lines.push('up ' + duration(face.uptimeS))
+  lines.push('in ' + bytes(face.wanInBytes) + ' out ' + bytes(face.wanOutBytes))
+  lines.push('', last)
+  return { large: watts + ' W', mood: moodOf(face), lines: lines, alarm: face.fault }
 }
 
-function drawTraffic(picture: Buffer, face: Face): void {
-  text(picture, 0, 0, 'claimed by the node', false)
-  text(picture, 0, 2, 'in    ' + bytes(face.wanInBytes), false)
-  text(picture, 0, 3, 'out   ' + bytes(face.wanOutBytes), false)
-  text(picture, 0, 4, 'disk  ' + bytes(face.diskUsedBytes), false)
-  text(picture, 0, 5, 'asked ' + face.probesMade + ' got ' + face.probesAnswered, false)
+function trafficLines(face: Face): string[] {
+  const lines = ['claimed by the node', '']
+  lines.push('in    ' + bytes(face.wanInBytes))
+  lines.push('out   ' + bytes(face.wanOutBytes))
+  lines.push('disk  ' + bytes(face.diskUsedBytes))
+  lines.push('asked ' + face.probesMade + ' got ' + face.probesAnswered)
+  return lines
 }
 
-function drawLedger(picture: Buffer, face: Face): void {
-  text(picture, 0, 0, 'commons ledger', false)
-  const ago = face.ackedAgoS < 0 ? 'never' : duration(face.ackedAgoS) + ' ago'
-  text(picture, 0, 2, 'heard   ' + ago, false)
-  text(picture, 0, 3, 'waiting ' + face.waiting, false)
-  text(picture, 0, 4, 'time    ' + (face.unixS > 0 ? timeOfDay(face.unixS) : 'unknown'), false)
-  text(picture, 0, 5, 'id ' + face.meterId, false)
+function ledgerLines(face: Face): string[] {
+  const lines = ['commons ledger', '']
+  lines.push('heard   ' + (face.ackedAgoS < 0 ? 'never' : duration(face.ackedAgoS) + ' ago'))
+  lines.push('waiting ' + face.waiting)
+  lines.push('time    ' + (face.unixS > 0 ? timeOfDay(face.unixS) : 'unknown'))
+  lines.push('id ' + face.meterId)
+  return lines
 }
 
 /** The last line of every page: what is wrong, or how things are. */
@@ -171,29 +182,39 @@ function timeOfDay(unixS: number): string {
 
 // ---------------------------------------------------------------- points
 
-/** One line of 21 characters to a page of eight points. */
-function text(picture: Buffer, x: number, row: number, line: string, inverse: boolean): void {
+/**
+ * Line `row` of a layout: eight points high, 128 bytes, bit 0 on top, as the chip has it. All eight
+ * at once would be a kilobyte more of a small heap.
+ */
+export function drawRow(points: Buffer, layout: Layout, row: number): void {
+  const isAlarm = layout.alarm && row === HEIGHT / 8 - 1
+  for (let x = 0; x < WIDTH; x++) points[x] = isAlarm ? 0xff : 0x00
+  text(points, layout.lines[row].slice(0, 21), isAlarm)
+  if (row > 1) return
+  large(points, layout.large, row)
+  if (layout.mood >= 0) creature(points, CREATURE_X, layout.mood, row)
+}
+
+function text(points: Buffer, line: string, inverse: boolean): void {
   for (let i = 0; i < line.length; i++) {
-    const left = x + i * CELL
+    const left = i * CELL
     if (left + 5 > WIDTH) return
     for (let column = 0; column < 5; column++) {
       const bits = glyphColumn(line.charCodeAt(i), column)
-      picture[left + column + row * WIDTH] = inverse ? 255 - bits : bits
+      points[left + column] = inverse ? 255 - bits : bits
     }
   }
 }
 
-/** Text of double size, two pages high. */
-function large(picture: Buffer, x: number, row: number, line: string): void {
+/** The upper or the lower half of text of double size. */
+function large(points: Buffer, line: string, half: number): void {
   for (let i = 0; i < line.length; i++)
     for (let column = 0; column < 5; column++) {
       const tall = doubled(glyphColumn(line.charCodeAt(i), column))
-      const left = x + (i * CELL + column) * 2
+      const left = (i * CELL + column) * 2
       if (left + 1 >= WIDTH) return
-      for (let dx = 0; dx < 2; dx++) {
-        picture[left + dx + row * WIDTH] = tall % 256
-        picture[left + dx + (row + 1) * WIDTH] = Math.floor(tall / 256)
-      }
+      points[left] = half === 0 ? tall % 256 : Math.floor(tall / 256)
+      points[left + 1] = points[left]
     }
 }
 
@@ -206,14 +227,14 @@ function doubled(bits: number): number {
 
 const POWERS = [1, 2, 4, 8, 16, 32, 64, 128]
 
-/** The creature: 18 columns of 16 points; body, then a face by mood. */
-function creature(picture: Buffer, x: number, row: number, mood: number): void {
+/** The upper or the lower half of the creature: 18 columns of 16 points; body, then a face by mood. */
+function creature(points: Buffer, x: number, mood: number, half: number): void {
   const rows = CREATURE[mood]
-  for (let y = 0; y < rows.length; y++)
+  for (let y = half * 8; y < half * 8 + 8 && y < rows.length; y++)
     for (let column = 0; column < rows[y].length; column++)
       if (rows[y].charCodeAt(column) === 35) {
-        const at = x + column + (row + Math.floor(y / 8)) * WIDTH
-        picture[at] = picture[at] | POWERS[y % 8]
+        const at = x + column
+        points[at] = points[at] | POWERS[y % 8]
       }
 }
 
@@ -316,30 +337,37 @@ const SET_PAGES = 0x22
 
 export class Ssd1306 {
   private bus: Bus
-  /** What the chip shows; null until it was set up. */
-  private shown: Buffer | null = null
+  /** Ends a slice of work: the machine bounds the steps between two. */
+  private pause: () => Promise<void>
+  /** What the chip shows, if that is known: it is not until it was set up. Taken once. */
+  private shown = Buffer.alloc((WIDTH * HEIGHT) / 8)
+  private known = false
+  private row = Buffer.alloc(WIDTH)
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, pause: () => Promise<void>) {
     this.bus = bus
+    this.pause = pause
   }
 
-  /** Shows `picture`, sending of each page the span that changed. Throws if the chip is absent. */
-  async show(picture: Buffer): Promise<void> {
-    const shown = this.shown
-    // Until the whole picture has arrived nothing is known of what the chip shows.
-    this.shown = null
-    if (shown === null) await this.command(SETUP)
+  /** Shows `layout`, sending of each line the span that changed. Throws if the chip is absent. */
+  async show(layout: Layout): Promise<void> {
+    const { row, shown, known } = this
+    // Until all of it has arrived nothing is known of what the chip shows.
+    this.known = false
+    if (!known) await this.command(SETUP)
     for (let page = 0; page < HEIGHT / 8; page++) {
-      const span = changed(picture, shown, page * WIDTH)
+      drawRow(row, layout, page)
+      await this.pause()
+      const span = known ? changed(row, shown, page * WIDTH) : { first: 0, last: WIDTH - 1 }
       if (span === null) continue
       await this.command([SET_COLUMNS, span.first, span.last, SET_PAGES, page, page])
       const packet = Buffer.alloc(2 + span.last - span.first)
       packet[0] = DATA
-      for (let x = span.first; x <= span.last; x++)
-        packet[1 + x - span.first] = picture[page * WIDTH + x]
+      for (let x = span.first; x <= span.last; x++) packet[1 + x - span.first] = row[x]
       await this.bus.transfer(ADDRESS, packet, 0)
+      shown.set(row, page * WIDTH)
     }
-    this.shown = picture
+    this.known = true
   }
 
   private async command(codes: number[]): Promise<void> {
@@ -350,17 +378,12 @@ export class Ssd1306 {
   }
 }
 
-/** First and last column of a page that differ; all of them if nothing is shown yet. */
-function changed(
-  picture: Buffer,
-  shown: Buffer | null,
-  at: number,
-): { first: number; last: number } | null {
-  if (shown === null) return { first: 0, last: WIDTH - 1 }
+/** First and last column of a line that differ from what is shown at `at`; null if none does. */
+function changed(row: Buffer, shown: Buffer, at: number): { first: number; last: number } | null {
   let first = 0
-  while (first < WIDTH && picture[at + first] === shown[at + first]) first++
+  while (first < WIDTH && row[first] === shown[at + first]) first++
   if (first === WIDTH) return null
   let last = WIDTH - 1
-  while (picture[at + last] === shown[at + last]) last--
+  while (row[last] === shown[at + last]) last--
   return { first, last }
 }

@@ -10,6 +10,8 @@ export interface Pairing {
   origin: string
   /** The node's name or address on the LAN. */
   node: string
+  /** What the node calls itself, by which it is known elsewhere; empty: by `node`. */
+  host: string
   /** The key of the replies' tags: 32 bytes. */
   pairKey: Buffer
   /** The bench's part of the key's randomness: 32 bytes. */
@@ -26,6 +28,13 @@ export interface Pairing {
   /** Of the first key's tree: 5 or 10. */
   height: number
   calibration: Calibration
+  /** All of the home's Wi-Fi networks; empty if the runtime's own settings are to stay as they are. */
+  networks: Network[]
+}
+
+export interface Network {
+  ssid: string
+  passphrase: string
 }
 
 export interface Calibration {
@@ -48,6 +57,7 @@ export const NOMINAL: Calibration = {
 /** A record every quarter of an hour, a batch every hour, a probe every half minute. */
 const TIMES = [900, 3600, 30]
 const DEFAULT_HEIGHT = 5
+const MOST_NETWORKS = 4
 const DEFAULT_PATIENCE_S = 5
 
 /**
@@ -61,10 +71,12 @@ export async function readPairing(get: Get): Promise<Pairing | null> {
   const patience = await get('patience')
   const calibration = await get('calib')
   const firmwareHash = await get('firmware')
+  const host = await get('host')
   const pairing = {
     ledger: text(ledger),
     origin: text(await needed(get, 'origin', 0)),
     node: text(await needed(get, 'node', 0)),
+    host: host === null ? '' : text(host),
     pairKey: await needed(get, 'pairkey', 32),
     entropy: await needed(get, 'entropy', 32),
     nonce: await needed(get, 'nonce', 32),
@@ -75,11 +87,26 @@ export async function readPairing(get: Get): Promise<Pairing | null> {
     patienceS: patience === null ? DEFAULT_PATIENCE_S : patience[0],
     height: height === null ? DEFAULT_HEIGHT : height[0],
     calibration: calibration === null ? NOMINAL : toCalibration(calibration),
+    networks: await readNetworks(get),
   }
   if (pairing.patienceS < 1) throw new Error('setting patience: expected 1 to 255 s, got 0')
   if (pairing.height !== 5 && pairing.height !== 10)
     throw new Error('setting height: expected 5 or 10, got ' + pairing.height)
   return pairing
+}
+
+/** `net1` to `net4`: SSID ‖ 0 ‖ passphrase; one that is not there, or begins with 0, ends the list. */
+async function readNetworks(get: Get): Promise<Network[]> {
+  const networks: Network[] = []
+  for (let i = 1; i <= MOST_NETWORKS; i++) {
+    const bytes = await get('net' + i)
+    if (bytes === null || bytes[0] === 0) return networks
+    const end = bytes.indexOf(0)
+    if (end < 1) throw new Error('setting net' + i + ': expected a name and a passphrase')
+    const ssid = bytes.slice(0, end).toString()
+    networks.push({ ssid, passphrase: bytes.slice(end + 1, bytes.length).toString() })
+  }
+  return networks
 }
 
 async function needed(get: Get, key: string, size: number): Promise<Buffer> {

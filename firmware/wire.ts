@@ -192,57 +192,73 @@ export interface BatchPayload<B extends Bytes> {
   successor: B | null
 }
 
+/** A payload but for its deltas, which may come one by one and be gone again. */
+export interface PayloadFrame<B extends Bytes> {
+  meterId: B
+  first: IntervalRecord
+  /** How many records follow the first. */
+  deltas: number
+  previous: B | null
+  firmwareHash: B
+  gaps: Gap[]
+  successor: B | null
+}
+
 /** Writes a batch's payload. */
 export function encodePayload<B extends Bytes>(out: Sink, payload: BatchPayload<B>): void {
-  putPayloadHead(out, payload)
-  for (let i = 1; i < payload.records.length; i++) putDelta(out, payload.records, i)
-  putPayloadTail(out, payload)
+  const { meterId, records, previous, firmwareHash, gaps, successor } = payload
+  const count = records.length
+  if (count < 1 || count > MAX_RECORDS)
+    throw new WireError('record-count', 'expected 1 to ' + MAX_RECORDS + ', got ' + count)
+  const first = records[0]
+  const frame = { meterId, first, deltas: count - 1, previous, firmwareHash, gaps, successor }
+  putPayloadHead(out, frame)
+  for (let i = 1; i < count; i++) putDelta(out, records, i)
+  putPayloadTail(out, frame)
 }
 
 /**
- * The first of three parts of a payload, up to its deltas. {@link putDelta} writes these, the second
- * record's on, and {@link putPayloadTail} the rest: a small machine rests between them.
+ * The first of three parts of a payload, up to its deltas. {@link putDelta} writes these, and
+ * {@link putPayloadTail} the rest: a small machine rests between them.
  */
-export function putPayloadHead<B extends Bytes>(out: Sink, payload: BatchPayload<B>): void {
-  const records = payload.records
-  if (records.length < 1 || records.length > MAX_RECORDS)
-    throw new WireError('record-count', 'expected 1 to ' + MAX_RECORDS + ', got ' + records.length)
-  if (payload.gaps.length > MAX_GAPS)
-    throw new WireError('gap-count', 'expected at most ' + MAX_GAPS + ', got ' + payload.gaps.length)
+export function putPayloadHead<B extends Bytes>(out: Sink, frame: PayloadFrame<B>): void {
+  const { meterId, first, deltas, gaps, successor } = frame
+  if (gaps.length > MAX_GAPS)
+    throw new WireError('gap-count', 'expected at most ' + MAX_GAPS + ', got ' + gaps.length)
   let members = 4
-  if (records.length > 1) members++
-  if (payload.gaps.length > 0) members++
-  if (payload.successor !== null) members++
+  if (deltas > 0) members++
+  if (gaps.length > 0) members++
+  if (successor !== null) members++
   putHead(out, MAP, members)
   putUint(out, 1)
-  putBytes(out, sized(payload.meterId, METER_ID_BYTES, 'meter-id'))
+  putBytes(out, sized(meterId, METER_ID_BYTES, 'meter-id'))
   putUint(out, 2)
   putHead(out, ARRAY, FIELDS.length)
-  FIELDS.forEach(rule => putUint(out, checkedField(records[0][rule.name])))
-  if (records.length > 1) {
+  FIELDS.forEach(rule => putUint(out, checkedField(first[rule.name])))
+  if (deltas > 0) {
     putUint(out, 3)
-    putHead(out, ARRAY, records.length - 1)
+    putHead(out, ARRAY, deltas)
   }
 }
 
 /** What follows a payload's last delta. */
-export function putPayloadTail<B extends Bytes>(out: Sink, payload: BatchPayload<B>): void {
+export function putPayloadTail<B extends Bytes>(out: Sink, frame: PayloadFrame<B>): void {
   putUint(out, 4)
-  putOptionalHash(out, payload.previous)
+  putOptionalHash(out, frame.previous)
   putUint(out, 5)
-  putBytes(out, sized(payload.firmwareHash, HASH_BYTES, 'firmware-hash'))
-  if (payload.gaps.length > 0) {
+  putBytes(out, sized(frame.firmwareHash, HASH_BYTES, 'firmware-hash'))
+  if (frame.gaps.length > 0) {
     putUint(out, 6)
-    putHead(out, ARRAY, payload.gaps.length)
-    payload.gaps.forEach(gap => {
+    putHead(out, ARRAY, frame.gaps.length)
+    frame.gaps.forEach(gap => {
       putHead(out, ARRAY, 2)
       putUint(out, gap.firstSeq)
       putUint(out, gap.lastSeq)
     })
   }
-  if (payload.successor !== null) {
+  if (frame.successor !== null) {
     putUint(out, 7)
-    putBytes(out, sized(payload.successor, HSS_PUBLIC_KEY_BYTES, 'successor'))
+    putBytes(out, sized(frame.successor, HSS_PUBLIC_KEY_BYTES, 'successor'))
   }
 }
 
@@ -528,6 +544,17 @@ export function encodeSign1(out: Sink, header: Bytes, payload: Bytes, signature:
   putEnvelope(out, 18, header, payload, signature)
 }
 
+/** Writes all of a COSE_Sign1 but its last bytes, which are those of the signature. */
+export function encodeSign1Head(
+  out: Sink,
+  header: Bytes,
+  payload: Bytes,
+  signatureBytes: number
+): void {
+  putEnvelopeHead(out, 18, header, payload)
+  putHead(out, BYTES, signatureBytes)
+}
+
 export function encodeMac0(out: Sink, header: Bytes, payload: Bytes, tag: Bytes): void {
   putEnvelope(out, 17, header, payload, tag)
 }
@@ -549,12 +576,16 @@ function putCovered(out: Sink, context: string, header: Bytes, payload: Bytes): 
 }
 
 function putEnvelope(out: Sink, tag: number, header: Bytes, payload: Bytes, proof: Bytes): void {
+  putEnvelopeHead(out, tag, header, payload)
+  putBytes(out, proof)
+}
+
+function putEnvelopeHead(out: Sink, tag: number, header: Bytes, payload: Bytes): void {
   putHead(out, TAG, tag)
   putHead(out, ARRAY, 4)
   putBytes(out, header)
   putHead(out, MAP, 0)
   putBytes(out, payload)
-  putBytes(out, proof)
 }
 
 function takeEnvelope<B extends SliceOf<B>>(bytes: B, tag: number): Envelope<B> {

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { atWorkbench } from '../bench/workbench.ts';
 import { createOutput } from '../terminal.ts';
 import { newCampaign } from './new-campaign.ts';
-import { readPassphrase, wifiOf } from './wifi.ts';
+import { readPassphrase, wifiOf, withNetwork, withoutNetwork } from './wifi.ts';
 
 export function commands(): Command[] {
   return [newCommand(), wifiCommand()];
@@ -36,17 +36,30 @@ export function wifiCommand(): Command {
   return new Command('wifi')
     .description("take the passphrase of a kit's Wi-Fi, and keep it encrypted")
     .argument('<kit>', 'name of a kit in the campaign')
+    .option('--also <ssid>', 'of another network, which the meter joins where that one stays away')
+    .option('--forget <ssid>', 'keep that other network no more')
     .addHelpText('after', '\nIt is asked for without echo, or read from standard input: one line.')
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);
+      const { also, forget } = options as { also?: string; forget?: string };
       await atWorkbench({ ...options, kits: [name] }, async ({ campaign, secrets }, [kit]) => {
-        const { ssid } = wifiOf(kit, campaign);
+        const { ssid: own } = wifiOf(kit, campaign);
+        const others = (await secrets.kit(kit)).moreWifi ?? [];
+        if (forget !== undefined) {
+          await secrets.keepMoreWifi(kit, withoutNetwork(others, forget));
+          const human = `“${forget}” is kept no more for ${name}: pair its meter again if it knows it.`;
+          return output.result({ kit: name, ssid: forget }, human);
+        }
+        const ssid = also ?? own;
         const person = { input: process.stdin, output: process.stderr };
         const passphrase = await readPassphrase(ssid, person);
-        await secrets.keepWifi(kit, { ssid, passphrase });
-        const human = `The passphrase of “${ssid}” is kept for ${name}: flash its drive again if it has one.`;
-        output.result({ kit: name, ssid }, human);
+        if (also === undefined) await secrets.keepWifi(kit, { ssid, passphrase });
+        else await secrets.keepMoreWifi(kit, withNetwork(own, others, { ssid, passphrase }));
+        const next = also === undefined
+          ? 'flash its drive again if it has one'
+          : 'pair its meter again if it is paired';
+        output.result({ kit: name, ssid }, `The passphrase of “${ssid}” is kept for ${name}: ${next}.`);
       });
     });
 }

@@ -33,6 +33,8 @@ export interface KitSecrets {
   enrolNonce: Uint8Array;
   /** Of the home's Wi-Fi, where somebody gave it: the one secret that is not made here. */
   wifi?: { ssid: string; passphrase: string };
+  /** Of other networks that the home's meter may join when that one stays away. */
+  moreWifi?: { ssid: string; passphrase: string }[];
   /** Words of owner-key.ts. Secrets made before there were such keys lack it until pairing. */
   ownerKey?: string;
   /** Once the kit's leaflet was made. */
@@ -67,6 +69,8 @@ export interface Secrets {
   kit(kit: Kit): Promise<KitSecrets>;
   /** Keeps what opens the kit's Wi-Fi, instead of any before. */
   keepWifi(kit: Kit, wifi: { ssid: string; passphrase: string }): Promise<void>;
+  /** Keeps other networks for the kit's meter, instead of any before. */
+  keepMoreWifi(kit: Kit, networks: { ssid: string; passphrase: string }[]): Promise<void>;
   /** What the kit's owner will ask the ledger with: made now for secrets that lack it. */
   ownerKey(kit: Kit): Promise<string>;
   /** What `make` gave when it was first asked for this kit's. */
@@ -94,6 +98,7 @@ const sshSchema = v.strictObject({
   publicLine: textSchema,
   fingerprint: textSchema,
 });
+const networkSchema = v.strictObject({ ssid: textSchema, passphrase: textSchema });
 const kitSchema = v.strictObject({
   format: v.literal(1),
   sshHostKey: sshSchema,
@@ -101,7 +106,8 @@ const kitSchema = v.strictObject({
   tls: v.strictObject({ keyPem: textSchema, certificatePem: textSchema }),
   pairingKey: bytesSchema,
   enrolNonce: bytesSchema,
-  wifi: v.optional(v.strictObject({ ssid: textSchema, passphrase: textSchema })),
+  wifi: v.optional(networkSchema),
+  moreWifi: v.optional(v.array(networkSchema)),
   ownerKey: v.optional(textSchema),
   leaflet: v.optional(
     v.strictObject({ recoveryCodes: v.array(textSchema), printWord: textSchema }),
@@ -196,6 +202,9 @@ export function openSecrets(
     },
     async keepWifi(kit, wifi) {
       await keep(vault, kit, { ...(await kitSecrets(kit)), wifi });
+    },
+    async keepMoreWifi(kit, moreWifi) {
+      await keep(vault, kit, { ...(await kitSecrets(kit)), moreWifi });
     },
   };
 }

@@ -49,6 +49,56 @@ export function wifiPassphrase(kit: Kit, secrets: Pick<KitSecrets, 'wifi'>): str
   });
 }
 
+/** In the meter's settings (firmware/settings.ts), the home's own included. */
+const mostNetworks = 4;
+
+type Network = NonNullable<KitSecrets['wifi']>;
+
+/**
+ * The other networks of a kit with one more, or with another passphrase of one.
+ * @throws KitError `wifi-too-many`, `wifi-named-twice`
+ */
+export function withNetwork(own: string, others: Network[], network: Network): Network[] {
+  if (network.ssid === own) {
+    throw new KitError({
+      code: 'wifi-named-twice',
+      message: `“${own}” is the network of campaign.toml`,
+      expected: 'another network for --also',
+      got: own,
+      hint: 'Leave --also out to give the passphrase of that one.',
+      exitCode: 2,
+    });
+  }
+  const rest = others.filter(({ ssid }) => ssid !== network.ssid);
+  if (rest.length + 2 <= mostNetworks) return [...rest, network];
+  throw new KitError({
+    code: 'wifi-too-many',
+    message: 'A meter knows no more networks',
+    expected: `at most ${mostNetworks - 1} besides “${own}”`,
+    got: rest.map(({ ssid }) => `“${ssid}”`).join(', '),
+    hint: 'Take one away with --forget.',
+    exitCode: 2,
+  });
+}
+
+/**
+ * The other networks of a kit without that one.
+ * @throws KitError `wifi-unknown`
+ */
+export function withoutNetwork(others: Network[], ssid: string): Network[] {
+  if (others.some((network) => network.ssid === ssid)) {
+    return others.filter((network) => network.ssid !== ssid);
+  }
+  throw new KitError({
+    code: 'wifi-unknown',
+    message: `No network “${ssid}” is kept besides the home’s own`,
+    expected: others.map((network) => `“${network.ssid}”`).join(', ') || 'none',
+    got: ssid,
+    hint: 'Networks are written as their routers write them.',
+    exitCode: 2,
+  });
+}
+
 /**
  * Asks for a passphrase twice on a terminal; takes one line from anything else.
  * @throws KitError `passphrase-invalid`, `passphrases-differ`, `answers-ended`

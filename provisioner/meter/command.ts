@@ -255,14 +255,16 @@ export async function pairAtBench(
 ): Promise<Paired> {
   const flashed = flashedMeter(bench.record, kit);
   const { ssid } = wifiOf(kit, bench.campaign);
-  const passphrase = wifiPassphrase(kit, await bench.secrets.kit(kit))!;
+  const secrets = await bench.secrets.kit(kit);
+  const passphrase = wifiPassphrase(kit, secrets)!;
   const firmwareHash = new Uint8Array(Buffer.from(flashed.firmware, 'hex'));
   const calibration = calibrationOf(bench.record, kit.name, flashed.mac);
   if (calibration === undefined) {
     const text = `${kit.name}: not calibrated; it may err by 1 % and more (kit meter calibrate)`;
     parts.output.event({ type: 'pair', text, kit: kit.name });
   }
-  const options = { ...parts.options, firmwareHash, calibration, wifi: { ssid, passphrase } };
+  const wifi = [{ ssid, passphrase }, ...(secrets.moreWifi ?? [])];
+  const options = { ...parts.options, firmwareHash, calibration, wifi };
   return onMeter(parts.port ?? flashed.port, (port) =>
     pairThrough(bench, kit, { port, options, output: parts.output }),
   );

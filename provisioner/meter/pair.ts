@@ -28,8 +28,8 @@ export interface PairOptions {
   supplyEfficiencyPermille?: number;
   /** What the bench found for this very board; without it, its parts' nominal values. */
   calibration?: Calibration;
-  /** The home's, where the meter reaches it by radio. */
-  wifi?: { ssid: string; passphrase: string };
+  /** The home's, where the meter reaches it by radio: the first is joined, the others where it stays away. */
+  wifi?: { ssid: string; passphrase: string }[];
   /** Real time for the meter to make its key and state it. */
   limitMs?: number;
 }
@@ -52,6 +52,8 @@ export interface Paired {
   ownerKey: string | null;
 }
 
+/** Of firmware/settings.ts. */
+const MOST_NETWORKS = 4;
 const DEFAULTS = { intervalS: 900, batchS: 3600, probeS: 30, patienceS: 5, keyHeight: 5 as 5 | 10 };
 /** 1.5 minutes on a C3 for a key of height 10; twice that, and the boot. */
 const STATEMENT_LIMIT_MS = 240_000;
@@ -123,15 +125,17 @@ function settingsOf(
   },
 ): [key: string, value: Uint8Array][] {
   const { intervalS, batchS, probeS, patienceS, keyHeight } = { ...DEFAULTS, ...options };
-  const { wifi, calibration = UNCALIBRATED } = options;
+  const { wifi = [], calibration = UNCALIBRATED } = options;
   // The runtime's own keys: it joins that network at boot (devicescript, network/wifi.c).
-  const joining: [string, Uint8Array][] = wifi
-    ? [['wifi_ssid', Buffer.from(wifi.ssid)], ['wifi_psk', Buffer.from(wifi.passphrase)]]
-    : [];
+  const joining: [string, Uint8Array][] = wifi.slice(0, 1).flatMap(({ ssid, passphrase }) => [
+    ['wifi_ssid', Buffer.from(ssid)], ['wifi_psk', Buffer.from(passphrase)],
+  ]);
   return [
     ...joining,
+    ...networkSettings(wifi.length > 1 ? wifi : []),
     ['origin', Buffer.from(parts.origin)],
     ['node', Buffer.from(kit.domain)],
+    ['host', Buffer.from(kit.name)],
     ['pairkey', parts.pairingKey],
     ['entropy', parts.entropy],
     ['nonce', parts.nonce],
@@ -143,6 +147,13 @@ function settingsOf(
     // The last: a meter that finds it takes the others for whole.
     ['ledger', Buffer.from(parts.ledger)],
   ];
+}
+
+/** What was there before goes: a value that begins with 0 ends the list. */
+function networkSettings(networks: NonNullable<PairOptions['wifi']>): [string, Uint8Array][] {
+  const values = networks.map(({ ssid, passphrase }) => `${ssid}\0${passphrase}`);
+  const ended = values.length < MOST_NETWORKS ? [...values, '\0'] : values;
+  return ended.map((value, i) => [`net${i + 1}`, Buffer.from(value)]);
 }
 
 /** Its first lines may come before the lead has woken: it says the same at each start. */

@@ -25,6 +25,7 @@ import { createSsd1306 } from './ssd1306.ts';
 import { openTruthDiary, type Truth } from './truth.ts';
 import { startVm, type Vm, type VmEvents } from './vm-host.ts';
 import type { SocketTap } from './vm-sockets.ts';
+import { createWifi, type Radio } from './wifi.ts';
 
 /** Where the chips answer; as hardware/ wires them. */
 export const ADDRESS = { screen: 0x3c, sensor: 0x40, fram: 0x50 } as const;
@@ -46,6 +47,8 @@ export interface VirtualMeterOptions {
   framBytes?: number;
   /** What the node draws, mW. It is asked at each reading, and holds until the next. */
   load: (atMs: number) => number;
+  /** Its Wi-Fi, if it is to see one. */
+  radio?: Radio;
   /** Put before the machine's command, to start it inside another network. */
   prefix?: string[];
   /** Every byte that its sockets move. */
@@ -109,7 +112,9 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   );
   const button = createButton();
   const settings = createSettingsClient(store.deviceId, () => vm?.poke());
-  const bus = createJacdacBus(BUS_DEVICE_ID, [createI2cService(i2c), button], [settings]);
+  const radio = options.radio === undefined ? [] : [createWifi(options.radio)];
+  const services = [createI2cService(i2c), button, ...radio];
+  const bus = createJacdacBus(BUS_DEVICE_ID, services, [settings]);
   const bytecodeHash = createHash('sha256').update(options.bytecode).digest('hex');
   const listeners = new Set<(line: string) => void>();
   let stopped = false;

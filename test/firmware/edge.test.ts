@@ -2,7 +2,10 @@
 // strangers may send. Programs are built, run once, and print what they found; what they print is
 // compared here.
 import test from 'ava';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createVirtualMeter } from '../../provisioner/virtual/meter.ts';
 import { buildProgram, runProgram } from '../helpers/devs.ts';
 import { verifyLms } from '../helpers/lms-verify.ts';
 
@@ -16,7 +19,7 @@ const secrets = read('lms-secrets.json') as { secrets: { case: string; [key: str
 const RFC_9858_A1 = 'RFC 9858 A.1 (SHA-256/192)';
 
 const PROGRAM = `
-import { growSubtree, growTop, hssPublicKey, hssSign, parameterSet } from './lms'
+import { growSubtree, hssPublicKey, hssSign, parameterSet } from './lms'
 import { openJournal } from './journal'
 import { openRing } from './ring'
 import { hashInto, pause } from './edge'
@@ -55,24 +58,27 @@ async function payloads() {
 async function signatures() {
   const set = parameterSet(SECRET.lmsType, SECRET.otsType)
   const secret = { set: set, I: Buffer.from(SECRET.I, 'hex'), seed: Buffer.from(SECRET.seed, 'hex') }
-  const rt = { hash: hashInto, alloc: (size: number) => Buffer.alloc(size), pause: pause }
+  const alloc = (size: number) => Buffer.alloc(size)
+  const rt = { hash: hashInto, alloc: alloc, ends: alloc, pause: pause }
   const subtree = (await growSubtree(rt, secret, 0)) as Buffer
-  const top = await growTop(rt, secret, subtree.slice(set.n, 2 * set.n))
+  const top = subtree.slice(set.n, 2 * set.n)
   console.log('key ' + (hssPublicKey(rt, secret, top) as Buffer).toString('hex'))
-  const parts = { q: SECRET.q, C: Buffer.from(SECRET.C, 'hex'), subtree: subtree, top: top }
+  const parts = { q: SECRET.q, C: Buffer.from(SECRET.C, 'hex'), subtree: subtree, upper: Buffer.alloc(0) }
   const message = Buffer.from(SECRET.message, 'hex')
-  print('signature', (await hssSign(rt, secret, message, parts)) as Buffer)
+  print('signature', (await hssSign(rt, secret, message, parts)) as Buffer[])
   const own = { set: parameterSet(0x0a, 0x07), I: secret.I, seed: secret.seed }
   const leaves = (await growSubtree(rt, own, 0)) as Buffer
-  const root = await growTop(rt, own, leaves.slice(24, 48))
+  const root = leaves.slice(24, 48)
   console.log('own-key ' + (hssPublicKey(rt, own, root) as Buffer).toString('hex'))
-  const mine = { q: 31, C: Buffer.alloc(24), subtree: leaves, top: root }
-  print('own-signature', (await hssSign(rt, own, message, mine)) as Buffer)
+  const mine = { q: 31, C: Buffer.alloc(24), subtree: leaves, upper: Buffer.alloc(0) }
+  print('own-signature', (await hssSign(rt, own, message, mine)) as Buffer[])
 }
 
-function print(name: string, bytes: Buffer) {
-  const digits = bytes.toString('hex')
-  for (let at = 0; at < digits.length; at += 200) console.log(name + ' ' + digits.slice(at, at + 200))
+function print(name: string, pieces: Buffer[]) {
+  for (let i = 0; i < pieces.length; i++) {
+    const digits = pieces[i].toString('hex')
+    for (let at = 0; at < digits.length; at += 200) console.log(name + ' ' + digits.slice(at, at + 200))
+  }
 }
 
 async function memory() {
@@ -167,7 +173,7 @@ async function heads() {
     const head = 'HTTP/1.1 200 OK\\r\\n' + times(fillings[i], many) + length + '\\r\\nok'
     await pause()
     const http = serving(Buffer.from(head))
-    const ask = { method: 'GET', url: 'http://a/', headers: [] as string[], body: null as Buffer, timeoutMs: 9, maxBodyBytes: 9 }
+    const ask = { method: 'GET', url: 'http://a/', headers: [] as string[], body: null as Buffer[], timeoutMs: 9, maxBodyBytes: 9 }
     try {
       console.log('head ' + i + ' ' + (await http.request(ask)).status)
     } catch (error) {
@@ -198,27 +204,31 @@ async function reports() {
   const store: any = {
     link: { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 },
     outstanding: null,
-    keepBatch: async (batch: Buffer, about: any) => {
+    keepBatch: async (batch: any, about: any) => {
       console.log('batch ' + about.lastSeq)
       store.outstanding = about
     },
-    readBatch: async (isWhole: any) => Buffer.alloc(1),
+    readBatch: async (isWhole: any) => [Buffer.alloc(1)],
   }
   const parts: any = {
     store: store,
-    readRecords: async (fromSeq: number, limit: number) => {
-      const records: any[] = []
-      for (let i = 0; i < limit; i++) records.push(wild(i))
-      return records
+    eachRecord: async (fromSeq: number, take: (record: any) => boolean) => {
+      let i = 0
+      while (take(wild(i))) {
+        i++
+        await pause()
+      }
     },
-    sign: async (message: Buffer) => Buffer.alloc(1504),
+    sign: async (message: Buffer) => [Buffer.alloc(752), Buffer.alloc(752)],
     successor: (): NextKey | null => null,
+    scratch: Buffer.alloc(1000),
+    urls: (): string[] => [],
     adopt: async () => {},
     digest: (bytes: Buffer) => Buffer.alloc(32),
     pause: pause,
   }
   const hash = Buffer.alloc(32)
-  const about = { meterId: Buffer.alloc(8), origin: 'o', pairKey: hash, firmwareHash: hash, urls: [] as string[] }
+  const about = { meterId: Buffer.alloc(8), origin: 'o', pairKey: hash, firmwareHash: hash }
   console.log('attempt ' + (await new Reporter(parts, about).attempt()))
 }
 
@@ -236,6 +246,48 @@ test.serial('nothing that strangers send takes more steps than there are', async
   t.deepEqual(said('claims'), ['0 true', '1 true', '2 true']);
   t.is(said('batch').length, 1);
   t.is(said('attempt')[0], '5');
+});
+
+const ADDRESSES = `
+import { joinNetwork, ownAddress } from './edge'
+import * as ds from '@devicescript/core'
+
+async function main() {
+  for (;;) {
+    const address = await ownAddress()
+    console.log('address ' + (address === null ? 'none' : address.toString('hex')))
+    if (address !== null) await joinNetwork('Café', 'open sesame')
+    await ds.sleep(500)
+  }
+}
+
+await main()
+`;
+
+test.serial('the radio tells the meter’s address, and is told a network', async (t) => {
+  const bytecode = await buildProgram({ 'main.ts': ADDRESSES });
+  const dir = mkdtempSync(join(tmpdir(), 'meter-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  let address = Buffer.alloc(0);
+  const named: string[] = [];
+  const meter = createVirtualMeter({
+    bytecode, dir, load: () => 2700,
+    radio: { address: () => address, named: (...words) => void named.push(words.join('/')) },
+    clock: { startMs: Date.parse('2027-01-01T00:00:00Z'), realStartMs: Date.now(), rate: Infinity },
+    onPanic: (code) => t.fail(`panic ${code}`),
+    onFailed: (error) => t.fail(error.message),
+  });
+  t.teardown(meter.stop);
+  const heard = (wanted: string): Promise<void> =>
+    new Promise((resolve) => void meter.onLine((line) => line === `address ${wanted}` && resolve()));
+  const none = heard('none');
+  meter.powerOn();
+  await none;
+  address = Buffer.of(192, 168, 1, 44);
+  await heard('c0a8012c');
+  address = Buffer.alloc(0);
+  await heard('none');
+  t.is(named[0], 'Café/open sesame');
 });
 
 test.serial('the vectors come out in the machine as on Node', async (t) => {

@@ -40,7 +40,7 @@ test('one request, one response, however it is split', async (t) => {
     t.is(state.closed, 1);
   }
   const { http, state } = client([answer]);
-  await http.request({ ...ask, method: 'POST', headers: ['X: y'], body: Buffer.from('abc') });
+  await http.request({ ...ask, method: 'POST', headers: ['X: y'], body: [Buffer.from('ab'), Buffer.from('c')] });
   t.is(
     Buffer.concat(state.sent).toString(),
     'POST /counters HTTP/1.1\r\nHost: alice.test:8010\r\nConnection: close\r\nX: y\r\n' +

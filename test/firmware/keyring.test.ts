@@ -36,7 +36,8 @@ function treeOf(key: StoredKey): Tree {
     throw new Error('not asked for here');
   };
   return {
-    n: 24, subtrees: 32, growSubtree: none, growTop: none, publicKey: none, sign: none,
+    n: 24, subtrees: 32, growSubtree: none, addSubtree: none, nodeAbove: none,
+    publicKey: none, sign: none,
     async growLeaf(q, stack) {
       const nodes = [];
       for (let at = 0; at < stack.length; at += 24) nodes.push((stack as Buffer).subarray(at, at + 24));

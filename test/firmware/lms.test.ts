@@ -5,11 +5,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   growSubtree,
-  growTop,
   hssPublicKey,
   hssSign,
   lmsPublicKey,
   lmsSign,
+  nodeAbove,
   parameterSet,
   signatureBytes,
   subtreeCount,
@@ -45,14 +45,15 @@ for (const secretCase of secrets) {
     const secret = { set, I: hex(secretCase.I), seed: hex(secretCase.seed) };
     const parts = partsOf(secretCase, set);
     const rt = runtime(set);
-    const { top, subtrees } = await growAll(rt, secret);
-    t.is(text(lmsPublicKey(rt, secret, top)), parts.publicKey.toString('hex'));
+    const grown = await growAll(rt, secret);
+    t.is(text(lmsPublicKey(rt, secret, grown.nodes[1])), parts.publicKey.toString('hex'));
     const q = parts.signature.readUInt32BE(0);
     t.is(q, secretCase.q);
     const C = parts.signature.subarray(8, 8 + set.n);
-    const subtree = subtrees[Math.floor(q / 32)];
-    const signature = await lmsSign(rt, secret, parts.message, { q, C, subtree, top });
-    t.is(text(signature), parts.signature.toString('hex'));
+    const subtree = grown.subtrees[Math.floor(q / 32)];
+    const upper = upperOf(grown, q);
+    const pieces = await lmsSign(rt, secret, parts.message, { q, C, subtree, upper });
+    t.is(text(Buffer.concat(pieces as Buffer[])), parts.signature.toString('hex'));
   });
 }
 
@@ -60,14 +61,15 @@ test("the meter's own set signs at every tenth index, verified, and only for its
   const set = parameterSet(0x0b, 0x07);
   const secret = { set, I: Buffer.alloc(16, 5), seed: Buffer.alloc(24, 6) };
   const rt = runtime(set);
-  const { top, subtrees } = await growAll(rt, secret);
-  const key = Buffer.from(hssPublicKey(rt, secret, top) as Buffer);
+  const grown = await growAll(rt, secret);
+  const key = Buffer.from(hssPublicKey(rt, secret, grown.nodes[1]) as Buffer);
   t.is(key.length, 52);
   t.is(signatureBytes(set), 1500);
   for (let q = 0; q < 1024; q += 31) {
     const message = Buffer.from(`message ${q}`);
-    const signing = { q, C: Buffer.alloc(24, q), subtree: subtrees[Math.floor(q / 32)], top };
-    const signature = Buffer.from((await hssSign(rt, secret, message, signing)) as Buffer);
+    const subtree = grown.subtrees[Math.floor(q / 32)];
+    const signing = { q, C: Buffer.alloc(24, q), subtree, upper: upperOf(grown, q) };
+    const signature = Buffer.concat((await hssSign(rt, secret, message, signing)) as Buffer[]);
     const lms = signature.subarray(4);
     t.true(verifyLms(key.subarray(4), message, lms), `q ${q}`);
     t.false(verifyLms(key.subarray(4), Buffer.from('another'), lms), `q ${q}`);
@@ -105,17 +107,33 @@ function keyInside(hss: Buffer, set: ParameterSet): Buffer {
   return hss.subarray(end - 24 - set.n, end);
 }
 
-async function growAll(rt: Runtime, secret: Secret): Promise<{ top: Bytes; subtrees: Bytes[] }> {
+/** The tree above the subtrees by number, and these. */
+interface Grown {
+  nodes: Bytes[];
+  subtrees: Bytes[];
+}
+
+/** The neighbours of the nodes above leaf `q` and its subtree. */
+function upperOf({ nodes, subtrees }: Grown, q: number): Buffer {
+  const path = [];
+  for (let r = subtrees.length + Math.floor(q / 32); r > 1; r >>= 1) path.push(nodes[r ^ 1] as Buffer);
+  return Buffer.concat(path);
+}
+
+async function growAll(rt: Runtime, secret: Secret): Promise<Grown> {
   const n = secret.set.n;
   const count = subtreeCount(secret.set);
-  const layer = Buffer.alloc(count * n);
+  const nodes: Bytes[] = [];
   const subtrees: Bytes[] = [];
   for (let i = 0; i < count; i++) {
     const subtree = await growSubtree(rt, secret, i);
     subtrees.push(subtree);
-    layer.set((subtree as Buffer).subarray(n, 2 * n), i * n);
+    nodes[count + i] = (subtree as Buffer).subarray(n, 2 * n);
   }
-  return { top: await growTop(rt, secret, layer), subtrees };
+  for (let r = count - 1; r >= 1; r--) {
+    nodes[r] = nodeAbove(rt, secret, r, nodes[2 * r], nodes[2 * r + 1]);
+  }
+  return { nodes, subtrees };
 }
 
 function runtime(set: ParameterSet): Runtime {
@@ -128,6 +146,7 @@ function runtime(set: ParameterSet): Runtime {
       (out as Buffer).set(digest.digest().subarray(0, n), at);
     },
     alloc: (size) => Buffer.alloc(size),
+    ends: (size) => Buffer.alloc(size),
     pause: async () => {},
   };
 }

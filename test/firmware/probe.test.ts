@@ -15,7 +15,7 @@ const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
 
 test('reads numbers exactly, up to 2^51', (t) => {
   t.deepEqual(parseCounters(bytes(good)), {
-    boot: Buffer.from(boot, 'hex'), wanInBytes: 9_007_199_254, wanOutBytes: 12, diskUsedBytes: 0,
+    boot: Buffer.from(boot, 'hex'), wanInBytes: 9_007_199_254, wanOutBytes: 12, diskUsedBytes: 0, host: '',
   });
   t.truthy(parseCounters(bytes({ ...good, temperature_milli_c: null })));
   t.truthy(parseCounters(Buffer.from(JSON.stringify(good, null, 2) + '\n')));

@@ -6,24 +6,24 @@ import '../helpers/firmware.ts';
 import type { Link, NextKey, Outstanding, ReportStore } from '../../firmware/report.ts';
 import type { IntervalRecord } from '../../firmware/wire.ts';
 
-const { OUTCOME, Reporter, backOffMs, gapsOf } = await import('../../firmware/report.ts');
+const { OUTCOME, Reporter, backOffMs } = await import('../../firmware/report.ts');
 const wire = await import('../../firmware/wire.ts');
 
 const meterId = Buffer.from('0102030405060708', 'hex');
 const pairKey = Buffer.alloc(32, 0x5a);
-const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
+const sha256 = (...pieces: Buffer[]) => createHash('sha256').update(Buffer.concat(pieces)).digest();
 const hmac = (key: Buffer, bytes: Buffer) => createHmac('sha256', key).update(bytes).digest();
 
 class Store implements ReportStore {
   link: Link = { lastHash: null, nextSeq: 1, entryIndex: 0, ackedUnixS: 0 };
   outstanding: Outstanding | null = null;
   batch: Buffer = Buffer.alloc(0);
-  async keepBatch(batch: Buffer, about: Outstanding) {
-    this.batch = Buffer.from(batch);
+  async keepBatch(batch: Buffer[], about: Outstanding) {
+    this.batch = Buffer.concat(batch);
     this.outstanding = about;
   }
   async readBatch() {
-    return Buffer.from(this.batch);
+    return [this.batch.subarray(0, 7), this.batch.subarray(7)];
   }
   async dropBatch() {
     this.outstanding = null;
@@ -57,27 +57,32 @@ function scene(count: number, answers: (Answer | 'silence')[], make = recordAt) 
   const reporter = new Reporter(
     {
       store,
-      readRecords: async (fromSeq, limit) =>
-        Array.from({ length: count }, (_, i) => make(i + 1))
-          .filter((record) => record.lastSeq >= fromSeq)
-          .slice(0, limit),
-      sign: async (message) => Buffer.concat([Buffer.of(++state.signatures), sha256(message)]),
+      async eachRecord(fromSeq, take) {
+        const records = Array.from({ length: count }, (_, i) => make(i + 1));
+        for (const record of records) {
+          if (record.lastSeq >= fromSeq && !take(record)) return;
+        }
+      },
+      sign: async (message) => [Buffer.of(++state.signatures), sha256(message)],
       successor: () => state.next,
+      scratch: Buffer.alloc(1000, 0xa5),
+      urls: () => ['R', 'L'],
       adopt: async (number) => void state.adopted.push(number),
-      digest: sha256,
+      digest: (pieces) => sha256(...pieces),
       hmac,
       random: (size) => Buffer.alloc(size, posted.length + 1),
       pause: async () => {},
       synchronise: () => void state.steps++,
-      post: async (url, headers, batch) => {
+      post: async (url, headers, body) => {
+        const batch = Buffer.concat(body);
         const nonce = headers[1].slice('Commons-Nonce: '.length);
-        posted.push({ url, nonce, batch: Buffer.from(batch) });
+        posted.push({ url, nonce, batch });
         const answer = answers.shift();
         if (answer === undefined || answer === 'silence') throw new Error('http: time is up');
         return { body: replyTo(answer, nonce, batch), sentMs: 0 };
       },
     },
-    { meterId, origin: 'ledger.test/commons', pairKey, firmwareHash: Buffer.alloc(32), urls: ['R', 'L'] },
+    { meterId, origin: 'ledger.test/commons', pairKey, firmwareHash: Buffer.alloc(32) },
   );
   return { store, posted, reporter, state };
 }
@@ -189,11 +194,24 @@ test('not the continuation: built anew from what is wanted; gaps declared where 
   const payload = wire.decodePayload(wire.decodeSign1(posted[1].batch).payload);
   t.is(payload.records[0].firstSeq, 10);
   t.deepEqual(payload.previous, lastHash);
-  t.deepEqual(gapsOf([recordAt(5), recordAt(6), recordAt(9)], 3), [
+});
+
+test('gaps are declared, and no more of them than a batch may have', async (t) => {
+  const few = scene(3, [{}], (i) => recordAt([5, 6, 9][i - 1]));
+  few.store.link.nextSeq = 3;
+  t.is(await few.reporter.attempt(), OUTCOME.accepted);
+  t.deepEqual(payloadOf(few.posted[0].batch).gaps, [
     { firstSeq: 3, lastSeq: 4 },
     { firstSeq: 7, lastSeq: 8 },
   ]);
+  const many = scene(24, [{}, {}], (i) => recordAt(2 * i));
+  t.is(await many.reporter.attempt(), OUTCOME.accepted);
+  t.is(await many.reporter.attempt(), OUTCOME.accepted);
+  t.deepEqual(many.posted.map(({ batch }) => payloadOf(batch).gaps.length), [16, 8]);
+  t.is(many.store.link.nextSeq, 49);
 });
+
+const payloadOf = (batch: Buffer) => wire.decodePayload(wire.decodeSign1(batch).payload);
 
 test('records of any size go out, fewer at a time, and all of them', async (t) => {
   const most = 2 ** 51 - 1;

@@ -9,7 +9,7 @@ import type { Edge } from '../../firmware/meter.ts';
 const { FLAG } = await import('../../firmware/wire.ts');
 
 const FLIPS: Record<string, (edge: Edge) => Edge> = {
-  hash: (edge) => ({ ...edge, sha256: (bytes) => flipped(edge.sha256(bytes)) }),
+  hash: (edge) => ({ ...edge, sha256: (pieces) => flipped(edge.sha256(pieces)) }),
   tag: (edge) => ({ ...edge, hmac: (key, bytes) => flipped(edge.hmac(key, bytes)) }),
   chain: (edge) => ({
     ...edge,
@@ -56,7 +56,7 @@ for (const [what, bend] of Object.entries(FLIPS)) {
 test.serial('a machine that is right again signs', async (t) => {
   let errs = true;
   const bend = (edge: Edge): Edge => ({
-    ...edge, sha256: (bytes) => (errs ? flipped(edge.sha256(bytes)) : edge.sha256(bytes)),
+    ...edge, sha256: (pieces) => (errs ? flipped(edge.sha256(pieces)) : edge.sha256(pieces)),
   });
   const meter = createLoneMeter({ seed: 1, bend, timesS: [900, 3600, 900] });
   meter.powerOn();

@@ -30,6 +30,20 @@ test('unpaired, paired with defaults, paired in full', async (t) => {
   });
 });
 
+test('Wi-Fi networks: as many as the list has, to its end', async (t) => {
+  const list = (...values: string[]) =>
+    Object.fromEntries(values.map((value, i) => [`net${i + 1}`, Buffer.from(value)]));
+  const networks = async (settings: Record<string, Buffer>) =>
+    (await read({ ...paired, ...settings }))?.networks;
+  const [home, guest] = [{ ssid: 'Café', passphrase: 'open sesame' }, { ssid: 'G', passphrase: '' }];
+  t.deepEqual(await networks({}), []);
+  t.deepEqual(await networks(list('Café\0open sesame', 'G\0')), [home, guest]);
+  // One that was there before a shorter list was written.
+  t.deepEqual(await networks(list('Café\0open sesame', '\0', 'Old\0passphrase')), [home]);
+  t.is((await networks(list('a\0b', 'c\0d', 'e\0f', 'g\0h', 'i\0j')))?.length, 4);
+  await t.throwsAsync(networks(list('no passphrase')), { message: /^setting net1: / });
+});
+
 test('wrong settings are named', async (t) => {
   const { node, ...rest } = paired;
   t.truthy(node);

@@ -77,6 +77,16 @@ export function createLoneMeter(options: LoneOptions) {
     /** Answered instead of its counters. */
     instead: null as Buffer | null,
   };
+  const home = {
+    /** The meter's own address. */
+    own: null as Buffer | null,
+    /** Where the node is: at its name, or at an address alone. */
+    nodeAt: 'node',
+    /** What the node calls itself. */
+    host: undefined as string | undefined,
+    /** Who else answers, by address, and with what. */
+    others: new Map<string, Buffer>(),
+  };
   let skewS = 0;
 
   const transfer = (own: Life) => async (address: number, write: Uint8Array, readBytes: number) => {
@@ -97,12 +107,14 @@ export function createLoneMeter(options: LoneOptions) {
   };
   const answer = (host: string, bytes: Buffer): Buffer | null => {
     const request = parseRequest(bytes);
+    const other = home.others.get(host);
+    if (other !== undefined) return other;
     if (host === 'node' && request.method === 'GET') {
       node.bytes += 1_234;
       if (node.instead !== null) return node.instead;
       return httpResponse(200, Buffer.from(JSON.stringify({
         v: 1, boot: node.boot, wan_in_bytes: node.bytes, wan_out_bytes: 5,
-        disk_used_bytes: 77,
+        disk_used_bytes: 77, host: home.host,
       })));
     }
     if (host === 'node') return httpResponse(502, Buffer.alloc(0));
@@ -116,21 +128,27 @@ export function createLoneMeter(options: LoneOptions) {
     }
   };
   const connect = (own: Life) => async (
-    host: string, _port: number, _tls: boolean, timeoutMs: number,
+    asked: string, _port: number, _tls: boolean, timeoutMs: number,
   ): Promise<Connection> => {
+    if (asked === 'node' && home.nodeAt !== 'node') throw new Error("can't resolve host");
+    const host = asked === home.nodeAt ? 'node' : asked;
+    if (/^[0-9.]+$/.test(host) && !home.others.has(host)) {
+      await timeline.sleep(timeoutMs, own);
+      throw new Error('Timeout');
+    }
     const line = host === 'node' ? node.line : 'well';
     if (line === 'no route') await timeline.sleep(timeoutMs, own);
     if (line !== 'well' && line !== 'hung') throw new Error(line);
     const sent: Buffer[] = [];
-    let asked = false;
+    let isAsked = false;
     await timeline.sleep(5, own);
     return {
       send: async (bytes) => void sent.push(Buffer.from(bytes)),
       async receive(patienceMs) {
         await timeline.sleep(line === 'hung' ? patienceMs : 5, own);
         if (line === 'hung') return undefined;
-        if (asked) return null;
-        asked = true;
+        if (isAsked) return null;
+        isAsked = true;
         return answer(host, Buffer.concat(sent));
       },
       close: async () => {},
@@ -141,10 +159,12 @@ export function createLoneMeter(options: LoneOptions) {
     sleep: (ms) => timeline.sleep(ms, own),
     pause: () => timeline.pause(own),
     print,
+    ownAddress: async () => home.own,
+    joinNetwork: async () => {},
     connect: connect(own),
     setting: async (key) => settings.get(key) ?? null,
     random: (size) => Buffer.from(Array.from({ length: size }, () => random() * 256)),
-    sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+    sha256: (pieces) => hash('sha256', Buffer.concat(pieces), 'buffer'),
     hmac: (key, bytes) => createHmac('sha256', key).update(bytes).digest(),
     hkdf: (key, info, salt) => Buffer.from(hkdfSync('sha256', key, salt, info, 32)),
     hashInto: (out, at, n, a, b) => {
@@ -167,7 +187,7 @@ export function createLoneMeter(options: LoneOptions) {
     timeline.start(own, () => keepRunning(mine, 'report', () => report(mine, pairing)));
   };
   return {
-    cells, ledger, lines, node, problems,
+    cells, home, ledger, lines, node, problems,
     setSensorFault: (fault: I2cFault | undefined) => chips.setFault(ADDRESS.sensor, fault),
     stepLedgersClock: (seconds: number): void => void (skewS += seconds),
     meter: () => meter,

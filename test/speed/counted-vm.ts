@@ -5,7 +5,8 @@
 // Owns the places in the module of @devicescript/cli 2.16.4, and refuses any other.
 
 const STEP_LIMIT = 131_072;
-const HEAP_BYTES = 65_536;
+/** What a board has. */
+export const HEAP_BYTES = 65_536;
 /** In the null page: emscripten's static data begins at 1,024. */
 const COUNTER_AT = 16;
 const WASM = /data:application\/octet-stream;base64,([A-Za-z0-9+/=]+)/;

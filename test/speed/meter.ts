@@ -3,19 +3,25 @@
 // The heap it needs is found by giving it less until it fails; so is the longest slice of work. The
 // hashes are counted on Node. Energy is reckoned from data sheets. docs/speed.md explains the table.
 
+import { FLAG } from '../../firmware/wire.ts';
 import { buildFirmware } from '../../provisioner/meter/build.ts';
 import { LARGE_FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import { createLoneMeter } from '../helpers/lone-meter.ts';
+import { HEAP_BYTES } from './counted-vm.ts';
 import type { DrivesOptions } from './drives.ts';
-import { Panic, startCounted, type Counts, type Scene } from './meter-machine.ts';
+import type { HeapState } from './heap.ts';
+import { Panic, startCounted, type CountedMeter, type Counts, type Scene } from './meter-machine.ts';
 import { figuresTable, isMet, wantedTable, type Figure, type Wanted } from './table.ts';
 
 const HOUR_S = 3_600;
 const DAY_S = 24 * HOUR_S;
 const STEP_LIMIT = 131_072;
-const HEAP_BYTES = 65_536;
 /** The search for the least heap ends at so many bytes. */
 const HEAP_GRAIN_BYTES = 1_024;
+/** A key of 1,024 leaves has grown behind the rest. */
+const GROWN_S = 900;
+/** A record a second fills 26 pages. */
+const FULL_AFTER_S = 1_500;
 
 /**
  * Currents at 3.3 V, typical, from the data sheets: ESP32-C3 (v1.4, table 5-8: receiving; modem-sleep
@@ -49,12 +55,14 @@ export async function measureMeter({ tell, print }: DrivesOptions): Promise<bool
     ['batches’ bodies a day, a batch an hour', hourly.batchBodyBytes, 'bytes'],
     ['batches’ bodies a day, four batches', seldom.batchBodyBytes, 'bytes'],
     ['counters’ bodies a day, a probe in 30 s, on the LAN', hourly.bodyBytes - hourly.batchBodyBytes, 'bytes'],
-    ['heap that is needed', heap, 'bytes'],
-    ['heap that is needed with 128 KB of FRAM', heapLarge, 'bytes'],
+    ['heap that is needed', heap.bytes, 'bytes'],
+    ['of a heap just too small: taken as it failed', heap.takenBytes, 'bytes'],
+    ['of a heap just too small: the largest piece left', heap.largestFreeBytes, 'bytes'],
+    ['heap that is needed with 128 KB of FRAM', heapLarge.bytes, 'bytes'],
     ['energy of the meter itself a day, reckoned', wattHoursADay(), 'Wh'],
   ] satisfies Figure[]));
   const wanted: Wanted[] = [
-    { what: 'heap at its peak', got: heap / 1024, atMost: 40, unit: ' KB' },
+    { what: 'heap at its peak', got: heap.bytes / 1024, atMost: 40, unit: ' KB' },
     { what: 'longest slice', got: slice, atMost: STEP_LIMIT / 2, unit: ' steps' },
     { what: 'bodies a day, a batch an hour', got: hourly.batchBodyBytes / 1000, atMost: 45, unit: ' kB' },
     { what: 'bodies a day, four batches', got: seldom.batchBodyBytes / 1000, atMost: 10, unit: ' kB' },
@@ -63,28 +71,27 @@ export async function measureMeter({ tell, print }: DrivesOptions): Promise<bool
   return wanted.every(isMet);
 }
 
-/** A quarter of a day of a meter whose second key is in force, four times; counts alone. */
+/** A quarter of a day of a meter that signs with a key of 1,024, four times; counts alone. */
 async function countDay(bytecode: Uint8Array, scene: Scene): Promise<Counts> {
-  const meter = await startCounted(bytecode, scene);
+  const meter = await startCounted(bytecode, { ...scene, height: 10 });
   const [, batchS] = scene.times;
-  meter.until(() => meter.ledger.keys.length === 2, 4 * batchS);
+  await meter.until(() => meter.counts.batches > 0, 2 * batchS);
   // The next key begins to grow at once: that is once in six weeks, and no day's work.
-  meter.run(HOUR_S);
+  await meter.run(GROWN_S);
   const before = { ...meter.counts };
-  meter.run(DAY_S / 4);
-  const { counts } = meter;
-  const day = Object.fromEntries(Object.entries(counts).map(([name, value]) => [
+  await meter.run(DAY_S / 4);
+  const day = Object.entries(meter.counts).map(([name, value]) => [
     name, 4 * (value - before[name as keyof Counts]),
-  ]));
-  return { ...(day as unknown as Counts), mostSteps: counts.mostSteps };
+  ]);
+  return Object.fromEntries(day) as unknown as Counts;
 }
 
 /** Of a second in which nothing is reported. */
 async function idleSteps(bytecode: Uint8Array): Promise<number> {
   const meter = await startCounted(bytecode, { times: [HOUR_S, DAY_S, 30] });
-  meter.run(60);
+  await meter.run(60);
   const before = meter.counts.steps;
-  meter.run(600);
+  await meter.run(600);
   return Math.round((meter.counts.steps - before) / 600);
 }
 
@@ -92,39 +99,54 @@ function stepsABatch(day: Counts, idle: number): number {
   return Math.round((day.steps - idle * DAY_S) / day.batches);
 }
 
-/** The life that needs the most: a tree of 1,024 leaves, full batches, a change of keys. */
-async function survives(bytecode: Uint8Array, scene: Partial<Scene>): Promise<boolean> {
+/**
+ * The lives that need the most: a key of 32 followed by one of 1,024, with full batches; and, where the
+ * memory is small enough to fill, a silent ledger until pages merge, and all of it sent then.
+ */
+async function panicOf(bytecode: Uint8Array, scene: Partial<Scene>): Promise<Panic | null> {
   try {
     const meter = await startCounted(bytecode, { times: [5, 150, 30], ...scene });
-    meter.until(() => meter.ledger.keys.length === 2, 1_500);
-    meter.run(400);
-    return true;
+    await meter.until(() => meter.ledger.keys.length === 2, 1_500);
+    await meter.run(400);
+    if (scene.framBytes === undefined) await fill(await startCounted(bytecode, { times: [1, 60, 30], ...scene }));
+    return null;
   } catch (error) {
-    if (error instanceof Panic) return false;
+    if (error instanceof Panic) return error;
     throw error;
   }
 }
 
+async function fill({ ledger, nowS, until, run }: CountedMeter): Promise<void> {
+  await until(() => ledger.records.length > 0, 120);
+  ledger.plan = ['silence'];
+  await run(FULL_AFTER_S);
+  ledger.plan = ['truth'];
+  const silentUntilS = nowS();
+  await until(() => (ledger.records.at(-1)?.uptimeS ?? 0) > silentUntilS, 4_000);
+  if (!ledger.records.some(({ flags }) => (flags & FLAG.merged) !== 0)) throw new Error('nothing was merged');
+}
+
 async function leastHeap(
   bytecode: Uint8Array, scene: Partial<Scene>, tell: (text: string) => void,
-): Promise<number> {
+): Promise<HeapState & { bytes: number }> {
   let [fails, works] = [16 * 1024, HEAP_BYTES];
+  let state: HeapState = { takenBytes: 0, largestFreeBytes: 0 };
   while (works - fails > HEAP_GRAIN_BYTES) {
     const heapBytes = (fails + works) / 2;
-    const lives = await survives(bytecode, { ...scene, limits: { heapBytes } });
-    tell(`  ${heapBytes} bytes of heap: ${lives ? 'lives' : 'fails'}`);
-    if (lives) works = heapBytes;
-    else fails = heapBytes;
+    const panic = await panicOf(bytecode, { ...scene, limits: { heapBytes } });
+    tell(`  ${heapBytes} bytes of heap: ${panic?.message ?? 'lives'}`);
+    if (panic === null) works = heapBytes;
+    else [fails, state] = [heapBytes, panic.heap];
   }
-  return works;
+  return { bytes: works, ...state };
 }
 
 /** To the next 4,096 steps; more than a board allows never passes. */
 async function longestSlice(bytecode: Uint8Array, tell: (text: string) => void): Promise<number> {
-  for (let steps = STEP_LIMIT / 2; steps <= STEP_LIMIT; steps += 4_096) {
-    const lives = await survives(bytecode, { limits: { steps } });
-    tell(`  ${steps} steps between two awaits: ${lives ? 'lives' : 'fails'}`);
-    if (lives) return steps;
+  for (let steps = STEP_LIMIT / 2; steps < STEP_LIMIT; steps += 4_096) {
+    const panic = await panicOf(bytecode, { limits: { steps } });
+    tell(`  ${steps} steps between two awaits: ${panic?.message ?? 'lives'}`);
+    if (panic === null) return steps;
   }
   return STEP_LIMIT;
 }
@@ -136,7 +158,7 @@ async function hashesADay(): Promise<number> {
     seed: 1, timesS: [900, HOUR_S, 30],
     bend: (edge) => ({
       ...edge,
-      sha256: (bytes) => (hashes++, edge.sha256(bytes)),
+      sha256: (pieces) => (hashes++, edge.sha256(pieces)),
       hashInto: (out, at, n, a, b) => (hashes++, edge.hashInto(out, at, n, a, b)),
     }),
   });

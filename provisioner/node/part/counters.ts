@@ -3,7 +3,9 @@
 // is the node's own claim (DESIGN § 9). Pure: the texts of the script and of its two units.
 //
 //   GET /counters → {"v":1,"boot":"32 hex","wan_in_bytes":N,"wan_out_bytes":N,"disk_used_bytes":N,
-//                    "temperature_milli_c":N|null,"users":N,"posts":N}      below 512 bytes
+//                    "temperature_milli_c":N|null,"users":N,"posts":N,"host":"name"} below 512 bytes
+//
+// By `host` the meter knows the node at an address that nobody told it.
 
 import { effect, type Stamps } from '../operation/effect.ts';
 import { writeFiles, type FileStates } from '../operation/files.ts';
@@ -90,6 +92,7 @@ set -- $boot
 boot=$1$2$3$4$5
 unset IFS
 
+read -r host </proc/sys/kernel/hostname
 users=0 posts=0
 ${accounts}
 
@@ -117,7 +120,8 @@ fi
 
 json="{\\"v\\":1,\\"boot\\":\\"$boot\\",\\"wan_in_bytes\\":$wan_in,\\"wan_out_bytes\\":$wan_out"
 json="$json,\\"disk_used_bytes\\":$disk_used,\\"temperature_milli_c\\":$temperature"
-answer '200 OK' "$json,\\"users\\":$users,\\"posts\\":$posts}"
+json="$json,\\"users\\":$users,\\"posts\\":$posts"
+answer '200 OK' "$json,\\"host\\":\\"$host\\"}"
 `;
 
 const socketUnit = `[Unit]

@@ -133,8 +133,8 @@ function countedOf({ record: { upS, downS, unknownS } }: Running): number {
 async function auditBatch(meter: Meter): Promise<string | null> {
   const { outstanding } = meter.journal;
   if (outstanding === null) return null;
-  const isWhole = (batch: Buffer): boolean =>
-    createHash('sha256').update(batch).digest().equals(outstanding.hash);
+  const isWhole = (batch: Buffer[]): boolean =>
+    createHash('sha256').update(Buffer.concat(batch)).digest().equals(outstanding.hash);
   const batch = await meter.journal.readBatch(isWhole);
   return batch === null ? 'the batch that waits is not whole' : null;
 }

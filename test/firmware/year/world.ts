@@ -223,13 +223,15 @@ export class World {
       sleep: (ms) => timeline.sleep(ms, life),
       pause: () => timeline.pause(life),
       print: (line) => this.heardLine(line),
+      ownAddress: async () => null,
+      joinNetwork: async () => {},
       connect: (host, port, _tls, timeoutMs) => connectThrough({
         timeline, life, chance: this.random, lines: this.lines, nodeHost: NODE,
         answer: (to, at, request) => this.answer(to, at, request),
       }, host, port, timeoutMs),
       setting: async (key) => this.setting(key),
       random: (size) => Buffer.from(Array.from({ length: size }, () => this.random() * 256)),
-      sha256: (bytes) => this.digest(bytes),
+      sha256: (pieces) => this.digest(Buffer.concat(pieces)),
       hmac: (key, bytes) => createHmac('sha256', key).update(bytes).digest(),
       hkdf: (key, info, salt) => Buffer.from(hkdfSync('sha256', key, salt, info, 32)),
       hashInto: (out, at, n, a, b) => {

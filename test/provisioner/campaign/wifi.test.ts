@@ -3,7 +3,9 @@ import { PassThrough, Readable } from 'node:stream';
 import test from 'ava';
 
 import { findKit } from '../../../provisioner/campaign/campaign.ts';
-import { readPassphrase, wifiOf, wifiPassphrase } from '../../../provisioner/campaign/wifi.ts';
+import {
+  readPassphrase, wifiOf, wifiPassphrase, withNetwork, withoutNetwork,
+} from '../../../provisioner/campaign/wifi.ts';
 import { identityFiles } from '../../../provisioner/drive/identity-files.ts';
 import { secretTraces } from '../../../provisioner/drive/kit-secrets.ts';
 import { KitError } from '../../../provisioner/errors.ts';
@@ -108,6 +110,32 @@ test('its passphrase is among what must not be found later, as it was written', 
     t.deepEqual(traces.map(({ name }) => name), ['host key', 'Wi-Fi passphrase']);
     for (const line of traces.flatMap(({ lines }) => lines)) t.true(all.includes(line));
     for (const line of traces[0].lines) t.true(kit.sshHostKey.privatePem.includes(line));
+  } finally {
+    bench.remove();
+  }
+});
+
+test('other networks are kept beside the home’s own: added, changed, forgotten, three at most', async (t) => {
+  const bench = await makeBench(wifiText);
+  try {
+    const alice = findKit(bench.campaign, 'alice');
+    const kept = async () => (await bench.secrets.kit(alice)).moreWifi;
+    t.is(await kept(), undefined);
+    let others = withNetwork('Home', [], { ssid: 'Guest', passphrase: 'one for all' });
+    others = withNetwork('Home', others, { ssid: 'Barn', passphrase: 'hay and straw' });
+    others = withNetwork('Home', others, { ssid: 'Guest', passphrase: 'all for one' });
+    await bench.secrets.keepMoreWifi(alice, others);
+    t.deepEqual(await kept(), [
+      { ssid: 'Barn', passphrase: 'hay and straw' }, { ssid: 'Guest', passphrase: 'all for one' },
+    ]);
+    const three = withNetwork('Home', others, { ssid: 'Mill', passphrase: 'water wheel' });
+    const fourth = { ssid: 'Pond', passphrase: 'frogs at night' };
+    t.throws(() => withNetwork('Home', three, fourth), { code: 'wifi-too-many' });
+    t.throws(() => withNetwork('Home', [], { ssid: 'Home', passphrase: 'open sesame' }), {
+      code: 'wifi-named-twice',
+    });
+    t.deepEqual(withoutNetwork(three, 'Barn').map(({ ssid }) => ssid), ['Guest', 'Mill']);
+    t.throws(() => withoutNetwork(three, 'Pond'), { code: 'wifi-unknown' });
   } finally {
     bench.remove();
   }

@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import test, { type ExecutionContext } from 'ava';
@@ -50,8 +50,10 @@ test('answers as the meter expects', async (t) => {
     `Content-Length: ${body.length}`,
     'Connection: close',
   ]);
-  const { boot, disk_used_bytes: diskUsed, temperature_milli_c: temperature, ...rest } =
-    JSON.parse(body);
+  const {
+    boot, disk_used_bytes: diskUsed, temperature_milli_c: temperature, host, ...rest
+  } = JSON.parse(body);
+  t.is(host, hostname());
   t.deepEqual(rest, { v: 1, wan_in_bytes: 2 ** 53 - 1, wan_out_bytes: 4567, users: 1, posts: 5 });
   t.regex(boot, /^[0-9a-f]{32}$/);
   t.true(Number.isSafeInteger(diskUsed) && diskUsed > 0);

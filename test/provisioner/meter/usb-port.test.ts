@@ -52,7 +52,10 @@ test('from an empty board to an enrolled meter', async (t) => {
     port,
     options: {
       ...{ firmwareHash: firmware.hash, keyHeight: 5, limitMs: 60_000 },
-      wifi: { ssid: 'Riverside', passphrase: 'under the bridge' },
+      wifi: [
+        { ssid: 'Riverside', passphrase: 'under the bridge' },
+        { ssid: 'Hill', passphrase: 'over the valley' },
+      ],
     },
     deps: { fetch: ledger, random: (sizeBytes) => new Uint8Array(sizeBytes).fill(9), say: () => {} },
   });
@@ -61,6 +64,7 @@ test('from an empty board to an enrolled meter', async (t) => {
   t.is(bench.record.lastDone('alice', 'pair')!.detail['meter'], paired.meter);
   const store = board.flash.subarray(0x1c0000, 0x200000);
   t.true(store.includes('wifi_ssid') && store.includes('Riverside'));
+  t.true(store.includes('Hill\0over the valley'));
   t.deepEqual(trouble, []);
 });
 
