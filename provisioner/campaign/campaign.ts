@@ -49,16 +49,18 @@ const kitSchema = v.strictObject({
 export const yunohostApps = ['snac', 'gotosocial'] as const;
 export type YunohostApp = (typeof yunohostApps)[number];
 
-/** Who certifies a YunoHost's domain: the campaign's own authority, or Let's Encrypt. */
-export const yunohostCertificates = ['campaign', 'letsencrypt'] as const;
-export type YunohostCertificate = (typeof yunohostCertificates)[number];
-
-const yunohostDefaults = { app: 'snac', certificate: 'campaign' } as const;
+const yunohostDefaults = { app: 'snac' } as const;
 
 const yunohostSchema = v.strictObject({
   app: v.optional(v.picklist(yunohostApps), yunohostDefaults.app),
-  certificate: v.optional(v.picklist(yunohostCertificates), yunohostDefaults.certificate),
 });
+
+/** Keys that are said in another way now. */
+const moved: Record<string, string> = {
+  'yunohost.certificate':
+    'Say it for any image: `[certificates]`, then `acme = "https://…"` (docs/campaign.md). ' +
+    'Without it the campaign’s own authority certifies.',
+};
 
 const certificatesSchema = v.strictObject({
   acme: acmeDirectory,
@@ -117,7 +119,6 @@ export interface Kit {
 
 export interface YunohostChoices {
   app: YunohostApp;
-  certificate: YunohostCertificate;
 }
 
 export interface Campaign {
@@ -261,7 +262,7 @@ function invalid(issue: v.BaseIssue<unknown>, file: string): KitError {
     message: missing ? `${file}: ${key} is missing` : message,
     expected: unknown ? 'only the keys that docs/campaign.md names' : expectation(issue),
     got: missing ? 'nothing' : shown(unknown ? issue.path?.at(-1)?.key : issue.input),
-    hint: unknown ? `Remove ${key}, or check its spelling.` : `Set ${key} in ${file}.`,
+    hint: moved[key] ?? (unknown ? `Remove ${key}, or check its spelling.` : `Set ${key} in ${file}.`),
     exitCode: 2,
   });
 }

@@ -119,8 +119,8 @@ const campaignSchema = v.strictObject({
   caKeyPem: textSchema,
 });
 
-/** A certificate is renewed this long before its end. */
-const renewalMs = 30 * 86_400_000;
+/** A certificate is renewed this long before its end: a kit leaves its bench with five years at least. */
+const renewalMs = 5 * 365 * 86_400_000;
 /** A secrets file is about 3 KB. */
 const maxFileBytes = 65_536;
 

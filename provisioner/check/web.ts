@@ -29,7 +29,7 @@ type Get = (path: string, accept: string) => Promise<Reply & { json: Json }>;
 
 const activityJson = 'application/activity+json';
 const dayMs = 86_400_000;
-/** Renewal begins a month before the end (secrets.ts); a kit may lie in a box for a while. */
+/** Public ones are renewed a month before their end (acme.ts); a kit may lie in a box for a while. */
 const minCertificateDays = 21;
 
 export async function checkWeb(kit: Kit, deps: WebDeps): Promise<WebChecks> {

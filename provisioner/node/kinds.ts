@@ -8,6 +8,7 @@ import { configureNode, stepsLeft, type NodeKind } from './configure.ts';
 import type { ConfigureOptions, ConfigureOutcome } from './configure.ts';
 import type { NodeAddress, NodeConnection } from './connection.ts';
 import type { Fact } from './fact.ts';
+import type { Acme } from './part/acme.ts';
 import { freedomboxDesired } from './freedombox/desired.ts';
 import { freedomboxHandover } from './freedombox/handover.ts';
 import { freedomboxInspection } from './freedombox/inspection.ts';
@@ -22,6 +23,7 @@ import { snac } from './snac/plan.ts';
 import { snacRestoration } from './snac/restoration.ts';
 import { snacIdentity } from './snac/server.ts';
 import type { FileWrite, Step } from './step.ts';
+import { letsencryptDirectory } from './yunohost/certificate.ts';
 import { yunohostDesired } from './yunohost/desired.ts';
 import type { Complaint } from './yunohost/diagnosis.ts';
 import { yunohostHandover } from './yunohost/handover.ts';
@@ -90,8 +92,8 @@ export interface Restoration {
 interface Kind {
   wanted(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Wanted;
   inspection(campaign: Campaign): Inspection;
-  /** Its nodes can obtain their certificates by themselves. */
-  acme?: true;
+  /** Where its nodes can obtain certificates by themselves: at any ACME server, or at these. */
+  acme?: 'any' | string[];
   handover(campaign: Campaign): Handover;
   restore?: {
     /** Patterns of the files that its backups bring besides their archives. */
@@ -109,7 +111,7 @@ const kinds: Record<string, Kind> = {
   snac: {
     wanted: (...of) => wantedOf(snac, snacDesired(...of)),
     inspection: snacInspection,
-    acme: true,
+    acme: 'any',
     handover: () => snacHandover,
     restore: {
       files: snacIdentity,
@@ -119,6 +121,7 @@ const kinds: Record<string, Kind> = {
   yunohost: {
     wanted: (...of) => wantedOf(yunohost, yunohostDesired(...of)),
     inspection: yunohostInspection,
+    acme: [letsencryptDirectory],
     handover: yunohostHandover,
   },
 };
@@ -142,15 +145,34 @@ export function leftOf(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Want
 
 function wantedFor(kit: Kit, campaign: Campaign, secrets: NodeSecrets): Wanted {
   const { acme, wanted } = kindOf(campaign);
-  if (campaign.acme === undefined || acme) return wanted(kit, campaign, secrets);
-  throw new KitError({
-    code: 'acme-unknown',
-    message: `Nobody has taught kit to have “${campaign.image}” obtain certificates by itself`,
-    expected: 'no [certificates] in the campaign',
-    got: campaign.acme.directory,
-    hint: 'Leave it out. A FreedomBox obtains its own on its page; a YunoHost as [yunohost] says.',
-    exitCode: 2,
-  });
+  if (campaign.acme !== undefined) refuseAcme(campaign.image, campaign.acme, acme);
+  return wanted(kit, campaign, secrets);
+}
+
+/** A setting that nothing reads would be dropped without a word. */
+function refuseAcme(image: string, asked: Acme, known: Kind['acme']): void {
+  if (known === 'any') return;
+  const refused = (parts: { expected: string; got: string; hint: string }): KitError =>
+    new KitError({
+      code: 'acme-unknown',
+      message: `Nobody has taught kit to have “${image}” obtain certificates so`,
+      ...parts,
+      exitCode: 2,
+    });
+  if (known === undefined) {
+    throw refused({
+      ...{ expected: 'no [certificates] in the campaign', got: asked.directory },
+      hint: 'Leave it out. A FreedomBox’s owner has it obtain one on its page.',
+    });
+  }
+  if (!known.includes(asked.directory)) {
+    const expected = `acme = "${known.join('" or "')}"`;
+    throw refused({ expected, got: asked.directory, hint: `It asks no other authority.` });
+  }
+  if (asked.contact !== undefined) {
+    const hint = 'Leave it out: it tells the authority no address.';
+    throw refused({ expected: 'no contact in [certificates]', got: asked.contact, hint });
+  }
 }
 
 /** What to look at on a campaign's nodes. @throws KitError `kind-unknown` */

@@ -27,8 +27,11 @@ export function statusFile(source: StatusSource, root = ''): FileWrite {
   return { path: statusProgram, mode: '0755', owner: 'root:root', content };
 }
 
-/** `kit check` asks for as much of the disk and of the certificate. */
-const limits = { diskFreePercent: 10, certificateDays: 21 };
+/**
+ * `kit check` asks for as much of the disk. A public certificate that its node did not renew a month
+ * before its end is told a week later; the campaign's takes a visit.
+ */
+const limits = { diskFreePercent: 10, publicDays: 21, campaignDays: 90 };
 
 /**
  * Whole overwrites that a cheap card is trusted with: its flash stands 500 to 1,000, and small
@@ -94,7 +97,7 @@ ${acme ? obtaining : ''}  if [ -z "$until" ]; then
     row bad 'Certificate' 'It cannot be read: browsers and other servers turn away.' "$call"
   elif [ "$until" -le "$now" ]; then
     row bad 'Certificate' 'It has run out: browsers and other servers turn away.' "$call"
-  elif [ $((until - now)) -lt $((${limits.certificateDays} * 86400)) ]; then
+  elif [ $((until - now)) -lt $((${acme ? limits.publicDays : limits.campaignDays} * 86400)) ]; then
     row warn 'Certificate' "It runs out in $(ago $((until - now)))." "$call"
   else
     row good 'Certificate' "Good for $(ago $((until - now)))."

@@ -11,6 +11,9 @@ import type { YunohostDesired } from './desired.ts';
 import { refusalFailures, session } from './session.ts';
 import { webUnit } from './web.ts';
 
+/** RFC 8555 § 7.1.1: the one authority that YunoHost's command asks. */
+export const letsencryptDirectory = 'https://acme-v02.api.letsencrypt.org/directory';
+
 /** Whose certificate is served: YunoHost's own authority's, the campaign's, or another's. */
 export type Certified = 'none' | 'yunohost' | 'campaign' | 'other';
 

@@ -3,14 +3,14 @@
 // and its relay to the ledger. The values that differ between kits; all else is in the plan.
 
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
-import type { YunohostApp, YunohostCertificate } from '../../campaign/campaign.ts';
+import type { YunohostApp } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
 import { snacDesired, type SnacDesired } from '../snac/desired.ts';
 
 /** The owner is YunoHost's first administrator, with the same passphrase at first. */
 export interface YunohostDesired extends SnacDesired {
   app: YunohostApp;
-  certifiedBy: YunohostCertificate;
+  certifiedBy: 'campaign' | 'letsencrypt';
 }
 
 export function yunohostDesired(
@@ -18,6 +18,6 @@ export function yunohostDesired(
   campaign: Campaign,
   secrets: { campaign: CampaignSecrets; kit: KitSecrets },
 ): YunohostDesired {
-  const { app, certificate: certifiedBy } = campaign.yunohost;
-  return { ...snacDesired(kit, campaign, secrets), app, certifiedBy };
+  const certifiedBy = campaign.acme === undefined ? 'campaign' : 'letsencrypt';
+  return { ...snacDesired(kit, campaign, secrets), app: campaign.yunohost.app, certifiedBy };
 }

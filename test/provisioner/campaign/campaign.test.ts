@@ -12,7 +12,7 @@ test('a campaign is read with what it leaves out filled in', (t) => {
   t.deepEqual(rest, {
     ...{ name: 'Riverside', ledger: 'http://ledger.test', ledgerOrigin: 'ledger.test/commons' },
     ...{ image: 'tiny', arch: 'amd64', timezone: 'Europe/Vienna', caDomains: [], imageSigners: [] },
-    yunohost: { app: 'snac', certificate: 'campaign' },
+    yunohost: { app: 'snac' },
   });
   t.deepEqual(kits[0], {
     ...{ name: 'alice', domain: 'alice.test', owner: 'alice', language: 'en' },
@@ -41,9 +41,11 @@ test('what is to choose of a YunoHost', (t) => {
       campaignText.replace('image = "tiny"', 'image = "yunohost"').replace('[[kit]]', `${table}[[kit]]`),
       'campaign.toml',
     ).yunohost;
-  t.deepEqual(chosen(''), { app: 'snac', certificate: 'campaign' });
-  t.deepEqual(chosen('[yunohost]\napp = "gotosocial"\n'), { app: 'gotosocial', certificate: 'campaign' });
-  t.is(chosen('[yunohost]\ncertificate = "letsencrypt"\n').certificate, 'letsencrypt');
+  t.deepEqual(chosen(''), { app: 'snac' });
+  t.deepEqual(chosen('[yunohost]\napp = "gotosocial"\n'), { app: 'gotosocial' });
+  const error = t.throws(() => chosen('[yunohost]\ncertificate = "letsencrypt"\n'), { instanceOf: KitError });
+  t.is(error.code, 'campaign-invalid');
+  t.regex(error.hint!, /\[certificates\].*acme = /);
 });
 
 test('certificates come from the campaign’s authority, or by ACME', (t) => {

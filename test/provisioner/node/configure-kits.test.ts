@@ -103,8 +103,16 @@ test('an image that nobody has taught kit to configure', async (t) => {
   t.like(error, { code: 'kind-unknown', exitCode: 2 });
 });
 
-test('a kind that does not obtain certificates by itself says so', async (t) => {
-  const { run } = await bench(t, 'freedombox', '[certificates]\nacme = "https://acme.test/dir"');
-  const [{ error }] = await run(true);
-  t.like(error, { code: 'acme-unknown', got: 'https://acme.test/dir', exitCode: 2 });
-});
+const letsencrypt = 'https://acme-v02.api.letsencrypt.org/directory';
+const unasked: [image: string, acme: string, contact: string, got: string][] = [
+  ['freedombox', letsencrypt, '', letsencrypt],
+  ['yunohost', 'https://acme.test/dir', '', 'https://acme.test/dir'],
+  ['yunohost', letsencrypt, '\ncontact = "a@alice.test"', 'a@alice.test'],
+];
+for (const [image, acme, contact, got] of unasked) {
+  test(`${image} does not obtain certificates so: ${got}`, async (t) => {
+    const { run } = await bench(t, image, `[certificates]\nacme = "${acme}"${contact}`);
+    const [{ error }] = await run(true);
+    t.like(error, { code: 'acme-unknown', got, exitCode: 2 });
+  });
+}

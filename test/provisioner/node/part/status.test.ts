@@ -23,7 +23,7 @@ const keys = await crypto.subtle.generateKey(
   ['sign', 'verify'],
 );
 const certificates = new Map(
-  await Promise.all([60.5, 20.5, -1].map(async (days): Promise<[number, string]> => {
+  await Promise.all([100.5, 60.5, 20.5, -1].map(async (days): Promise<[number, string]> => {
     const made = await X509CertificateGenerator.createSelfSigned({
       name: 'CN=alice.test',
       notBefore: new Date(2020, 0),
@@ -81,7 +81,7 @@ function wellNode(t: ExecutionContext) {
   node.down();
   node.acked(600);
   node.free(4_000_000);
-  node.certificate(60.5);
+  node.certificate(100.5);
   node.backup({ made_at: nowS - 30_000, bytes: 2e6, archives: 3, proven_at: nowS - 3.2 * day | 0, second_drive: false, error: null });
   put('proc/uptime', `${10 * day}.53 123.4\n`);
   put('sys/block/loop0/size', '100\n');
@@ -117,7 +117,7 @@ test('all is well', (t) => {
     head: 'All is well',
     rows: {
       'Your server': ['good', '<a href="https://alice.test/">alice.test</a> is running.'],
-      Certificate: ['good', 'Good for 60 days.'],
+      Certificate: ['good', 'Good for 100 days.'],
       Space: ['good', '16.3 GB of 32.7 GB free.'],
       Backup: ['good', 'Made 8 hours ago; tried out 3 days ago.'],
       Meter: ['good', 'Its last report arrived 10 minutes ago.'],
@@ -132,7 +132,7 @@ type Node = ReturnType<typeof wellNode>;
 const faults: [string, (node: Node) => void, string, string, RegExp][] = [
   ['snac is down', (n) => n.down('snac2.service'), 'Your server', 'bad', /^Not running: snac2.service\.$/],
   ['both are down', (n) => n.down('snac2.service', 'nginx.service'), 'Your server', 'bad', /snac2.service nginx.service/],
-  ['the certificate runs out', (n) => n.certificate(20.5), 'Certificate', 'warn', /runs out in 20 days/],
+  ['the certificate runs out', (n) => n.certificate(60.5), 'Certificate', 'warn', /runs out in 60 days/],
   ['the certificate ran out', (n) => n.certificate(-1), 'Certificate', 'bad', /has run out/],
   ['no certificate', (n) => rmSync(join(n.root, 'etc/commons-kit/tls.crt')), 'Certificate', 'bad', /cannot be read/],
   ['a torn certificate', (n) => n.put('etc/commons-kit/tls.crt', 'torn'), 'Certificate', 'bad', /cannot be read/],

@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import { KitError } from '../../../../provisioner/errors.ts';
 import { handoverOf } from '../../../../provisioner/node/kinds.ts';
+import { letsencryptDirectory } from '../../../../provisioner/node/yunohost/certificate.ts';
 import type { ConfigureChanges } from '../../../helpers/yunohost-node.ts';
 import { makeYunohostNode, type YunohostNode } from '../../../helpers/yunohost-node.ts';
 
@@ -104,7 +105,7 @@ const refusals: Record<string, Refusal> = {
   },
   'a certificate that Let’s Encrypt refuses, with status 0': {
     code: 'certificate-refused',
-    changes: { campaign: { yunohost: { app: 'snac', certificate: 'letsencrypt' } } },
+    changes: { campaign: { acme: { directory: letsencryptDirectory } } },
   },
 };
 
@@ -163,7 +164,7 @@ test.serial('Let’s Encrypt’s certificate takes the place of YunoHost’s own
   const node = await makeYunohostNode(t);
   const changes: ConfigureChanges = {
     kit: { domain: 'alice.example.org' },
-    campaign: { yunohost: { app: 'snac', certificate: 'letsencrypt' } },
+    campaign: { acme: { directory: letsencryptDirectory } },
   };
   await node.configure(changes);
   const live = node.machine.shell('readlink -f /etc/yunohost/certs/alice.example.org');
@@ -176,7 +177,7 @@ test.serial('GoToSocial is not installed with the passphrase that its account ha
   const { machine } = node;
   machine.write('etc/stand-in/version', '12.1.38');
   const changes: ConfigureChanges = {
-    campaign: { yunohost: { app: 'gotosocial', certificate: 'campaign' } },
+    campaign: { yunohost: { app: 'gotosocial' } },
   };
   await node.configure(changes);
   t.deepEqual((await node.configure(changes)).plan.steps, []);
