@@ -13,7 +13,7 @@ export interface Limits {
   posts: Rate;
   /** Reads from one address: an auditor takes thousands of files in a row. */
   reads: Rate;
-  /** Posts in work at once: each may hold a pool's worth of memory and a signature check. */
+  /** Posts in work at once, two pools': while one is made durable, the next is verified. */
   postsInWork: number;
   /** Connections at once, slow ones included; below the usual limit of 1,024 open files. */
   connections: number;
@@ -24,7 +24,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   posts: { burst: 200, perS: 20 },
   reads: { burst: 2_000, perS: 500 },
-  postsInWork: 256,
+  postsInWork: 512,
   connections: 512,
   requestMs: 10_000,
 };

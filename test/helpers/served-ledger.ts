@@ -28,6 +28,8 @@ export interface Served {
 }
 
 export interface ServeFolderOptions {
+  /** Added to `ledger serve`. */
+  flags?: string[];
   /** Set beside this process's own. */
   env?: Record<string, string>;
   /** The command line that runs the server's: in a namespace, with fewer descriptors. */
@@ -38,9 +40,10 @@ export interface ServeFolderOptions {
 
 /** Starts the server as its launcher does; limits of rates are far above what the caller's one address asks. */
 export async function serveFolder(
-  dir: string, { env = {}, enter = (words) => words, stderr }: ServeFolderOptions = {},
+  dir: string,
+  { flags = [], env = {}, enter = (words) => words, stderr }: ServeFolderOptions = {},
 ): Promise<Served> {
-  const serve = ['serve', '--port', '0', '--json', '--dir', dir];
+  const serve = ['serve', '--port', '0', '--json', '--dir', dir, ...flags];
   const [program, ...words] = enter([process.execPath, ...SERVER_HEAP, MAIN, ...serve]);
   const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', stderr === undefined ? 'inherit' : 'pipe'],

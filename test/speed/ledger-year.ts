@@ -1,16 +1,20 @@
 // Questions to a ledger that a thousand nodes have told a year of hours: how long the pages and
-// the data behind them take, and what a record costs on the disk.
+// the data behind them take, what a record costs on the disk, and a server of it in memory.
 
-import { mkdirSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Hono } from 'hono';
 import { askRoutes } from '../../ledger/ask/routes.ts';
-import { createProjections, nextIndex } from '../../ledger/ask/project.ts';
+import { nextIndex } from '../../ledger/ask/project.ts';
 import { COUNTERS } from '../../ledger/ask/curve.ts';
 import { blockId } from '../../ledger/ask/schema.ts';
+import { REAL_CLOCK } from '../../ledger/clock.ts';
+import { openLedger } from '../../ledger/ledger.ts';
 import { pageRoutes } from '../../ledger/page/routes.ts';
 import { priceSet, tick } from '../helpers/even-meter.ts';
+import { ask, serveFolder } from '../helpers/served-ledger.ts';
 import { applyAll, logOf } from '../ledger/ask/homes.ts';
 import type { Home } from '../ledger/ask/homes.ts';
 import type { Figure, Wanted } from './table.ts';
@@ -28,15 +32,17 @@ const PRICES = [
 ];
 /** Each question, its median counts. */
 const ASKED = 15;
+/** Of the server: as many nodes' pages as a reader or a search engine may want in a row. */
+const SERVED_NODES = 200;
 
 export async function measureQuestions(
   dir: string, tell: (text: string) => void,
 ): Promise<{ figures: Figure[]; wanted: Wanted[] }> {
-  mkdirSync(dir);
+  // A ledger's folder, its log empty: what is asked here stands in the projections.
+  await (await openLedger({ dir, clock: REAL_CLOCK })).close();
   const path = join(dir, 'ledger.db');
   const db = new DatabaseSync(path);
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
-  createProjections(db);
   const startedMs = performance.now();
   const logged = logOf(Array.from({ length: TOLD }, (_, i) => home(i)), 1, PRICES);
   applyAll(db, logged);
@@ -53,7 +59,7 @@ export async function measureQuestions(
     rate: 1, vkey: '', checkpoint: () => null,
   };
   const app = new Hono().route('/', pageRoutes(deps)).route('/', askRoutes(deps));
-  const ask = async (where: string): Promise<number> => {
+  const timed = async (where: string): Promise<number> => {
     const times: number[] = [];
     for (let i = 0; i < ASKED; i++) {
       const askedMs = performance.now();
@@ -64,20 +70,19 @@ export async function measureQuestions(
     }
     return times.sort((a, b) => a - b)[Math.floor(ASKED / 2)];
   };
-  const id = idOf(NODES / 2);
-  const node = `/v1/nodes/${id}`;
-  const nodeMs = await ask(node);
-  const yearMs = await ask(`${node}/series?from=2027-01-01&to=2028-01-01&step=day`);
-  const nodePageMs = await ask(`/node/${id}?window=year`);
-  const commonsMs = await ask('/');
-  const metricsMs = await ask('/metrics');
-  const monthsMs = await ask('/v1/months');
-  const monthMs = await ask('/v1/months.csv?month=2027-06');
+  const { nodeJson, yearJson, nodePage } = pathsOf(idOf(NODES / 2));
+  const nodeMs = await timed(nodeJson);
+  const yearMs = await timed(yearJson);
+  const nodePageMs = await timed(nodePage);
+  const commonsMs = await timed(COMMONS.page);
+  const metricsMs = await timed(COMMONS.metrics);
+  const monthsMs = await timed(COMMONS.months);
+  const monthMs = await timed(COMMONS.monthCsv);
   const closingMs = performance.now();
   applyAll(db, [{ index: nextIndex(db), ...tick('2028-01-05T00:00:00Z') }]);
   const closedMs = performance.now() - closingMs;
-  const rssMb = process.memoryUsage().rss / 1e6;
   db.close();
+  const serverMb = await memoryOfServer(dir);
   return {
     figures: [
       ['records', records, ''],
@@ -91,15 +96,44 @@ export async function measureQuestions(
       ['the commons’ months, as JSON', monthsMs, 'ms'],
       ['a month of each node, as CSV', monthMs, 'ms'],
       ['a month closed, once', closedMs, 'ms'],
-      ['memory of the whole process', rssMb, 'MB'],
+      ['memory of a server of it, asked all this, its most', serverMb, 'MB'],
     ],
     wanted: [
       { what: 'node page’s data', got: Math.max(nodeMs, yearMs), atMost: 50, unit: ' ms' },
       { what: 'commons page', got: commonsMs, atMost: 200, unit: ' ms' },
-      { what: 'memory', got: rssMb, atMost: 300, unit: ' MB' },
+      { what: 'memory of the server', got: serverMb, atMost: 300, unit: ' MB' },
       { what: 'a record in the projections', got: bytesPerRecord, atMost: 60, unit: ' B' },
     ],
   };
+}
+
+const COMMONS = {
+  page: '/', metrics: '/metrics', months: '/v1/months', monthCsv: '/v1/months.csv?month=2027-06',
+};
+
+function pathsOf(id: string): { nodeJson: string; yearJson: string; nodePage: string } {
+  const nodeJson = `/v1/nodes/${id}`;
+  const yearJson = `${nodeJson}/series?from=2027-01-01&to=2028-01-01&step=day`;
+  return { nodeJson, yearJson, nodePage: `/node/${id}?window=year` };
+}
+
+/** The most that `ledger serve` ever held, asked the same, and for many nodes, by eight readers. */
+async function memoryOfServer(dir: string): Promise<number> {
+  const clock = `${(START_S + YEAR_S) * 1000},${Date.now()},1`;
+  const { child, url, stop } = await serveFolder(dir, { flags: ['--clock', clock] });
+  const agent = new Agent({ keepAlive: true });
+  const wanted = Array.from({ length: SERVED_NODES }, (_, i) => Object.values(pathsOf(idOf(i + 1))))
+    .concat(Array.from({ length: ASKED }, () => Object.values(COMMONS))).flat();
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    for (let where = wanted.pop(); where !== undefined; where = wanted.pop()) {
+      const answer = await ask(new URL(where, url).href, { agent });
+      if (answer?.status !== 200) throw new Error(`${where}: status ${answer?.status}`);
+    }
+  }));
+  agent.destroy();
+  const status = readFileSync(`/proc/${child.pid}/status`, 'latin1');
+  await stop();
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) / 1_000;
 }
 
 function home(i: number): Home {
