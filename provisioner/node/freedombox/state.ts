@@ -28,7 +28,7 @@ export const databasePath = '/var/lib/plinth/plinth.sqlite3';
 
 /** Tables and keys of FreedomBox 25.9. Before its first start there is none of them. */
 const readDatabase = `import json, sqlite3, sys
-told = {"completed": False, "domains": [], "account": False, "accountAdmin": False}
+told = {"completed": False, "domains": [], "account": False, "accountAdmin": False, "others": False}
 try:
     db = sqlite3.connect("file:${databasePath}?mode=ro", uri=True, timeout=20)
     kept = dict(db.execute("SELECT key, value_json FROM plinth_kvstore"))
@@ -36,6 +36,8 @@ try:
     told["domains"] = json.loads(json.loads(kept.get("domains", '"[]"')))
     user = "FROM auth_user u WHERE u.username = ?"
     told["account"] = db.execute("SELECT 1 " + user, sys.argv[1:]).fetchone() is not None
+    others = "SELECT 1 FROM auth_user WHERE username != ?"
+    told["others"] = db.execute(others, sys.argv[1:]).fetchone() is not None
     admin = user + """ AND EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g
         ON g.id = m.group_id WHERE m.user_id = u.id AND g.name = 'admin')"""
     told["accountAdmin"] = db.execute("SELECT 1 " + admin, sys.argv[1:]).fetchone() is not None

@@ -173,7 +173,8 @@ go_through() {
 systemctl start plinth.service
 ready
 if ! whole; then
-  if is account || has uid; then set_back; fi
+  # At its end without anybody: a power cut can leave that too, and it would let nobody in for ever.
+  if is account || has uid || { is completed && ! is others; }; then set_back; fi
   go_through
 fi`;
 }
