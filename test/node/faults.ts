@@ -138,7 +138,7 @@ export function faults({ node, ledger, configure, certificate: certify, otherHos
     },
     {
       about: 'the last backup is three days old',
-      inflict: `touch -d '-3 days' ${store}/2*/*.tar.zst\ncommons-backup prove`,
+      inflict: `touch -d '-72 hours' ${store}/2*/*.tar.zst\ncommons-backup prove`,
       fails: ['backup'],
       measured: /^the last one was made 72 h ago$/,
       advice: 'Look at `systemctl status commons-backup.timer`.',
