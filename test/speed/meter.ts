@@ -3,14 +3,13 @@
 // The heap it needs is found by giving it less until it fails; so is the longest slice of work. The
 // hashes are counted on Node. Energy is reckoned from data sheets. docs/speed.md explains the table.
 
-import { FLAG } from '../../firmware/wire.ts';
 import { buildFirmware } from '../../provisioner/meter/build.ts';
 import { LARGE_FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import { createLoneMeter } from '../helpers/lone-meter.ts';
 import { HEAP_BYTES } from './counted-vm.ts';
 import type { DrivesOptions } from './drives.ts';
 import type { HeapState } from './heap.ts';
-import { Panic, startCounted, type CountedMeter, type Counts, type Scene } from './meter-machine.ts';
+import { Panic, startCounted, type Counts, type Scene } from './meter-machine.ts';
 import { figuresTable, isMet, wantedTable, type Figure, type Wanted } from './table.ts';
 
 const HOUR_S = 3_600;
@@ -20,8 +19,6 @@ const STEP_LIMIT = 131_072;
 const HEAP_GRAIN_BYTES = 1_024;
 /** A key of 1,024 leaves has grown behind the rest. */
 const GROWN_S = 900;
-/** A record a second fills 26 pages. */
-const FULL_AFTER_S = 1_500;
 
 /**
  * Currents at 3.3 V, typical, from the data sheets: ESP32-C3 (v1.4, table 5-8: receiving; modem-sleep
@@ -99,31 +96,17 @@ function stepsABatch(day: Counts, idle: number): number {
   return Math.round((day.steps - idle * DAY_S) / day.batches);
 }
 
-/**
- * The lives that need the most: a key of 32 followed by one of 1,024, with full batches; and, where the
- * memory is small enough to fill, a silent ledger until pages merge, and all of it sent then.
- */
+/** The life that needs the most: a key of 32 followed by one of 1,024, with full batches. */
 async function panicOf(bytecode: Uint8Array, scene: Partial<Scene>): Promise<Panic | null> {
   try {
     const meter = await startCounted(bytecode, { times: [5, 150, 30], ...scene });
     await meter.until(() => meter.ledger.keys.length === 2, 1_500);
     await meter.run(400);
-    if (scene.framBytes === undefined) await fill(await startCounted(bytecode, { times: [1, 60, 30], ...scene }));
     return null;
   } catch (error) {
     if (error instanceof Panic) return error;
     throw error;
   }
-}
-
-async function fill({ ledger, nowS, until, run }: CountedMeter): Promise<void> {
-  await until(() => ledger.records.length > 0, 120);
-  ledger.plan = ['silence'];
-  await run(FULL_AFTER_S);
-  ledger.plan = ['truth'];
-  const silentUntilS = nowS();
-  await until(() => (ledger.records.at(-1)?.uptimeS ?? 0) > silentUntilS, 4_000);
-  if (!ledger.records.some(({ flags }) => (flags & FLAG.merged) !== 0)) throw new Error('nothing was merged');
 }
 
 async function leastHeap(
