@@ -51,8 +51,8 @@ export function refuseUnready(
 
 /**
  * Everything after somebody has read the leaflet.
- * @throws KitError `bench-still-let-in`, `withdrawal-unproven`, `others-let-in`, `let-in-otherwise`,
- *   `bench-key-on-esp`, and those of configuring a node
+ * @throws KitError `bench-still-let-in`, `withdrawal-unproven`, `others-let-in`,
+ *   `let-in-otherwise`, `bench-key-on-esp`, and those of configuring a node
  */
 export async function handOverKit(
   kit: Kit,

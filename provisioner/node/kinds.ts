@@ -20,15 +20,15 @@ import { snacDesired, snacHome } from './snac/desired.ts';
 import { snacInspection } from './snac/inspection.ts';
 import { snacHandover } from './snac/passphrase.ts';
 import { snac } from './snac/plan.ts';
-import { snacRestoration } from './snac/restoration.ts';
-import { snacIdentity } from './snac/server.ts';
+import { snacRestorable, snacRestoration } from './snac/restoration.ts';
 import type { FileWrite, Step } from './step.ts';
 import { letsencryptDirectory } from './yunohost/certificate.ts';
-import { yunohostDesired } from './yunohost/desired.ts';
+import { yunohostDesired, yunohostHome } from './yunohost/desired.ts';
 import type { Complaint } from './yunohost/diagnosis.ts';
 import { yunohostHandover } from './yunohost/handover.ts';
 import { yunohostInspection } from './yunohost/inspection.ts';
 import { yunohost } from './yunohost/plan.ts';
+import { yunohostRestorable, yunohostRestoration } from './yunohost/restoration.ts';
 
 export interface NodeSecrets {
   campaign: CampaignSecrets;
@@ -80,13 +80,23 @@ export interface Handover {
 
 /** What `kit restore` has to know of a kind of node. */
 export interface Restoration {
-  /** The backup program, as configuring writes it: it puts the archives back. */
-  program: FileWrite;
-  /** What is backed up, below /. */
-  paths: string[];
+  /** What putting back needs, as configuring writes it. */
+  files: FileWrite[];
+  /** What puts back a generation that was taken in; safe to repeat, also after it was cut off. */
+  putBack(generation: string): { command: string; timeoutS: number } & Pick<Step, 'failures'>;
   /** Accounts that a fresh node has none of: where there are any, somebody lives there. */
   accounts: Fact<string[]>;
   configure: Configure;
+}
+
+/** What a kind's backups bring besides their archives. */
+export interface RestorableFiles {
+  /** Of the shell's. */
+  patterns: string[];
+  /** Where the campaign's certificate and its key are among them, if the nodes serve it. */
+  certificate?: [certificate: string, key: string];
+  /** What no backup of such a node holds, in words. */
+  leftOut: string;
 }
 
 interface Kind {
@@ -96,8 +106,7 @@ interface Kind {
   acme?: 'any' | string[];
   handover(campaign: Campaign): Handover;
   restore?: {
-    /** Patterns of the files that its backups bring besides their archives. */
-    files: string[];
+    files(kit: Kit, campaign: Campaign): RestorableFiles;
     of(kit: Kit, campaign: Campaign, secrets: RestoredSecrets): Restoration;
   };
 }
@@ -114,7 +123,7 @@ const kinds: Record<string, Kind> = {
     acme: 'any',
     handover: () => snacHandover,
     restore: {
-      files: snacIdentity,
+      files: () => snacRestorable,
       of: (kit, campaign, secrets) => snacRestoration(snacHome(kit, campaign, secrets)),
     },
   },
@@ -123,6 +132,11 @@ const kinds: Record<string, Kind> = {
     inspection: yunohostInspection,
     acme: [letsencryptDirectory],
     handover: yunohostHandover,
+    restore: {
+      files: yunohostRestorable,
+      of: (kit, campaign, secrets) =>
+        yunohostRestoration(yunohostHome(kit, campaign, secrets)),
+    },
   },
 };
 
@@ -191,11 +205,11 @@ export function restorationOf(kit: Kit, campaign: Campaign, secrets: RestoredSec
 }
 
 /**
- * Patterns of the files that a backup of such a node brings besides its archives.
+ * What a backup of this kit's node brings besides its archives.
  * @throws KitError `kind-unknown`; `restore-unknown` where nobody knows how to bring one back
  */
-export function restorableFiles(campaign: Campaign): string[] {
-  return restoreOf(campaign).files;
+export function restorableFiles(kit: Kit, campaign: Campaign): RestorableFiles {
+  return restoreOf(campaign).files(kit, campaign);
 }
 
 function restoreOf(campaign: Campaign): NonNullable<Kind['restore']> {

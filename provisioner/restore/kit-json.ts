@@ -13,7 +13,8 @@ import { KitError } from '../errors.ts';
 /** What this kit reads: a newer one is refused, and so is an older. */
 export const knownFormat = 1;
 
-const name = v.pipe(v.string(), v.regex(/^(\d+\.tar\.zst|manifest)$/));
+const names = /^(\d+\.tar\.zst|manifest|yunohost\.tar(\.gz)?|info\.json)$/;
+const name = v.pipe(v.string(), v.regex(names));
 const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const word = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,253}$/));
@@ -101,7 +102,8 @@ export function readKitJson(bytesRead: Uint8Array, file: string): KitJson {
   if (!outcome.success) throw damaged(file, `other members than format ${knownFormat} has`);
   const { made_at: madeAtS, data_bytes: dataBytes, format: _, ...sums } = outcome.output;
   const { sha256: _seal, ...rest } = sums;
-  if (!isChain(rest.parts)) throw damaged(file, 'a list of archives with a hole in it');
+  const isWhole = rest.kind === 'yunohost' ? isYunohosts(rest.parts) : isChain(rest.parts);
+  if (!isWhole) throw damaged(file, 'a list of archives with a hole in it');
   return { ...rest, madeAtS, dataBytes, seal };
 }
 
@@ -112,6 +114,12 @@ function isChain(parts: Part[]): boolean {
   const wanted = Array.from({ length: archives }, (_, at) => `${at}.tar.zst`);
   if (archives < 1 || names.size !== parts.length) return false;
   return [...wanted, 'manifest'].every((one) => names.has(one));
+}
+
+/** YunoHost's own archive, and its account of it. */
+function isYunohosts(parts: Part[]): boolean {
+  const names = parts.map((part) => part.name).sort();
+  return names.length === 2 && names[0] === 'info.json' && names[1].startsWith('yunohost.tar');
 }
 
 function damaged(file: string, got: string): KitError {

@@ -8,7 +8,7 @@ import type { NodeKind } from '../node/configure.ts';
 import { stamps, type Stamps } from '../node/operation/effect.ts';
 import { fileStates, writeFiles, type FileStates } from '../node/operation/files.ts';
 import type { Restoration } from '../node/kinds.ts';
-import { backupProgram, backupStore } from '../node/part/backup.ts';
+import { backupStore } from '../node/part/backup.ts';
 import { Secret } from '../node/secret.ts';
 import type { Step } from '../node/step.ts';
 import type { IdentityFile, KitJson } from './kit-json.ts';
@@ -20,7 +20,7 @@ export interface PutBack {
   backup: KitJson;
   /** Of kit.json's files those that neither the drive nor configuring brings. */
   files: IdentityFile[];
-  restoration: Pick<Restoration, 'program' | 'accounts' | 'paths'>;
+  restoration: Pick<Restoration, 'files' | 'accounts' | 'putBack'>;
 }
 
 export interface PutBackFacts {
@@ -41,7 +41,7 @@ export const comingFolder = (name: string): string => `${backupStore}/.coming-${
 export const putBack: NodeKind<PutBack, PutBackFacts> = {
   name: 'restore',
   facts: ({ restoration }) => ({
-    files: fileStates([restoration.program.path]),
+    files: fileStates(restoration.files.map(({ path }) => path)),
     stamps,
     accounts: restoration.accounts,
   }),
@@ -49,7 +49,7 @@ export const putBack: NodeKind<PutBack, PutBackFacts> = {
     const { backup, restoration } = desired;
     if (isPutBack(desired, facts)) return [];
     return [
-      ...writeFiles('Write the backup program', [restoration.program], facts.files),
+      ...writeFiles('Write what putting it back needs', restoration.files, facts.files),
       begin(backup),
       takeIn(desired),
       unpack(desired),
@@ -100,14 +100,11 @@ fi
   };
 }
 
-/** What the package left in its place goes: nobody lived there. */
 function unpack({ name, backup, restoration }: PutBack): Step {
-  const aside = restoration.paths.map((path) => `/${path}.before-restore-*`).join(' ');
+  const { timeoutS, ...work } = restoration.putBack(name);
   return {
-    name: 'Put back what its archives hold',
-    because,
-    command: `${backupProgram} restore ${name}\nrm -rf ${aside}`,
-    timeoutS: 300 + secondsFor(backup),
+    ...{ name: 'Put back what its archives hold', because, ...work },
+    timeoutS: timeoutS + secondsFor(backup),
   };
 }
 

@@ -41,6 +41,8 @@ export interface Home {
   kept: KitSecrets | undefined;
   /** The owner's alone in the end: it had been handed over. */
   owners: boolean;
+  /** What no backup of it holds, in words. */
+  leftOut: string;
 }
 
 /**
@@ -53,7 +55,7 @@ export async function openHome(
   path: string,
   { campaign, secrets, record }: Bench,
 ): Promise<Home> {
-  const brought = restorableFiles(campaign);
+  const brought = restorableFiles(kit, campaign);
   if (record.lastDone(kit.name, 'retire') !== undefined) throw retired(kit);
   const generation = await openGeneration(path);
   const erased = await secrets.isErased(kit);
@@ -62,7 +64,7 @@ export async function openHome(
   const identity = identityOf(generation.backup, { kit, campaign, known, brought });
   if (erased && !identity.handedOver) throw beforeHandover(generation);
   const owners = erased || (kept === undefined && identity.handedOver);
-  return { kit, generation, identity, kept, owners };
+  return { kit, generation, identity, kept, owners, leftOut: brought.leftOut };
 }
 
 /** Of the drive that was last written for it. */
@@ -72,7 +74,7 @@ function recordedKey(kit: Kit, record: Bench['record']): string | undefined {
 }
 
 /** What comes back, from when, and what is lost: for a person, before anything is done. */
-export function homeText({ kit, generation, owners }: Home, nowMs: number): string {
+export function homeText({ kit, generation, owners, leftOut }: Home, nowMs: number): string {
   const { backup } = generation;
   const madeAtMs = backup.madeAtS * 1000;
   const at = new Date(madeAtMs).toISOString().slice(0, 16).replace('T', ' ');
@@ -84,7 +86,7 @@ export function homeText({ kit, generation, owners }: Home, nowMs: number): stri
     '  the same domain, host key, certificate, accounts, posts, followers',
     ...(owners ? ['  the passphrase and the recovery codes, as their owner had them then'] : []),
     'Lost is what happened on it since; a recovery code used since serves again.',
-    'Not in any backup: what was installed by hand, and home folders.',
+    `Not in any backup: ${leftOut}.`,
   ].join('\n');
 }
 
@@ -145,10 +147,11 @@ function hasBegunToWithdraw(kit: Kit, seal: string, record: Bench['record']): bo
 async function secretsOf({ kit, identity, kept }: Home, deps: RestoreDeps): Promise<RestoredSecrets> {
   const campaign = await deps.secrets.campaign();
   if (kept !== undefined) return { campaign, kit: kept };
-  const current = isFresh(identity.tls, kit.domain, deps.now());
   const { sshHostKey, tls } = identity;
-  if (current) return { campaign, kit: { sshHostKey, tls } };
-  deps.report(`${kit.name}: its certificate is near its end; a new one is made`);
+  if (tls !== undefined) {
+    if (isFresh(tls, kit.domain, deps.now())) return { campaign, kit: { sshHostKey, tls } };
+    deps.report(`${kit.name}: its certificate is near its end; a new one is made`);
+  }
   return { campaign, kit: { sshHostKey, tls: await deps.secrets.issueCertificate(kit.domain) } };
 }
 

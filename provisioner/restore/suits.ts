@@ -8,13 +8,14 @@ import type { TlsCredential } from '../campaign/certificate.ts';
 import { readSshKey, type SshKey } from '../campaign/ssh-key.ts';
 import { KitError } from '../errors.ts';
 import { hostKeyPath } from '../node/part/kit-json.ts';
-import { certificateKeyPath, certificatePath } from '../node/snac/nginx.ts';
+import type { RestorableFiles } from '../node/kinds.ts';
 import type { IdentityFile, KitJson } from './kit-json.ts';
 
 /** What a backup gives back besides its archives. */
 export interface HomeIdentity {
   sshHostKey: SshKey;
-  tls: TlsCredential;
+  /** Undefined: such a node obtains its own, and the backup brings that with all else. */
+  tls: TlsCredential | undefined;
   /** All others, as they stood: recovery codes' hashes, ACME's account and certificates. */
   files: IdentityFile[];
   /** Whether the owner had been given the login and the codes. */
@@ -29,8 +30,8 @@ export interface Known {
   campaign: Campaign;
   /** Fingerprint of the node's host key as the bench knows it; undefined: it knows none. */
   known: string | undefined;
-  /** Patterns of the files that a backup of such a node brings; it may not bring others. */
-  brought: string[];
+  /** What a backup of such a node brings; it may not bring others. */
+  brought: RestorableFiles;
 }
 
 /**
@@ -48,9 +49,10 @@ export function identityOf(
   refuseOther('wrong-domain', [kit.domain, backup.domain], domain);
   const owner = `Accounts cannot be renamed: put the old owner back in ${file}.`;
   refuseOther('wrong-owner', [kit.owner, backup.owner], owner);
-  const strange = backup.identity.find(({ path }) => !brought.some((one) => matchesGlob(path, one)));
+  const isBrought = (path: string) => brought.patterns.some((one) => matchesGlob(path, one));
+  const strange = backup.identity.find(({ path }) => !isBrought(path));
   if (strange !== undefined) throw incomplete(`${strange.path}, which is none of its files`);
-  const identity = readIdentity(backup);
+  const identity = readIdentity(backup, brought);
   const { fingerprint } = identity.sshHostKey;
   // Another campaign may have a kit of this name.
   const namesake = `It is of another node of that name: take ${its}.`;
@@ -66,11 +68,12 @@ function refuseOther(what: string, [expected, got]: [string, string], hint: stri
   throw new KitError({ code: `backup-${what}`, message, expected, got, hint, exitCode: 2 });
 }
 
-function readIdentity(backup: KitJson): HomeIdentity {
-  const special = [hostKeyPath, certificatePath, certificateKeyPath];
-  const [hostKey, certificate, key] = special.map((path) =>
+function readIdentity(backup: KitJson, { certificate: paths }: RestorableFiles): HomeIdentity {
+  const special = [hostKeyPath, ...(paths ?? [])];
+  const [hostKey, certificatePem, keyPem] = special.map((path) =>
     backup.identity.find((file) => file.path === path)?.content.toString('utf8'));
-  if (!hostKey || !certificate || !key) throw incomplete('one of them is missing');
+  const isCertified = certificatePem && keyPem;
+  if (!hostKey || (paths && !isCertified)) throw incomplete('one of them is missing');
   const sshHostKey = readSshKey(hostKey);
   if (sshHostKey === undefined) throw incomplete('a host key that is none');
   const ours = [backup.owner, 'root'];
@@ -78,7 +81,7 @@ function readIdentity(backup: KitJson): HomeIdentity {
   if (strangers.length > 0) throw incomplete(`a login for ${strangers.join(', ')}`);
   return {
     sshHostKey,
-    tls: { certificatePem: certificate, keyPem: key },
+    tls: isCertified ? { certificatePem, keyPem } : undefined,
     files: backup.identity.filter(({ path }) => !special.includes(path)),
     handedOver: granted(backup.owner).every((stamp) => backup.once.includes(stamp)),
   };

@@ -26,6 +26,8 @@ export interface YunohostMachine {
   write(path: string, text: string, mode?: number): void;
   exists(path: string): boolean;
   remove(path: string): void;
+  /** Of a folder, to one of the bench's. */
+  copyOut(path: string, to: string): void;
   /** Runs shell within it, while it is on. */
   shell(script: string): string;
   /** Leaves nothing behind; may be called again. */
@@ -96,6 +98,7 @@ export function makeYunohostMachine(identity: MachineIdentity): YunohostMachine 
     },
     exists: (path) => existsSync(at(path)),
     remove: (path) => rmSync(at(path), { recursive: true, force: true }),
+    copyOut: (path, to) => cpSync(at(path), to, { recursive: true }),
     shell(script) {
       const children = readFileSync(`/proc/${machine!.pid}/task/${machine!.pid}/children`, 'utf8');
       const [first] = children.trim().split(' ');

@@ -40,15 +40,16 @@ domain = "alice.test"
 owner = "alice"
 `;
 
-/** Booted once, as kit's image leaves it but for the service that anybody could take it over by. */
-export async function makeYunohostNode(t: ExecutionContext): Promise<YunohostNode> {
-  const bench = await makeBench(text);
-  t.teardown(() => bench.remove());
-  const [kit] = bench.campaign.kits;
-  const secrets = {
-    campaign: await bench.secrets.campaign(),
-    kit: await bench.secrets.kit(kit),
-  };
+/**
+ * Booted once, as kit's image leaves it but for the service that anybody could take it over by.
+ * @param died the node whose new drive it is; the bench is that one's
+ */
+export async function makeYunohostNode(
+  t: ExecutionContext,
+  died?: YunohostNode,
+): Promise<YunohostNode> {
+  await died?.machine.end();
+  const { bench, kit, secrets } = died ?? (await openBench(t));
   const machine = makeYunohostMachine({
     hostname: kit.name,
     hostKeyPem: secrets.kit.sshHostKey.privatePem,
@@ -69,4 +70,15 @@ export async function makeYunohostNode(t: ExecutionContext): Promise<YunohostNod
       });
     },
   };
+}
+
+async function openBench(t: ExecutionContext): Promise<Pick<YunohostNode, 'bench' | 'kit' | 'secrets'>> {
+  const bench = await makeBench(text);
+  t.teardown(() => bench.remove());
+  const [kit] = bench.campaign.kits;
+  const secrets = {
+    campaign: await bench.secrets.campaign(),
+    kit: await bench.secrets.kit(kit),
+  };
+  return { bench, kit, secrets };
 }

@@ -85,7 +85,9 @@ const keepsCodes: Fact<boolean> = {
   parse: (_, exitCode) => exitCode === 0,
 };
 
-function files({ owner, texts, hooks, reading }: Grant): Record<'programs' | 'units' | 'sshd', FileWrite[]> {
+function files(
+  { owner, texts, hooks, reading }: Grant,
+): Record<'programs' | 'units' | 'sshd', FileWrite[]> {
   const file = (path: string, mode: string, content: string): FileWrite => ({
     ...{ path, mode, content },
     owner: 'root:root',

@@ -14,12 +14,11 @@ import { writeFiles, type FileStates } from '../operation/files.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { FileWrite, Step } from '../step.ts';
 import { describe, type BackedUpKit } from './kit-json.ts';
+import { secondDrive } from './second-drive.ts';
 
 export const backupTimer = 'commons-backup.timer';
 export const backupProgram = '/usr/local/sbin/commons-backup';
 export const backupStore = '/var/backups/commons-kit';
-/** The label of a second drive's file system. */
-export const backupLabel = 'COMMONS-BACKUP';
 
 export interface BackedUp {
   /** What is kept, below /. */
@@ -98,6 +97,11 @@ export const backupAccount: Fact<BackupAccount | undefined> = {
   },
 };
 
+const contents = {
+  files: ['*.tar.zst', 'manifest'],
+  dataBytes: 'cd / && du -sbc $paths | tail -n 1 | cut -f 1',
+};
+
 const program = ({ paths, services, of }: BackedUp): string => `#!/bin/sh
 # Backups of this node. Written by kit configure: changes made here are undone by its next run.
 #
@@ -112,16 +116,13 @@ umask 077
 store=${backupStore}
 state=/var/lib/commons-kit/backup.json
 scratch=/var/lib/commons-kit/backup-proof
-second=/run/commons-backup-drive
-label=/dev/disk/by-label/${backupLabel}
 paths='${paths.join(' ')}'
 services='${services.join(' ')}'
 kept=2
 most_changes=6
 stopped=
-mounted=
-copied=false
 error=
+${secondDrive}
 
 main() {
   mkdir -p "$store" "\${state%/*}"
@@ -141,7 +142,7 @@ main() {
 # Whatever happens, the services run again, and what went wrong is told.
 leave() {
   [ -z "$stopped" ] || systemctl start $services
-  [ -z "$mounted" ] || umount "$second"
+  leave_second_drive
   rm -rf "$scratch"
   [ "$1" -eq 0 ] || [ -n "$error" ] || error="status $1: see journalctl -u commons-backup"
   case "\${verb-}" in make | prove) tell ;; esac
@@ -249,7 +250,7 @@ archive() {
   mv "$1/part" "$1/$2.tar.zst"
   mv "$1/snapshot.new" "$1/snapshot"
 }
-${describe(of)}
+${describe(of, contents)}
 
 # A whole one and the proof of it take each at most what is there.
 refuse_full() {
@@ -282,28 +283,6 @@ prove() {
   [ "$found" -eq "$listed" ] || fail "the backup $1 gives back $found files of $listed"
   date +%s >"$store/$1/proven"
   sync "$store/$1/proven"
-}
-
-copy_to_second_drive() {
-  [ -e "$label" ] || return 0
-  mkdir -p "$second"
-  mount -o nosuid,nodev,noexec "$label" "$second" || fail 'the second drive could not be mounted'
-  mounted=yes
-  mkdir -p "$second/commons-kit/$name"
-  # In the order of names: the archives, then kit.json, which says that they are there.
-  for file in "$store/$name"/*; do
-    [ "\${file##*/}" != kit.json ] || sync -f "$second"
-    copy=$second/commons-kit/$name/\${file##*/}
-    cmp -s "$file" "$copy" && continue
-    cp "$file" "$copy.new" && mv "$copy.new" "$copy" || fail 'the second drive is full or failing'
-  done
-  ls -d "$second"/commons-kit/[0-9]* | head -n -$kept | while read -r old; do
-    rm -rf "$old"
-  done
-  sync -f "$second"
-  umount "$second"
-  mounted=
-  copied=true
 }
 
 # Everything goes back at once, or stays as it was.

@@ -2,7 +2,7 @@
 // Debian, and the C library behind its crypt. What is hashed comes on standard input, never as an
 // argument. Pure: pieces of shell.
 
-/** How crypt(5) writes a method's setting: what it begins with, and the letters of salt after it. */
+/** How crypt(5) writes a method's setting: what it begins with, and how many letters of salt. */
 const settings = {
   /** 5000 rounds, as Debian's own passwords have them. */
   sha512crypt: { prefix: '$6$', saltLetters: 16 },

@@ -19,15 +19,23 @@ export const hostKeyPath = '/etc/ssh/ssh_host_ed25519_key';
 /** Of any kit: its SSH host key, and the hashes of its owner's recovery codes. */
 export const ownIdentity = [hostKeyPath, '/var/lib/commons-kit/recovery/codes'];
 
-/** `describe FOLDER`, for the program of backup.ts: it fails by that one's `fail`. */
-export const describe = (of: BackedUpKit): string => `
+/** What a generation's folder holds besides kit.json. */
+export interface Contents {
+  /** Patterns of the shell's. */
+  files: string[];
+  /** Shell that prints the size of all that they give back. */
+  dataBytes: string;
+}
+
+/** `describe FOLDER`, for a backup program: it fails by that one's `fail`. */
+export const describe = (of: BackedUpKit, { files, dataBytes }: Contents): string => `
 # Whose backup it is, what of the node makes a new drive that home, and the sums of the archives. A
 # sum stays as it was first: an archive that changed since is not to be called good.
 describe() {
   owner=${of.owner}
   text="{\\"format\\":1,\\"kit\\":\\"${of.kit}\\",\\"kind\\":\\"${of.kind}\\""
   text="$text,\\"domain\\":\\"${of.domain}\\",\\"owner\\":\\"$owner\\""
-  data_bytes=$(cd / && du -sbc $paths | tail -n 1 | cut -f 1)
+  data_bytes=$(${dataBytes})
   text="$text,\\"made_at\\":$(date +%s),\\"data_bytes\\":$data_bytes"
   text="$text,\\"parts\\":[$(parts "$1")],\\"identity\\":[$(identity_files)]"
   text="$text,\\"logins\\":{$(logins)},\\"once\\":[$(once_done)]"
@@ -39,7 +47,7 @@ describe() {
 }
 
 parts() {
-  for file in "$1"/*.tar.zst "$1/manifest"; do
+  for file in ${files.map((pattern) => `"$1"/${pattern}`).join(' ')}; do
     head="{\\"name\\":\\"\${file##*/}\\",\\"bytes\\":$(stat -c %s "$file"),\\"sha256\\":"
     sum=$(sed -n "s/.*$head\\"\\([0-9a-f]\\{64\\}\\)\\".*/\\1/p" "$1/kit.json" 2>/dev/null) || sum=
     [ -n "$sum" ] || sum=$(sha256sum <"$file" | cut -d ' ' -f 1)
@@ -57,10 +65,11 @@ identity_files() {
   done | paste -s -d ,
 }
 
-# Hashes as they stand; an account that is locked, or has no passphrase, has none.
+# Hashes as they stand in the system's own file: a directory has its own. An account that is locked,
+# or has no passphrase, has none.
 logins() {
   for user in "$owner" root; do
-    getent shadow "$user" | sed -n 's/^\\([^:]*\\):\\(\\$[^:]*\\):.*/"\\1":"\\2"/p'
+    sed -n "s/^\\($user\\):\\(\\$[^:]*\\):.*/\\"\\1\\":\\"\\2\\"/p" /etc/shadow
   done | paste -s -d ,
 }
 

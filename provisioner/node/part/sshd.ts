@@ -1,6 +1,6 @@
-// Debian's SSH server, asked what it would do: whom it lets in from where, by what, and where it looks
-// for keys (sshd(8), -T and -C). Its own word counts, since others write its configuration: FreedomBox
-// restricts logins by group, YunoHost writes all of it anew. Pure: facts and their parsers.
+// Debian's SSH server, asked what it would do: whom it lets in from where, by what, and where it
+// looks for keys (sshd(8), -T and -C). Its own word counts, since others write its configuration:
+// FreedomBox restricts logins by group, YunoHost writes all of it anew. Pure: facts and parsers.
 
 import { FactError, type Fact } from '../fact.ts';
 import type { FileWrite, StepFailure } from '../step.ts';
@@ -19,8 +19,8 @@ export interface SshdReading {
 }
 
 /**
- * Debian's own configuration includes it. Restarted, since systemd then waits until it listens, as it
- * does not for a reload; connections that are open stay so.
+ * Debian's own configuration includes it. Restarted, since systemd then waits until it listens, as
+ * it does not for a reload; connections that are open stay so.
  */
 export const debiansReading: SshdReading = { files: [], command: 'sshd -t\nsystemctl restart ssh' };
 
@@ -100,14 +100,16 @@ const asked = '^(passwordauthentication|kbdinteractiveauthentication|allow(users
 
 function readOthers(text: string): string[] {
   const keys = [...text.matchAll(/^key (\S+) (.+)$/gm)].map(([, path, line]) => {
-    const [, type = 'a key', comment = ''] = /([\w@.-]+) [A-Za-z0-9+/=]{40,} ?(.*)$/.exec(line) ?? [];
+    const found = /([\w@.-]+) [A-Za-z0-9+/=]{40,} ?(.*)$/.exec(line) ?? [];
+    const [, type = 'a key', comment = ''] = found;
     return `${path}: ${type} ${comment}`.trim();
   });
   const accounts = text.split(/^account /m).slice(1).flatMap((told) => {
     const [head, ...places] = told.split(/^from$/m);
     const [name, groups = ''] = head.split('\n');
     const belongs = groups.split(' ').slice(1);
-    return places.some((settings) => letsIn(settings, { name, belongs })) ? [`account ${name}`] : [];
+    const isIn = places.some((settings) => letsIn(settings, { name, belongs }));
+    return isIn ? [`account ${name}`] : [];
   });
   return [...keys, ...accounts];
 }

@@ -1,18 +1,30 @@
 // What `kit restore` has to know of a snac node. Pure.
 
 import { configureNode } from '../configure.ts';
-import type { Restoration } from '../kinds.ts';
-import { backupFiles } from '../part/backup.ts';
+import type { RestorableFiles, Restoration } from '../kinds.ts';
+import { backupFiles, backupProgram } from '../part/backup.ts';
 import type { SnacHome } from './desired.ts';
 import { snac } from './plan.ts';
-import { snacBackedUp, snacUsers } from './server.ts';
+import { certificateKeyPath, certificatePath } from './nginx.ts';
+import { snacBackedUp, snacIdentity, snacUsers } from './server.ts';
+
+export const snacRestorable: RestorableFiles = {
+  patterns: snacIdentity,
+  certificate: [certificatePath, certificateKeyPath],
+  leftOut: 'what was installed by hand, and home folders',
+};
 
 export function snacRestoration(desired: SnacHome): Restoration {
   const backedUp = snacBackedUp(desired);
   const [program] = backupFiles(backedUp);
+  const aside = backedUp.paths.map((path) => `/${path}.before-restore-*`).join(' ');
   return {
-    program,
-    paths: backedUp.paths,
+    files: [program],
+    // What the package left in its place goes: nobody lived there.
+    putBack: (generation) => ({
+      command: `${backupProgram} restore ${generation}\nrm -rf ${aside}`,
+      timeoutS: 300,
+    }),
     accounts: {
       script: snacUsers.script,
       parse: (text, exitCode) => Object.keys(snacUsers.parse(text, exitCode)),

@@ -5,7 +5,7 @@
 import { KitError } from '../../errors.ts';
 import type { Step } from '../step.ts';
 import type { AppState } from './app-state.ts';
-import type { YunohostDesired } from './desired.ts';
+import { ownersSecret, type YunohostHome } from './desired.ts';
 import { looking } from './directory.ts';
 import { fullName } from './postinstall.ts';
 import { passphrase, refusalFailures, session } from './session.ts';
@@ -17,7 +17,7 @@ interface AccountFacts {
 }
 
 /** @throws KitError `domain-in-use` */
-export function accountSteps(desired: YunohostDesired, facts: AccountFacts): Step[] {
+export function accountSteps(desired: YunohostHome, facts: AccountFacts): Step[] {
   const { domain, owner } = desired;
   const { directory, mainDomain } = facts.yunohost;
   const steps: Step[] = [];
@@ -25,7 +25,7 @@ export function accountSteps(desired: YunohostDesired, facts: AccountFacts): Ste
     steps.push({
       ...{ name, because, timeoutS: 1800, failures: refusalFailures },
       command: `${session}\n${looking(desired)}\n${command}`,
-      input: desired.ownerPassphrase,
+      input: ownersSecret(desired, 'domain or its owner’s account'),
     });
   };
   if (!directory.domains.includes(domain)) {
@@ -51,7 +51,7 @@ const makeAdmin = (owner: string): string =>
   `owner_whole || ynh user group add admins ${owner}\nowner_whole || explain`;
 
 /** People on other servers know an application's accounts by their domain. */
-function refuseMove({ domain, hostname }: YunohostDesired, { apps, yunohost }: AccountFacts): void {
+function refuseMove({ domain, hostname }: YunohostHome, { apps, yunohost }: AccountFacts): void {
   if (apps.length === 0) return;
   throw new KitError({
     code: 'domain-in-use',

@@ -14,7 +14,7 @@ import { passwordHash, putPasswordHash } from '../snac/server.ts';
 import type { Step } from '../step.ts';
 import { begunMark, type AppState } from './app-state.ts';
 import { snacApp } from './counted.ts';
-import type { YunohostDesired } from './desired.ts';
+import { ownersSecret, type YunohostHome } from './desired.ts';
 import { passphraseQuoted, refusalFailures, session } from './session.ts';
 
 interface AppFacts {
@@ -31,7 +31,7 @@ const timeoutS = 3600;
 export const appUnit = (app: YunohostApp): string => `${app}.service`;
 
 /** @throws KitError `app-elsewhere` */
-export function appSteps(desired: YunohostDesired, facts: AppFacts): Step[] {
+export function appSteps(desired: YunohostHome, facts: AppFacts): Step[] {
   const { app } = desired;
   const listed = facts.apps.find(({ id }) => id === app);
   const begun = facts.appBegun === app;
@@ -64,7 +64,7 @@ export function appSteps(desired: YunohostDesired, facts: AppFacts): Step[] {
 }
 
 /** Until the account has its passphrase, the mark stays: what a cut leaves is made anew. */
-function installCommand(desired: YunohostDesired): string {
+function installCommand(desired: YunohostHome): string {
   const { app, domain, owner } = desired;
   const catalog = '/var/cache/yunohost/repo/default.json';
   return `${session}
@@ -109,19 +109,20 @@ function argumentsOf(
 }
 
 /** snac's is made into its hash at the bench, as on a node of snac's own. */
-function accountSecret({ app, owner, ownerPassphrase }: YunohostDesired): Secret {
-  return app === 'snac' ? passwordHash(owner, ownerPassphrase) : ownerPassphrase;
+function accountSecret(desired: YunohostHome): Secret {
+  const passphrase = ownersSecret(desired, 'application');
+  return desired.app === 'snac' ? passwordHash(desired.owner, passphrase) : passphrase;
 }
 
-function giveAccount({ app, owner }: YunohostDesired): string {
+function giveAccount({ app, owner }: YunohostHome): string {
   const { folder, user } = snacApp;
   if (app === 'gotosocial') return intoGotosocial(owner);
   return putPasswordHash(`${folder}/user/${owner}`, `${user}:${user}`);
 }
 
 /**
- * Gives an account of GoToSocial the passphrase on standard input. Its own command takes passwords as
- * arguments alone; its table keeps bcrypt's hash, and psql reads that from its standard input.
+ * Gives an account of GoToSocial the passphrase on standard input. Its own command takes passwords
+ * as arguments alone; its table keeps bcrypt's hash, and psql reads that from its standard input.
  */
 export const intoGotosocial = (owner: string): string => `hash=$(${cryptCommand('bcrypt')})
 changed=$(runuser -u postgres -- psql -qAt -v ON_ERROR_STOP=1 -d gotosocial <<SQL
@@ -131,7 +132,7 @@ SQL
 )
 [ "$changed" = changed ] || { echo "gotosocial has no account of ${owner}"; exit 1; }`;
 
-function elsewhere({ app, domain, hostname }: YunohostDesired, listed: AppState): KitError {
+function elsewhere({ app, domain, hostname }: YunohostHome, listed: AppState): KitError {
   return new KitError({
     code: 'app-elsewhere',
     message: `${app} on ${hostname} stands at another address`,

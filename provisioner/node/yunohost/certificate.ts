@@ -7,7 +7,7 @@ import type { Fact } from '../fact.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
 import { writeFiles, type FileStates } from '../operation/files.ts';
 import type { FileWrite, Step } from '../step.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { refusalFailures, session } from './session.ts';
 import { webUnit } from './web.ts';
 
@@ -18,7 +18,7 @@ export const letsencryptDirectory = 'https://acme-v02.api.letsencrypt.org/direct
 export type Certified = 'none' | 'yunohost' | 'campaign' | 'other';
 
 const base = '/etc/yunohost/certs';
-const ours = (domain: string): string => `${base}/${domain}-history/commons-kit`;
+export const ours = (domain: string): string => `${base}/${domain}-history/commons-kit`;
 
 export function certified(domain: string): Fact<Certified> {
   return {
@@ -31,7 +31,7 @@ export function certified(domain: string): Fact<Certified> {
   };
 }
 
-export function certificateFiles(desired: YunohostDesired): FileWrite[] {
+export function certificateFiles(desired: YunohostHome): FileWrite[] {
   if (desired.certifiedBy !== 'campaign') return [];
   const file = (name: string, content: FileWrite['content']): FileWrite => ({
     ...{ path: `${ours(desired.domain)}/${name}.pem`, content, mode: '0640' },
@@ -50,7 +50,7 @@ interface CertificateFacts {
   certified: Certified;
 }
 
-export function campaignSteps(desired: YunohostDesired, facts: CertificateFacts): Step[] {
+export function campaignSteps(desired: YunohostHome, facts: CertificateFacts): Step[] {
   const { domain, certifiedBy } = desired;
   if (certifiedBy !== 'campaign' || facts.certified === 'other') return [];
   const files = certificateFiles(desired);
@@ -76,7 +76,7 @@ done`,
 }
 
 /** Last of all: it takes the internet, and a port that the home's router opens. */
-export function letsencryptSteps(desired: YunohostDesired, facts: CertificateFacts): Step[] {
+export function letsencryptSteps(desired: YunohostHome, facts: CertificateFacts): Step[] {
   const { domain, certifiedBy } = desired;
   if (certifiedBy !== 'letsencrypt' || facts.certified === 'other') return [];
   return [

@@ -3,14 +3,14 @@
 
 import type { CountersSource } from '../part/counters.ts';
 import { snacCountedIn } from '../snac/server.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 
 /** As YunoHost's package of snac lays it out (its manifest's data_dir and system_user). */
 export const snacApp = {
   ...{ folder: '/home/yunohost.app/snac', user: 'snac', program: '/var/www/snac/snac' },
 };
 
-export function counted({ app, domain }: YunohostDesired): CountersSource {
+export function counted({ app, domain }: YunohostHome): CountersSource {
   return app === 'snac' ? snacCountedIn(snacApp.folder, snacApp.user) : byNodeInfo(domain);
 }
 

@@ -5,7 +5,9 @@
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { YunohostApp } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
-import { snacDesired, type SnacDesired } from '../snac/desired.ts';
+import { KitError } from '../../errors.ts';
+import { Secret } from '../secret.ts';
+import { snacHome, type SnacDesired } from '../snac/desired.ts';
 
 /** The owner is YunoHost's first administrator, with the same passphrase at first. */
 export interface YunohostDesired extends SnacDesired {
@@ -13,11 +15,37 @@ export interface YunohostDesired extends SnacDesired {
   certifiedBy: 'campaign' | 'letsencrypt';
 }
 
+/** Undefined: the owner's account came back from a backup, and nothing is made that wants it. */
+export type YunohostHome = Omit<YunohostDesired, 'ownerPassphrase'> &
+  Partial<Pick<YunohostDesired, 'ownerPassphrase'>>;
+
 export function yunohostDesired(
   kit: Kit,
   campaign: Campaign,
   secrets: { campaign: CampaignSecrets; kit: KitSecrets },
 ): YunohostDesired {
+  const ownerPassphrase = new Secret(secrets.kit.ownerPassphrase);
+  return { ...yunohostHome(kit, campaign, secrets), ownerPassphrase };
+}
+
+/** Of a kit whose passphrase its owner alone knows. */
+export function yunohostHome(
+  kit: Kit,
+  campaign: Campaign,
+  secrets: { campaign: CampaignSecrets; kit: Pick<KitSecrets, 'tls'> },
+): YunohostHome {
   const certifiedBy = campaign.acme === undefined ? 'campaign' : 'letsencrypt';
-  return { ...snacDesired(kit, campaign, secrets), app: campaign.yunohost.app, certifiedBy };
+  return { ...snacHome(kit, campaign, secrets), app: campaign.yunohost.app, certifiedBy };
+}
+
+/** What only a node that was just made is given. @throws KitError `owner-secrets-unknown` */
+export function ownersSecret({ hostname, ownerPassphrase }: YunohostHome, lost: string): Secret {
+  if (ownerPassphrase !== undefined) return ownerPassphrase;
+  throw new KitError({
+    code: 'owner-secrets-unknown',
+    message: `${hostname} has lost its ${lost}, and the bench has no passphrase to make it with`,
+    expected: 'what the backup held to be there still',
+    got: 'none',
+    hint: 'Write the drive anew, and restore it again.',
+  });
 }

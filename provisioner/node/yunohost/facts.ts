@@ -16,7 +16,7 @@ import { upgradesTimer } from '../part/upgrades.ts';
 import { appUnit } from './app.ts';
 import { appBegun, apps, type AppState } from './app-state.ts';
 import { certified, type Certified } from './certificate.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { firewallOpen, firewallUnit } from './firewall.ts';
 import { apiState, apiUnits, type ApiState } from './race.ts';
 import { yunohostState, type YunohostState } from './state.ts';
@@ -63,7 +63,7 @@ const programs = ['python3', 'nft', 'curl', 'openssl', 'awk', 'update-ca-certifi
 /** @param paths of the files that the plan would write */
 export function yunohostFacts(
   paths: string[],
-  { app, domain, caCertificate }: YunohostDesired,
+  { app, domain, caCertificate }: YunohostHome,
 ): FactsOf<YunohostFacts> {
   return {
     missingPrograms: missingPrograms(programs),

@@ -1,7 +1,7 @@
-// What a YunoHost needs to become its owner's: programs that give the directory's account, which all
-// of YunoHost logs in by, and the application's a new passphrase when a recovery code was used; and a
-// hook of YunoHost's configuration, which writes sshd's anew whenever it likes and reads no file
-// beside it (FACTS). Pure: texts of files and a command.
+// What a YunoHost needs to become its owner's: programs that give the directory's account, which
+// all of YunoHost logs in by, and the application's a new passphrase when a recovery code was used;
+// and a hook of YunoHost's configuration, which writes sshd's anew whenever it likes and reads no
+// file beside it (FACTS). Pure: texts of files and a command.
 
 import type { Campaign, YunohostApp } from '../../campaign/campaign.ts';
 import type { Handover } from '../kinds.ts';
@@ -38,7 +38,7 @@ function applicationFiles(app: YunohostApp, folder: string): FileWrite[] {
   return [snacPassphraseHook(folder, { data, user }), file(dropIn, seesData)];
 }
 
-/** The recovery service sees no home folders (recovery-programs.ts); below them YunoHost keeps snac's. */
+/** The recovery service sees no home folders (recovery-programs.ts): snac's data is among them. */
 const seesData = `# Written by kit handover.
 [Service]
 ProtectHome=tmpfs

@@ -3,7 +3,7 @@
 
 import { KitError } from '../../errors.ts';
 import type { Step } from '../step.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { isKnownVersion, type YunohostState } from './state.ts';
 
 const packages = 'postfix yunohost yunohost-admin yunohost-portal';
@@ -11,7 +11,7 @@ const selections = '/usr/lib/commons-kit/debconf-selections';
 
 /** @throws KitError `yunohost-version`, `yunohost-missing` */
 export function installSteps(
-  desired: YunohostDesired,
+  desired: YunohostHome,
   facts: { yunohost: YunohostState; installable: boolean },
 ): Step[] {
   const { version } = facts.yunohost;
@@ -33,7 +33,7 @@ command -v yunohost`,
   ];
 }
 
-function otherVersion({ hostname }: YunohostDesired, version: string): KitError {
+function otherVersion({ hostname }: YunohostHome, version: string): KitError {
   return new KitError({
     code: 'yunohost-version',
     message: `${hostname} has a YunoHost that kit does not know`,
@@ -43,7 +43,7 @@ function otherVersion({ hostname }: YunohostDesired, version: string): KitError 
   });
 }
 
-function missing({ hostname }: YunohostDesired): KitError {
+function missing({ hostname }: YunohostHome): KitError {
   return new KitError({
     code: 'yunohost-missing',
     message: `${hostname} has no YunoHost, and apt knows no repository of it`,

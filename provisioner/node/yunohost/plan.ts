@@ -16,7 +16,7 @@ import { appSteps } from './app.ts';
 import { yunohostBackupFiles } from './backup.ts';
 import { campaignSteps, certificateFiles, letsencryptSteps } from './certificate.ts';
 import { counted } from './counted.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { diagnosisSteps } from './diagnosis.ts';
 import { yunohostFacts, type YunohostFacts } from './facts.ts';
 import { firewallFile, firewallSteps } from './firewall.ts';
@@ -25,7 +25,7 @@ import { isPostinstalled, postinstallSteps } from './postinstall.ts';
 import { apiSteps, shutSteps } from './race.ts';
 import { webFiles, webSteps } from './web.ts';
 
-export const yunohost: NodeKind<YunohostDesired, YunohostFacts> = {
+export const yunohost: NodeKind<YunohostHome, YunohostFacts> = {
   name: 'yunohost',
   facts(desired) {
     const paths = Object.values(files(desired, [])).flat().map(({ path }) => path);
@@ -62,7 +62,7 @@ export const yunohost: NodeKind<YunohostDesired, YunohostFacts> = {
 const ownResolver = ['127.0.0.1'];
 
 /** Every file that is wholly ours, by what it is for. */
-function files(desired: YunohostDesired, resolvers: string[]): Record<string, FileWrite[]> {
+function files(desired: YunohostHome, resolvers: string[]): Record<string, FileWrite[]> {
   return {
     trust: [caFile(desired.caCertificate)],
     line: lineFiles,
@@ -71,6 +71,6 @@ function files(desired: YunohostDesired, resolvers: string[]): Record<string, Fi
     certificate: certificateFiles(desired),
     counters: countersFiles(counted(desired)),
     upgrades: [upgradesFile],
-    backup: yunohostBackupFiles(),
+    backup: yunohostBackupFiles(desired),
   };
 }

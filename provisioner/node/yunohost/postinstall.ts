@@ -8,7 +8,7 @@ import { KitError } from '../../errors.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
 import type { FileStates } from '../operation/files.ts';
 import type { Step } from '../step.ts';
-import type { YunohostDesired } from './desired.ts';
+import { ownersSecret, type YunohostHome } from './desired.ts';
 import { looking, settingBack } from './directory.ts';
 import { apiListens } from './race.ts';
 import { openCode, passphrase, refusalFailures, session } from './session.ts';
@@ -26,7 +26,7 @@ export function isPostinstalled(facts: { stamps: Stamps; yunohost: YunohostState
 
 /** @throws KitError `postinstall-foreign` */
 export function postinstallSteps(
-  desired: YunohostDesired,
+  desired: YunohostHome,
   facts: { stamps: Stamps; files: FileStates; yunohost: YunohostState },
 ): Step[] {
   if (isPostinstalled(facts)) return [];
@@ -39,7 +39,7 @@ export function postinstallSteps(
       name,
       dependsOn: 'once',
       command: `${session}\n${looking(desired)}\n${seen(desired)}\n${command}`,
-      input: desired.ownerPassphrase,
+      input: ownersSecret(desired, 'postinstall'),
       timeoutS,
       failures: refusalFailures,
       amiss: because,
@@ -54,7 +54,7 @@ interface Work {
   command: string;
 }
 
-function works(desired: YunohostDesired): Record<Stage, Work> {
+function works(desired: YunohostHome): Record<Stage, Work> {
   const { owner } = desired;
   const finish = `Finish YunoHost’s postinstall, for ${owner}`;
   return {
@@ -84,7 +84,7 @@ function works(desired: YunohostDesired): Record<Stage, Work> {
 
 const shut = `! ${apiListens} || { echo 'yunohost-api answers'; exit ${openCode}; }`;
 
-function fromTheStart({ domain, owner }: YunohostDesired): string {
+function fromTheStart({ domain, owner }: YunohostHome): string {
   return `${shut}
 ynh tools postinstall -d ${domain} -u ${owner} -F '${fullName(owner)}' -p ${passphrase} \\
   --ignore-dyndns --force-diskspace --i-have-read-terms-of-services
@@ -103,7 +103,7 @@ ynh tools regen-conf --force
 systemctl is-active -q nftables || systemctl start nftables
 postinstalled || explain`;
 
-function seen({ domain }: YunohostDesired): string {
+function seen({ domain }: YunohostHome): string {
   return `postinstalled() {
   [ -e ${markPath} ] && has_domain && owner_whole || return 1
   ls /etc/systemd/system/*.wants/nftables.service >/dev/null 2>&1 || return 1
@@ -122,7 +122,7 @@ export function fullName(owner: string): string {
 }
 
 /** Marked, but not by kit: its API is open to the whole network until then. */
-function refuseForeign(desired: YunohostDesired, { directory }: YunohostState): void {
+function refuseForeign(desired: YunohostHome, { directory }: YunohostState): void {
   const { domain, owner, hostname } = desired;
   if (directory.admins.includes(owner) && directory.domains.includes(domain)) return;
   throw new KitError({

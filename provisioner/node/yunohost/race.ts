@@ -7,7 +7,7 @@ import { effect, type Stamps } from '../operation/effect.ts';
 import type { FileStates } from '../operation/files.ts';
 import { unitAmiss, type UnitStates } from '../operation/units.ts';
 import type { Fact } from '../fact.ts';
-import type { Step } from '../step.ts';
+import type { FileWrite, Step } from '../step.ts';
 import { openCode, refusalFailures } from './session.ts';
 import { markPath } from './state.ts';
 
@@ -37,27 +37,31 @@ true`,
   },
 };
 
+export const waitFiles: FileWrite[] = Object.values(apiUnits).map((unit) => ({
+  path: `/etc/systemd/system/${unit}.d/commons-kit.conf`,
+  mode: '0644',
+  owner: 'root:root',
+  content: `# Written by kit configure: whoever reaches it before then may own the node.
+[Unit]
+ConditionPathExists=${markPath}
+`,
+}));
+
+/** Once those files are there. */
+export const shutCommand = `systemctl daemon-reload
+systemctl stop ${Object.values(apiUnits).join(' ')}
+! ${apiListens} || exit ${openCode}`;
+
 /** First of all, while the postinstall is not marked as done. */
 export function shutSteps(facts: { api: ApiState; yunohost: { marked: boolean } }): Step[] {
   const { api, yunohost } = facts;
   if (yunohost.marked || (api.waits && !api.listens)) return [];
-  const units = Object.values(apiUnits);
   return [
     {
       name: 'Shut YunoHost’s API until its postinstall is done',
       because: api.listens ? 'anybody on the network could do it' : 'it would start at any moment',
-      files: units.map((unit) => ({
-        path: `/etc/systemd/system/${unit}.d/commons-kit.conf`,
-        mode: '0644',
-        owner: 'root:root',
-        content: `# Written by kit configure: whoever reaches it before then may own the node.
-[Unit]
-ConditionPathExists=${markPath}
-`,
-      })),
-      command: `systemctl daemon-reload
-systemctl stop ${units.join(' ')}
-! ${apiListens} || exit ${openCode}`,
+      files: waitFiles,
+      command: shutCommand,
       failures: refusalFailures,
     },
   ];

@@ -80,7 +80,7 @@ const refusals: (StepFailure & { words: string })[] = [
     hint: 'Move or remove the application that is there, with its owner’s consent.',
   },
   {
-    words: '[Nn]ot enough (free|disk) space|not enough disk|free space|No space left',
+    words: '[Nn]ot enough (free |disk )?space|not enough disk|free space|No space left|have enough space',
     code: 'disk-full',
     expected: 'room on the node’s drive',
     hint: 'Use a larger drive, or take something off this one.',
@@ -97,6 +97,18 @@ const refusals: (StepFailure & { words: string })[] = [
     code: 'directory-down',
     expected: 'YunoHost’s directory to run',
     hint: 'Look at `journalctl -u slapd` on the node.',
+  },
+  {
+    words: 'comes from a too.old YunoHost',
+    code: 'backup-yunohost-older',
+    expected: 'a backup that this YunoHost can put back',
+    hint: 'It was made by a YunoHost too old for this image: see docs/restore.md, by hand.',
+  },
+  {
+    words: 'archive .* corrupted|Could not load info|Could not open the backup archive',
+    code: 'backup-damaged',
+    expected: 'an archive that YunoHost can read',
+    hint: 'Take an earlier generation: name its folder with --from.',
   },
 ];
 

@@ -2,7 +2,7 @@
 // sufficient: a power cut can fall before it or after it (FACTS). Pure: commands and parsers.
 
 import { FactError, type Fact } from '../fact.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { directoryScript, readDirectory, type Directory } from './directory.ts';
 import { lastJson } from './session.ts';
 
@@ -88,7 +88,7 @@ export type Stage = 'untouched' | 'begun' | 'half-way' | 'marked' | 'done';
 
 export function stageOf(
   { marked, directory, configured }: YunohostState,
-  { domain, owner }: Pick<YunohostDesired, 'domain' | 'owner'>,
+  { domain, owner }: Pick<YunohostHome, 'domain' | 'owner'>,
 ): Stage {
   const { ssh, web, firewall } = configured;
   if (marked) return ssh && web && firewall ? 'done' : 'marked';

@@ -7,7 +7,7 @@ import { effect, type Stamps } from '../operation/effect.ts';
 import { writeFiles, type FileStates } from '../operation/files.ts';
 import { relay, relayZone } from '../part/relay.ts';
 import type { FileWrite, Step } from '../step.ts';
-import type { YunohostDesired } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { refusalFailures, session } from './session.ts';
 
 export const webUnit = 'nginx.service';
@@ -15,7 +15,7 @@ export const webUnit = 'nginx.service';
 const relayPath = '/etc/nginx/commons-kit/relay.conf';
 const included = `include ${relayPath};`;
 
-export function webFiles({ ledger }: YunohostDesired, resolvers: string[]): FileWrite[] {
+export function webFiles({ ledger }: YunohostHome, resolvers: string[]): FileWrite[] {
   const file = (path: string, content: string, mode = '0644'): FileWrite => ({
     ...{ path, mode, content },
     owner: 'root:root',

@@ -62,8 +62,9 @@ def main():
     options, words = parser_of_top().parse_known_args()
     if options.version:
         words = ["tools", "versions"]
-    allowed = [["tools", "postinstall"], ["tools", "versions"], ["tools", "shell"]]
-    if not exists(MARK) and words[:2] not in allowed + [["backup", "list"], ["log", "display"]]:
+    allowed = [["tools", "postinstall"], ["tools", "versions"], ["tools", "shell"],
+               ["backup", "list"], ["backup", "restore"], ["log", "display"]]
+    if not exists(MARK) and words[:2] not in allowed:
         print("\x1b[1;31mError:\x1b[0m YunoHost is not correctly installed. "
               "Please run 'yunohost tools postinstall'")
         return 1
@@ -133,6 +134,8 @@ def parser_of_actions():
     action("diagnosis show", diagnosis_show, flag("--issues"), writes=False)
     action("backup create", backup_create, value("--name"), value("--system", nargs="*"),
            value("--apps", nargs="*"))
+    action("backup restore", backup_restore, value("name"), value("--system", nargs="*"),
+           value("--apps", nargs="*"), flag("--force"))
     action("backup list", lambda _: {"archives": archives()}, writes=False)
     action("backup delete", backup_delete, value("name", nargs="+"))
     return top
@@ -169,7 +172,10 @@ def versions(_):
 
 
 def postinstall(asked):
-    domain, user = asked.domain, asked.username
+    set_up(asked.domain, asked.username, asked.fullname, asked.password)
+
+
+def set_up(domain, user, fullname, password, is_roots=True):
     if exists(MARK):
         raise Refused("YunoHost is already installed")
     if exists(APPS) and os.listdir(APPS):
@@ -180,14 +186,15 @@ def postinstall(asked):
         raise Refused("Username already exists in the list of system users")
     if user in ALIASES:
         raise Refused(f"Unfortunately, {user} cannot be used as a username")
-    check_password(asked.password)
+    check_password(password)
     note_api()
     say("Info", "Installing YunoHost…")
     point("postinstall: begins")
     add_domain(domain)
     set_main(domain)
-    make_user(user, asked.fullname, asked.password, admin=True)
-    set_root_password(asked.password)
+    make_user(user, fullname, password, admin=True)
+    if is_roots:
+        set_root_password(password)
     point("postinstall: root's password set")
     fetch_catalog()
     write("/etc/yunohost/migrations.yaml", "migrations: {}\n")
@@ -474,8 +481,6 @@ def app_install(asked):
 
 
 def make_app(app, given):
-    write(f"/etc/systemd/system/{app}.service",
-          f"[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n")
     if app == "snac":
         data = f"/home/yunohost.app/snac/user/{given['admin']}"
         os.makedirs(data, exist_ok=True)
@@ -486,6 +491,12 @@ def make_app(app, given):
         write(f"{ROOT}/postgres/admin", given["admin"])
         # As its real script does: the answers are kept, this one among them.
         write(f"{APPS}/gotosocial/password", urllib.parse.unquote(given["password"]))
+    start_app(app)
+
+
+def start_app(app):
+    write(f"/etc/systemd/system/{app}.service",
+          "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n")
     subprocess.run(["systemctl", "enable", "-q", f"{app}.service"], check=True)
     subprocess.run(["systemctl", "start", f"{app}.service"], check=True)
     point("app: started")
@@ -570,12 +581,19 @@ def backup_create(asked):
     work = f"/home/yunohost.backup/tmp/{name}"
     apps = [app["id"] for app in app_list(None)["apps"]]
     info = {"created_at": int(time.time()), "apps": {app: {} for app in apps},
-            "system": {"conf_ldap": {}}}
+            "system": {part: {} for part in PARTS},
+            "from_yunohost_version": versions(None)["yunohost"]["version"]}
     write(f"{work}/info.json", json.dumps(info))
     write(f"{work}/conf/ldap/db.ldif", json.dumps(directory()))
+    write(f"{work}/conf/ynh/current_host", main_domain())
+    for part, folder in PARTS.items():
+        if folder is not None and exists(folder):
+            copy(folder, f"{work}/data/{part}")
     for app in apps:
-        write(f"{work}/apps/{app}/settings/settings.yml", read(f"{APPS}/{app}/settings.yml"))
-        write(f"{work}/apps/{app}/backup/data", app * 1000)
+        copy(f"{APPS}/{app}", f"{work}/apps/{app}/settings")
+        write(f"{work}/apps/{app}/backup/name", app)
+        if exists(f"/home/yunohost.app/{app}"):
+            copy(f"/home/yunohost.app/{app}", f"{work}/apps/{app}/backup/data")
     os.makedirs(ARCHIVES, exist_ok=True)
     write(f"{ARCHIVES}/{name}.tar", "cut off")
     point("backup: being written")
@@ -584,7 +602,78 @@ def backup_create(asked):
     write(f"{ARCHIVES}/{name}.info.json", json.dumps(info))
     return {"name": name, "size": os.path.getsize(f"{ARCHIVES}/{name}.tar"),
             "results": {"apps": {app: "Success" for app in apps},
-                        "system": {"conf_ldap": "Success"}}}
+                        "system": {part: "Success" for part in PARTS}}}
+
+
+# What its hooks keep, and where; the directory's is below, and its hashes are in /etc/userdb here.
+PARTS = {"conf_ldap": "/etc/userdb", "conf_ynh_certs": "/etc/yunohost/certs",
+         "data_home": None, "conf_ynh_settings": None}
+
+
+def copy(folder, to):
+    os.makedirs(to, exist_ok=True)
+    subprocess.run(["cp", "-a", f"{folder}/.", to], check=True)
+
+
+def backup_restore(asked):
+    """Ends with 0 when anything at all came back: which, its results tell."""
+    name, work = asked.name, f"/home/yunohost.backup/tmp/{asked.name}"
+    if name not in archives():
+        raise Refused(f"Unknown local backup archive named '{name}'")
+    subprocess.run(["rm", "-rf", work], check=True)
+    os.makedirs(work)
+    unpacked = subprocess.run(["tar", "-xf", f"{ARCHIVES}/{name}.tar", "-C", work],
+                              capture_output=True, text=True)
+    if unpacked.returncode != 0 or not exists(f"{work}/info.json"):
+        raise Refused(f"It looks like the backup archive '{name}' is corrupted : "
+                      f"{unpacked.stderr.strip()}")
+    info = json.loads(read(f"{work}/info.json"))
+    if exists(MARK):
+        complain("Warning", "YunoHost is already installed")
+        if not asked.force:
+            raise Refused("Unable to restore the system")
+    else:
+        # The administrator of a moment: the directory that comes back knows no such person.
+        set_up(read(f"{work}/conf/ynh/current_host"), "tmpadmin", "Tmp Admin",
+               os.urandom(30).hex(), is_roots=False)
+    restore_system(work)
+    results = {"system": {part: "Success" for part in info["system"]},
+               "apps": {app: restore_app(app, f"{work}/apps/{app}") for app in info["apps"]}}
+    subprocess.run(["rm", "-rf", work], check=True)
+    say("Success", "Restoration completed")
+    return results
+
+
+def restore_system(work):
+    point("restore: begins")
+    hashes = f"{work}/data/conf_ldap"
+    save(json.loads(read(f"{work}/conf/ldap/db.ldif")))
+    subprocess.run(f"cp -a {hashes}/*.user-privileged /etc/userdb/", shell=True, check=True)
+    point("restore: directory back")
+    for part, folder in PARTS.items():
+        if part != "conf_ldap" and exists(f"{work}/data/{part}"):
+            subprocess.run(["rm", "-rf", folder], check=True)
+            copy(f"{work}/data/{part}", folder)
+    point("restore: files back")
+    regen([])
+    point("restore: system back")
+
+
+def restore_app(app, kept):
+    if exists(f"{APPS}/{app}"):
+        complain("Error", f"An app with the ID '{app}' is already installed")
+        return "Error"
+    copy(f"{kept}/settings", f"{APPS}/{app}")
+    point("restore: app listed")
+    if offline():
+        # Its packages come from Debian's mirror.
+        complain("Error", f"Could not restore {app}: an error in its restore script")
+        subprocess.run(["rm", "-rf", f"{APPS}/{app}"], check=True)
+        return "Error"
+    if exists(f"{kept}/backup/data"):
+        copy(f"{kept}/backup/data", f"/home/yunohost.app/{app}")
+    start_app(app)
+    return "Success"
 
 
 def backup_delete(asked):

@@ -67,7 +67,6 @@ yunohost user group add admins bob >/dev/null`);
   'delete: memberUid
 memberUid: bob' | ldapmodify`);
   machine.remove('etc/yunohost/hooks.d/conf_regen/50-ssh');
-  machine.remove('var/lib/commons-kit/applied/owner-sshd');
   machine.write('etc/stand-in/cut', 'regen-conf ssh: written');
   const cutOff = codeOf(handOver());
   t.true(await machine.pointReached(cutOff));

@@ -30,6 +30,20 @@ test('a whole one', (t) => {
   t.deepEqual(rest.logins, { alice: hash, root: hash });
 });
 
+test('of a YunoHost: its own archive, packed or not, and its account of it', (t) => {
+  const part = (name: string) => ({ name, bytes: 1, sha256: 'a'.repeat(64) });
+  const read = (kind: string, ...names: string[]): string =>
+    codeOf(Buffer.from(sealed(members({ kind, parts: names.map(part) }))));
+  t.is(read('yunohost', 'yunohost.tar', 'info.json'), 'read');
+  t.is(read('yunohost', 'info.json', 'yunohost.tar.gz'), 'read');
+  for (const names of [['yunohost.tar'], ['info.json'], ['yunohost.tar', 'yunohost.tar.gz'],
+    ['info.json', 'manifest'], ['0.tar.zst', 'manifest'], ['yunohost.tar', 'info.json', 'manifest']]) {
+    t.is(read('yunohost', ...names), 'backup-damaged', names.join());
+  }
+  t.is(read('snac', 'yunohost.tar', 'info.json'), 'backup-damaged');
+  t.is(read('snac', '0.tar.zst', 'manifest'), 'read');
+});
+
 test('cut short anywhere, or longer, it is damaged', (t) => {
   for (let length = 0; length < whole.length; length++) {
     t.is(codeOf(whole.subarray(0, length)), 'backup-damaged', `${length} bytes`);

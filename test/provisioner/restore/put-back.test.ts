@@ -16,7 +16,7 @@ const accounts = { script: 'true', parse: () => [] };
 const desired: PutBack = {
   ...{ kit: 'alice', name: generationName, backup },
   files: backup.identity.slice(3),
-  restoration: { program, accounts, paths: ['var/lib/snac2'] },
+  restoration: { files: [program], accounts, putBack: (name) => ({ command: `put back ${name}`, timeoutS: 60 }) },
 };
 const fresh: PutBackFacts = { files: {}, stamps: {}, accounts: [] };
 const plan = (facts: Partial<PutBackFacts>): Step[] => putBack.plan(desired, { ...fresh, ...facts });
@@ -30,7 +30,7 @@ function stamped(steps: Step[]): [name: string, value: string][] {
 test('a new drive gets all of it: data first, marks last', (t) => {
   const steps = plan({});
   t.deepEqual(steps.map(({ name }) => name), [
-    'Write the backup program',
+    'Write what putting it back needs',
     'Begin to put the backup back',
     `Take in the backup ${generationName}`,
     'Put back what its archives hold',

@@ -4,14 +4,14 @@ import test from 'ava';
 
 import { parseCampaign } from '../../../provisioner/campaign/campaign.ts';
 import { KitError } from '../../../provisioner/errors.ts';
-import { snacIdentity } from '../../../provisioner/node/snac/server.ts';
+import { snacRestorable } from '../../../provisioner/node/snac/restoration.ts';
 import { readKitJson } from '../../../provisioner/restore/kit-json.ts';
 import { identityOf } from '../../../provisioner/restore/suits.ts';
 import { hash, hostKey, members, sealed } from '../../helpers/backup.ts';
 import { campaignText } from '../../helpers/bench.ts';
 
 const campaign = parseCampaign(campaignText.replace('"tiny"', '"snac"'), '/campaign.toml');
-const about = { kit: campaign.kits[0], campaign, known: hostKey.fingerprint, brought: snacIdentity };
+const about = { kit: campaign.kits[0], campaign, known: hostKey.fingerprint, brought: snacRestorable };
 const backup = (changes = {}) => readKitJson(Buffer.from(sealed(members(changes))), 'kit.json');
 
 test('this kit’s', (t) => {
@@ -23,6 +23,14 @@ test('this kit’s', (t) => {
   t.is(identityOf(backup(), { ...about, known: undefined }).sshHostKey.fingerprint, hostKey.fingerprint);
 });
 
+test('a kind that obtains its own certificate brings none, and has none to be missing', (t) => {
+  const own = { patterns: snacRestorable.patterns, leftOut: '' };
+  const [hostKeyFile] = members()['identity'] as object[];
+  const bare = backup({ identity: [hostKeyFile] });
+  t.is(identityOf(bare, { ...about, brought: own }).tls, undefined);
+  t.throws(() => identityOf(bare, about), { instanceOf: KitError });
+});
+
 test('handed over is one that holds both the login and the codes', (t) => {
   for (const once of [[], ['owner-alice'], ['login-alice'], ['recovery-codes'], ['login-bob', 'recovery-codes']]) {
     t.false(identityOf(backup({ once }), about).handedOver, once.join());
@@ -31,7 +39,7 @@ test('handed over is one that holds both the login and the codes', (t) => {
 
 const identity = members()['identity'] as { path: string; content: string }[];
 const refused: [what: string, changes: Record<string, unknown>, code: string][] = [
-  ['of another image', { kind: 'yunohost' }, 'backup-other-kind'],
+  ['of another image', { kind: 'freedombox' }, 'backup-other-kind'],
   ['of another kit', { kit: 'bob' }, 'backup-wrong-kit'],
   ['of another domain', { domain: 'alice.example' }, 'backup-wrong-domain'],
   ['of another owner', { owner: 'bob' }, 'backup-wrong-owner'],

@@ -24,9 +24,6 @@ function node(t: ExecutionContext) {
   // What systemctl is told, in order.
   writeFileSync(at('bin/systemctl'), `#!/bin/sh\necho "$*" >>${root}/told\n`);
   chmodSync(at('bin/systemctl'), 0o755);
-  // The system's own passphrases stay out of it.
-  writeFileSync(at('bin/getent'), `#!/bin/sh\n[ "$1 $2" = 'shadow alice' ] && cat ${root}/shadow\n`);
-  chmodSync(at('bin/getent'), 0o755);
   writeFileSync(at('shadow'), 'alice:$y$j9T$salt/.$hash:20000:0:99999:7:::\n');
   writeFileSync(at('key'), 'of the host\n', { mode: 0o600 });
   const identity = [at('key'), at('keys/*')];
@@ -36,6 +33,10 @@ function node(t: ExecutionContext) {
     .replaceAll('/var/backups/commons-kit', at('store'))
     .replaceAll('/var/lib/commons-kit', at('state'))
     .replaceAll('/run/lock', at('lock'))
+    // The system's own passphrases stay out of it.
+    .replaceAll('/etc/shadow', at('shadow'))
+    .replaceAll('/dev/disk/by-label/COMMONS-BACKUP', at('drive'))
+    .replaceAll('/run/commons-backup-drive', at('second'))
     .replaceAll('cd /', `cd ${root}`)
     .replaceAll('-C / ', `-C ${root} `)
     .replaceAll('"/$path', `"${root}/$path`)
@@ -56,6 +57,35 @@ function node(t: ExecutionContext) {
     generations: () => readdirSync(at('store')).sort(),
   };
 }
+
+test('a second drive gets a copy of the latest, and keeps two; one that takes none is told', (t) => {
+  const { at, run, generations, account } = node(t);
+  for (const name of ['mount', 'umount']) {
+    writeFileSync(at(`bin/${name}`), `#!/bin/sh\necho "${name} $*" >>${at('told')}\n`);
+    chmodSync(at(`bin/${name}`), 0o755);
+  }
+  writeFileSync(at('drive'), '');
+  const copies = at('second/commons-kit');
+  for (const old of ['20200101T000000Z', '20200102T000000Z']) mkdirSync(join(copies, old), { recursive: true });
+  t.is(run('make').status, 0);
+  const [name] = generations();
+  t.deepEqual(readdirSync(copies).sort(), ['20200102T000000Z', name]);
+  const files = readdirSync(join(at('store'), name));
+  t.true(files.includes('kit.json'));
+  t.deepEqual(readdirSync(join(copies, name)).sort(), files.sort());
+  for (const file of files) {
+    t.deepEqual(readFileSync(join(copies, name, file)), readFileSync(join(at('store'), name, file)), file);
+  }
+  t.like(account(), { error: null, secondDrive: true });
+  t.regex(readFileSync(at('told'), 'utf8'), /^mount -o nosuid,nodev,noexec \S+\/drive \S+\/second$/m);
+
+  rmSync(copies, { recursive: true });
+  writeFileSync(copies, 'no folder');
+  t.not(run('make').status, 0);
+  t.like(account(), { secondDrive: false });
+  t.regex(account().error!, /./);
+  t.is(readFileSync(at('told'), 'utf8').match(/^umount /gm)?.length, 2, 'it is let go of all the same');
+});
 
 test('made, proven, and told', (t) => {
   const n = node(t);
