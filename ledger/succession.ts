@@ -16,11 +16,10 @@ export interface OneTimeKey {
 /**
  * Whether a batch is its meter's next by itself. It names the last accepted one, so that it is none
  * of those; its one-time key, if it is the key's in force, lies above all that this has spent. What
- * the store would have to be asked for each batch is known of this one. After an equivocation, the
- * last accepted batch does not tell what was signed.
+ * the store would have to be asked for each batch is known of this one.
  */
-export function isNext({ last, revoked }: MeterState, batch: SignedBatch): boolean {
-  return !revoked && linksTo(batch, last?.hash ?? null) && batch.q > (last?.q ?? STATEMENT_Q);
+export function isNext({ last }: MeterState, batch: SignedBatch): boolean {
+  return linksTo(batch, last?.hash ?? null) && batch.q > (last?.q ?? STATEMENT_Q);
 }
 
 /**

@@ -187,6 +187,15 @@ test('a reuse under the former key is told, also after a restart, and ends the m
     t.true(node.revoked);
   }));
 
+test('a reuse under the former key is told, though it continues the last accepted batch', (t) =>
+  onLedger(t, async (scene) => {
+    const { meter, submit, ledger } = scene;
+    const old = createMeter('alice');
+    await succeed(t, scene);
+    const previous = ledger().state().meter(meter.id)!.last!.hash;
+    t.is(await submit(old.batch(old.records(1), { q: 1, previous })), 'equivocation');
+  }));
+
 test('a reuse under the key in force ends the meter as before', (t) => onLedger(t, async (scene) => {
   const { meter, submit } = scene;
   await succeed(t, scene);
