@@ -53,11 +53,8 @@ export interface IngestState {
   isAdmitted(volunteerKey: Uint8Array): boolean;
   /** The log index of a batch that was accepted, by its hash. */
   indexOf(batchHash: Uint8Array): number | undefined;
-  /** What a meter signed with a one-time key, if the ledger took it: its hash and bytes. */
-  signedWith(
-    meterId: Uint8Array,
-    key: OneTimeKey,
-  ): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** The hash of what a meter signed with a one-time key, if it was taken and is not erased. */
+  signedWith(meterId: Uint8Array, key: OneTimeKey): Uint8Array | undefined;
   /** Whether a key signs or ever signed for any meter, or was named to. */
   isTaken(publicKey: Uint8Array): boolean;
   /** Whether a blob proves an equivocation. */
@@ -83,9 +80,11 @@ export interface SignedBlob {
 /** What an entry brings with it. */
 export interface Effects {
   entry: Entry;
-  /** New blobs, kept privately unless disclosed. */
+  /** New blobs that the entry is about, kept privately unless disclosed. */
   keep: SignedBlob[];
-  /** Hashes of blobs, kept now or before, that become public with this entry. */
+  /** A refused batch that the public gets all the same: nobody is told that it was accepted. */
+  evidence?: Pick<SignedBlob, 'hash' | 'bytes'>;
+  /** Hashes of blobs, evidence or kept now or before, that become public with this entry. */
   disclose: Uint8Array[];
   /** Hashes of blobs that are dropped once the entry is durable. */
   erase: Uint8Array[];
@@ -136,7 +135,7 @@ export function decideBatch(state: IngestState, posted: Posted, nowMs: number): 
   const isUnspent = isFresh && generation === meter.keys.length - 1;
   const earlier = isUnspent ? undefined : state.signedWith(meter.id, signedBy);
   if (earlier !== undefined) {
-    return equivocation(meter, batch, { bytes, earlier, signedBy, receivedMs });
+    return equivocation(meter, batch, { bytes, earlier, receivedMs });
   }
   if (meter.retired) return invalid(refusal('retired', 'a meter in service', 'a retired one'));
   if (generation < meter.keys.length - 1) {
@@ -208,27 +207,18 @@ function accept(
 function equivocation(
   meter: MeterState,
   batch: SignedBatch,
-  { bytes, earlier, signedBy, receivedMs }: {
+  { bytes, earlier, receivedMs }: {
     bytes: Uint8Array;
-    earlier: { hash: Uint8Array; bytes: Uint8Array };
-    signedBy: OneTimeKey;
+    earlier: Uint8Array;
     receivedMs: number;
   },
 ): BatchDecision {
   const { hash, q } = batch;
-  const got = `one-time key ${q}, which signed ${hex(earlier.hash)} before`;
+  const got = `one-time key ${q}, which signed ${hex(earlier)} before`;
   const reason = refusal('equivocation', 'one message under one one-time key', got);
-  const entry: Entry = {
-    type: 'key-revoked',
-    receivedMs,
-    meterId: meter.id,
-    evidence: [earlier.hash, hash],
-  };
-  const keep = [
-    { hash: earlier.hash, bytes: earlier.bytes, meterId: meter.id, signedBy },
-    { hash, bytes, meterId: meter.id, signedBy },
-  ];
-  const effects = { entry, keep, disclose: [earlier.hash, hash], erase: [] };
+  const both: [Uint8Array, Uint8Array] = [earlier, hash];
+  const entry: Entry = { type: 'key-revoked', receivedMs, meterId: meter.id, evidence: both };
+  const effects = { entry, keep: [], evidence: { hash, bytes }, disclose: both, erase: [] };
   return { kind: 'equivocation', meter, hash, reason, effects };
 }
 

@@ -195,8 +195,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const append = async (effects: Effects): Promise<number> => {
     const index = next++;
     state.dated(effects.entry.receivedMs);
-    // Evidence is no batch of this entry's: nobody is told that it was accepted.
-    if (effects.entry.type !== 'key-revoked') state.onTheWay(index, effects.keep);
+    state.onTheWay(index, effects.keep);
     const committed = pool.add({ index, effects });
     onTheWay.set(index, committed);
     await committed.finally(() => {
@@ -355,8 +354,9 @@ async function commit(store: Store, log: Log, items: Item[]): Promise<void> {
   const disclosed = items.flatMap(({ effects }) => effects.disclose);
   const blobs = items.flatMap(({ index, effects }) =>
     effects.keep.map((blob) => ({ ...blob, index })));
+  const evidence = items.flatMap(({ effects }) => effects.evidence ?? []);
   await log.append(items.map(({ effects }) => encodeEntry(effects.entry)), async () => {
-    await store.disclose(disclosed, blobs);
+    await store.disclose(disclosed, [...blobs, ...evidence]);
     store.keep(blobs, disclosed);
     for (const { index, effects } of items) store.intendErasure(effects.erase, index);
   });

@@ -115,7 +115,7 @@ function emptyState(store: Store): LedgerState {
   const meters = new Map<string, MeterState>();
   const travelling = new Map<number, readonly SignedBlob[]>();
   const byHash = new Map<string, number>();
-  const byOneTimeKey = new Map<string, SignedBlob>();
+  const byOneTimeKey = new Map<string, Uint8Array>();
   const taken = new Set<string>();
   const evidence = new Set<string>();
   const fates = new Map<number, Fate>();
@@ -127,12 +127,18 @@ function emptyState(store: Store): LedgerState {
   const calendarAt = (receivedMs: number): Calendar =>
     closeMonths(calendar ?? firstCalendar(receivedMs), receivedMs).calendar;
   const meter = (id: Uint8Array): MeterState | undefined => meters.get(hex(id));
+  const indexOf = (hash: Uint8Array): number | undefined =>
+    byHash.get(hex(hash)) ?? store.indexOf(hash);
   return {
     meter,
     meters: () => meters.values(),
     isAdmitted: (key) => volunteers.has(hex(key)),
-    indexOf: (hash) => byHash.get(hex(hash)) ?? store.indexOf(hash),
-    signedWith: (id, key) => byOneTimeKey.get(nameOf(id, key)) ?? store.signedWith(id, key),
+    indexOf,
+    signedWith(id, key) {
+      const hash = byOneTimeKey.get(nameOf(id, key)) ?? store.signedWith(id, key);
+      // The store has it still while its erasure is on the way there: no evidence may rest on it.
+      return hash && fates.get(indexOf(hash)!) === 'erased' ? undefined : hash;
+    },
     isTaken: (key) => taken.has(hex(key)),
     isEvidence: (hash) => evidence.has(hex(hash)),
     fateOf: (index) => fates.get(index),
@@ -189,7 +195,7 @@ function emptyState(store: Store): LedgerState {
       travelling.set(index, blobs);
       for (const blob of blobs) {
         byHash.set(hex(blob.hash), index);
-        byOneTimeKey.set(nameOf(blob.meterId, blob.signedBy), blob);
+        byOneTimeKey.set(nameOf(blob.meterId, blob.signedBy), blob.hash);
       }
     },
     arrived(index) {

@@ -39,16 +39,18 @@ export interface Store {
   privateName(meterId: Uint8Array): string | undefined;
   /** The log index of a kept blob. */
   indexOf(hash: Uint8Array): number | undefined;
-  signedWith(
-    meterId: Uint8Array,
-    key: OneTimeKey,
-  ): { hash: Uint8Array; bytes: Uint8Array } | undefined;
+  /** The hash of a kept blob that the one-time key signed, unless it was erased. */
+  signedWith(meterId: Uint8Array, key: OneTimeKey): Uint8Array | undefined;
   /** A blob, public or withheld; null if it was erased or never came. */
   blob(hash: Uint8Array): Uint8Array | null;
   /** Makes blobs public; they may be kept already, or be among `blobs`. */
-  disclose(hashes: readonly Uint8Array[], blobs: readonly SignedBlob[]): Promise<void>;
+  disclose(
+    hashes: readonly Uint8Array[],
+    blobs: readonly Pick<SignedBlob, 'hash' | 'bytes'>[],
+  ): Promise<void>;
   /**
    * Keeps blobs with their log indices, withholding those not public; drops copies of public ones.
+   * Throws if one is kept, or its one-time key signed another.
    */
   keep(blobs: readonly (SignedBlob & { index: number })[], disclosed: readonly Uint8Array[]): void;
   /** The entries that a meter's blobs belong to, rising. */
@@ -272,8 +274,7 @@ function blobs(
     return existsSync(publicPath(hash)) ? new Uint8Array(readFileSync(publicPath(hash))) : null;
   };
   const put = withheld.prepare(
-    `INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT DO NOTHING`,
+    'INSERT INTO blob (hash, meter, q, entryIndex, bytes) VALUES (?, ?, ?, ?, ?)',
   );
   const getIndices = withheld.prepare(
     'SELECT DISTINCT entryIndex FROM blob WHERE meter = ? ORDER BY entryIndex',
@@ -286,8 +287,7 @@ function blobs(
     signedWith(meterId, key) {
       const row = getSigned.get(meterId, numberOf(key));
       const hash = row && new Uint8Array(row.hash as Uint8Array);
-      const bytes = hash && blob(hash);
-      return hash && bytes ? { hash, bytes } : undefined;
+      return hash && blob(hash) !== null ? hash : undefined;
     },
     async disclose(hashes, fresh) {
       await allWritten(hashes.map(async (hash) => {

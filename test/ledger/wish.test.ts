@@ -167,6 +167,19 @@ test('evidence stays, and a key may be revoked after an erasure', (t) =>
     t.is((await ledger().erase(meter.id, day(0))).batches, 1);
   }));
 
+test('a batch whose erasure is on its way to the disk proves nothing, as after it', (t) =>
+  onLedger(t, 1, async ({ send, meter, ledger }) => {
+    await ledger().submitBatch(meter.batch(meter.records(1), { q: 5 }));
+    await send();
+    const second = meter.batch(meter.records(1), { q: 5 });
+    const [{ batches }, { decision }] = await Promise.all([
+      ledger().erase(meter.id, day(0)), ledger().submitBatch(second),
+    ]);
+    t.is(batches, 1);
+    t.like(decision, { kind: 'invalid', reason: { code: 'one-time-key' } });
+    t.is((await ledger().submitBatch(second)).decision.kind, decision.kind);
+  }));
+
 test('a withheld day is disclosed later, verifies, and is counted', (t) =>
   onLedger(t, 0, async ({ send, ask, clock, dir, ledger }) => {
     const first = [await send(), await send()];
