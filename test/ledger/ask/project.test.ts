@@ -1,6 +1,10 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { DatabaseSync } from 'node:sqlite';
-import { PUBLISH } from '../../../ledger/publish.ts';
+import { emptyRecord } from '../../../firmware/wire.ts';
+import { isDue, PUBLISH } from '../../../ledger/publish.ts';
+import type { PublishedBatch } from '../../../ledger/publish.ts';
+import type { Entry } from '../../../ledger/entry.ts';
 import { applyEntry, createProjections, nextIndex } from '../../../ledger/ask/project.ts';
 import { createReader } from '../../../ledger/ask/read.ts';
 import { readMissing, readStatus } from '../../../ledger/ask/node.ts';
@@ -124,6 +128,71 @@ test('with no publication nothing of a home is shown but that it reports', (t) =
   t.like(readStatus(reader, meter, at(72)), { state: 'reporting', powerMilliW: null });
   t.is(db.prepare('SELECT count(*) AS n FROM block').get()!.n, 0);
   t.is(db.prepare('SELECT count(*) AS n FROM waiting').get()!.n, 0);
+});
+
+interface Told extends PublishedBatch {
+  fate: 'erased' | 'disclosed' | undefined;
+}
+
+/** Batches of one record each under changing choices; the index is the record’s number. */
+const histories: fc.Arbitrary<Told[]> = fc.array(fc.record({
+  afterMs: fc.constantFrom(900_000, 2_700_000, DAY_S * 1000),
+  publish: fc.constantFrom(...Object.values(PUBLISH)),
+  namesKey: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
+  fate: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('erased', 'disclosed'),
+  ),
+}), { minLength: 1, maxLength: 9 }).map((steps) => {
+  let receivedMs = START_S * 1000;
+  return steps.map(({ afterMs, ...step }, i) =>
+    ({ ...step, index: i + 1, receivedMs: receivedMs += afterMs }));
+});
+
+function projectionOf(history: readonly Told[]): DatabaseSync {
+  const [enrolment] = logOf([{ ...bob, enrolledS: START_S, publish: PUBLISH.none }]);
+  const meterId = new Uint8Array(Buffer.from(bob.meter, 'hex'));
+  const hash = new Uint8Array(32);
+  const db = new DatabaseSync(':memory:');
+  createProjections(db);
+  applyEntry(db, enrolment);
+  for (const { index: seq, receivedMs, publish, namesKey, fate } of history) {
+    const chosen: Entry = {
+      type: 'publication-changed', receivedMs, meterId, requestHash: hash, publish,
+    };
+    applyEntry(db, { index: nextIndex(db), entry: chosen, blob: null });
+    const received = { receivedMs, meterId, firstSeq: seq, lastSeq: seq, batchHash: hash };
+    const entry: Entry = namesKey
+      ? { type: 'key-succeeded', ...received, successor: new Uint8Array(52) }
+      : { type: 'batch-received', ...received };
+    const unixS = receivedMs / 1000;
+    const record = {
+      ...emptyRecord(), firstSeq: seq, lastSeq: seq, bootId: 1, timeState: 2, unixS,
+      uptimeS: unixS - START_S, upS: unixS - START_S, energyMicroWh: seq,
+    };
+    const blob = fate === 'erased' ? null : signed(meterId, [record]);
+    applyEntry(db, { index: nextIndex(db), entry, blob, fate });
+  }
+  return db;
+}
+
+test('whatever owners choose in turn, what is due is shown once, and nothing else waits', (t) => {
+  fc.assert(fc.property(histories, (history) => {
+    const db = projectionOf(history);
+    const reader = createReader(db);
+    const meter = reader.meter(bob.meter)!;
+    const shown = reader.book(meter).touching({ startS: 0, endS: 2 * START_S });
+    const due = history.filter((batch, i) => {
+      if (batch.fate !== undefined) return batch.fate === 'disclosed';
+      // What was received to be published at once is public already, whatever comes next.
+      return batch.publish === PUBLISH.batch || isDue(batch, history[i + 1] ?? null);
+    });
+    t.deepEqual(shown.map(({ lastSeq }) => lastSeq), due.map(({ index }) => index));
+    const { fate, namesKey, publish } = history.at(-1)!;
+    const isOpen = publish === PUBLISH.hour || publish === PUBLISH.day;
+    const waiting = db.prepare('SELECT count(*) AS n FROM waiting').get()!.n;
+    t.is(waiting, isOpen && !namesKey && fate === undefined ? 1 : 0);
+    db.close();
+  }), { seed: 20261127, numRuns: 200 });
 });
 
 test('entries applied again change nothing; grown again, the tables are the same', (t) => {
