@@ -31,13 +31,15 @@ export interface WatchedLedger {
 export const intervalS = 180;
 /** A ledger calls eight intervals of a quarter of an hour a silence. */
 const silentForS = 3 * 3600;
-/** The meter's newest reading is so old, so that those of the next minutes do not lie ahead. */
-const behindS = 900;
+/** Readings that came before the silence. */
+const heard = 4;
+/** So old is the newest reading after the silence: those that follow at once must not lie ahead. */
+const behindS = 8 * intervalS;
 
 /** Nobody answers yet. @param diskUsedBytes of the node, as its counters would tell the meter */
 export async function startLedger(dir: string, diskUsedBytes: () => number): Promise<WatchedLedger> {
   const [ours, others] = [join(dir, 'ledger'), join(dir, 'another-ledger')];
-  const startS = Math.floor(Date.now() / 1000) - silentForS - behindS;
+  const startS = Math.floor(Date.now() / 1000) - silentForS - behindS - heard * intervalS;
   const meter = createMeter('faults', { startS, intervalS });
   const clock = { nowMs: () => Date.now() - silentForS * 1000, rate: 1 };
   const origin = 'ledger.test/commons';
@@ -78,7 +80,7 @@ export async function startLedger(dir: string, diskUsedBytes: () => number): Pro
     },
     async fallsSilent() {
       const before = await openTestLedger(ours, { clock });
-      await before.submitBatch(readings(4, (seen) => seen));
+      await before.submitBatch(readings(heard, (seen) => seen));
       await before.close();
       await serve(ours);
     },
