@@ -2,7 +2,8 @@
 // first time): a FreedomBox and a snac node of this repository's images, booted as containers.
 // FreedomBox is configured from its first boot on, its plug pulled at random moments, again without
 // a change, and after its wizard was cut off half way; `kit check` tries it against the snac node,
-// its backup is restored, it is handed over, and a recovery code used. Exits 1 unless all holds.
+// its backup is restored, it is handed over, and a recovery code used; then its drive dies, and it
+// comes back on a new one (node/restored-freedombox.ts). Exits 1 unless all holds.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -30,6 +31,7 @@ import { benchAddress, boot, layNetwork, packagesOf, plantTree } from './helpers
 import type { Container, Home } from './helpers/container.ts';
 import { folderOf, serveFolder } from './helpers/served-ledger.ts';
 import { useRecoveryCode } from './node/recovery.ts';
+import { backUp, restoreOnNewDrive } from './node/restored-freedombox.ts';
 
 interface Ledger {
   url: string;
@@ -148,9 +150,18 @@ async function inside(): Promise<void> {
     assert.deepEqual(failed, expectedFailures);
     await restoreBackup(alice, forAlice);
     assert.equal(await again(), 0, 'after its backup was restored');
-    await handOver(alice, forAlice, bench);
+    const passphrase = await handOver(alice, forAlice, bench);
+    const owned = { kit: alice, secrets: forAlice, passphrase };
+    const stick = join(dir, 'stick');
+    const home = backUp(machine, owned, stick, trees.alice);
+    await machine.kill();
+    rmSync(trees.alice, { recursive: true });
+    const tree = join(dir, 'new');
+    const start = (): Container => (machine = boot(tree, 'kit-alice'));
+    await restoreOnNewDrive(owned, { tree, start, stick, bench, home });
+    assert.equal(await webLogin(alice, passphrase), 302);
     console.log(`A FreedomBox was configured, cut off ${values.cuts} times, federates with a snac node,
-gave back its backup, and is its owner’s.`);
+gave back its backup, is its owner’s, and came back on a new drive.`);
   } finally {
     for (const end of ends.reverse()) await end();
   }
@@ -241,11 +252,12 @@ PYTHON`);
   console.log('its backup was restored');
 }
 
+/** @returns the passphrase that its owner has now */
 async function handOver(
   kit: Kit,
   secrets: NodeSecrets,
   bench: Awaited<ReturnType<typeof makeBench>>,
-): Promise<void> {
+): Promise<string> {
   const old = secrets.kit.ownerPassphrase;
   assert.equal(await webLogin(kit, old), 302);
   const random = seededRandom(`${values.seed} leaflet`);
@@ -255,9 +267,10 @@ async function handOver(
   await assert.rejects(bench.secrets.kit(kit), { code: 'kit-handed-over' });
   const [code, other] = leaflet.secrets.recoveryCodes;
   const lost = { host: kit.address, hostKey: secrets.kit.sshHostKey.publicLine, owner: kit.owner };
-  await useRecoveryCode({ ...lost, code, other, old, left: 7 });
+  const passphrase = await useRecoveryCode({ ...lost, code, other, old, left: 7 });
   console.log('7 codes are left');
   assert.equal(await webLogin(kit, old), 200, 'the lost passphrase opens the web interface');
+  return passphrase;
 }
 
 /** FreedomBox's own first login, as a browser goes through it: 302 lets in, 200 asks again. */

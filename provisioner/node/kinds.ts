@@ -9,10 +9,11 @@ import type { ConfigureOptions, ConfigureOutcome } from './configure.ts';
 import type { NodeAddress, NodeConnection } from './connection.ts';
 import type { Fact } from './fact.ts';
 import type { Acme } from './part/acme.ts';
-import { freedomboxDesired } from './freedombox/desired.ts';
+import { freedomboxDesired, freedomboxHome } from './freedombox/desired.ts';
 import { freedomboxHandover } from './freedombox/handover.ts';
 import { freedomboxInspection } from './freedombox/inspection.ts';
 import { freedombox } from './freedombox/plan.ts';
+import { freedomboxRestorable, freedomboxRestoration } from './freedombox/restoration.ts';
 import type { Shell } from './shell.ts';
 import type { SnacPeer } from './snac/account.ts';
 import type { SshdReading } from './part/sshd.ts';
@@ -105,7 +106,7 @@ interface Kind {
   /** Where its nodes can obtain certificates by themselves: at any ACME server, or at these. */
   acme?: 'any' | string[];
   handover(campaign: Campaign): Handover;
-  restore?: {
+  restore: {
     files(kit: Kit, campaign: Campaign): RestorableFiles;
     of(kit: Kit, campaign: Campaign, secrets: RestoredSecrets): Restoration;
   };
@@ -116,6 +117,11 @@ const kinds: Record<string, Kind> = {
     wanted: (...of) => wantedOf(freedombox, freedomboxDesired(...of)),
     inspection: () => freedomboxInspection,
     handover: () => freedomboxHandover,
+    restore: {
+      files: () => freedomboxRestorable,
+      of: (kit, campaign, secrets) =>
+        freedomboxRestoration(freedomboxHome(kit, campaign, secrets)),
+    },
   },
   snac: {
     wanted: (...of) => wantedOf(snac, snacDesired(...of)),
@@ -199,31 +205,14 @@ export function handoverOf(campaign: Campaign): Handover {
   return kindOf(campaign).handover(campaign);
 }
 
-/** What brings this kit's node back. @throws KitError as {@link restorableFiles} */
+/** What brings this kit's node back. @throws KitError `kind-unknown` */
 export function restorationOf(kit: Kit, campaign: Campaign, secrets: RestoredSecrets): Restoration {
-  return restoreOf(campaign).of(kit, campaign, secrets);
+  return kindOf(campaign).restore.of(kit, campaign, secrets);
 }
 
-/**
- * What a backup of this kit's node brings besides its archives.
- * @throws KitError `kind-unknown`; `restore-unknown` where nobody knows how to bring one back
- */
+/** What a backup of this kit's node brings besides its archives. @throws KitError `kind-unknown` */
 export function restorableFiles(kit: Kit, campaign: Campaign): RestorableFiles {
-  return restoreOf(campaign).files(kit, campaign);
-}
-
-function restoreOf(campaign: Campaign): NonNullable<Kind['restore']> {
-  const { restore } = kindOf(campaign);
-  if (restore !== undefined) return restore;
-  const able = Object.keys(kinds).filter((image) => kinds[image].restore !== undefined);
-  throw new KitError({
-    code: 'restore-unknown',
-    message: `Nobody has taught kit to restore nodes made from “${campaign.image}”`,
-    expected: `image to be one of ${able.join(', ')}`,
-    got: campaign.image,
-    hint: 'docs/restore.md says what can be put back by hand.',
-    exitCode: 2,
-  });
+  return kindOf(campaign).restore.files(kit, campaign);
 }
 
 function kindOf(campaign: Campaign): Kind {

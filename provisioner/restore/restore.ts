@@ -47,8 +47,8 @@ export interface Home {
 
 /**
  * @param path of a backup, in any of the ways that generation.ts knows
- * @throws KitError `kind-unknown`, `restore-unknown`, `kit-retired`, `backup-before-handover`, and
- *   those of generation.ts and suits.ts
+ * @throws KitError `kind-unknown`, `kit-retired`, `backup-before-handover`, and those of
+ *   generation.ts and suits.ts
  */
 export async function openHome(
   kit: Kit,

@@ -16,6 +16,7 @@ import type { NodeSecrets } from '../../provisioner/node/kinds.ts';
 
 const bridge = 'commons0';
 export const benchAddress = '10.78.0.1';
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const run = (command: string, words: string[]): string =>
   execFileSync(command, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
@@ -81,6 +82,8 @@ function layOver({ rootDirs, settings }: ImageFolder, dir: string): void {
 export interface Container {
   /** As a power cut would. */
   kill(): Promise<void>;
+  /** As somebody at its keyboard, whom SSH need not let in. @returns what it printed */
+  run(script: string): string;
 }
 
 export function boot(dir: string, name: string): Container {
@@ -93,12 +96,18 @@ export function boot(dir: string, name: string): Container {
     { stdio: 'ignore' },
   );
   const gone = once(machine, 'exit');
+  const firstProcesses = (): string[] =>
+    readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8').trim().split(' ');
   return {
     async kill() {
       // Its first process takes all others with it; of nspawn's own death they would know nothing.
-      const children = readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8');
-      for (const pid of children.trim().split(' ')) process.kill(Number(pid), 'SIGKILL');
+      for (const pid of firstProcesses()) process.kill(Number(pid), 'SIGKILL');
       await gone;
+    },
+    run(script) {
+      const [pid] = firstProcesses();
+      const shell = ['env', '-i', `PATH=${path}`, 'sh', '-euc', script];
+      return run('nsenter', ['--target', pid, '--all', ...shell]);
     },
   };
 }

@@ -8,7 +8,7 @@ import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts
 import type { Fact } from '../fact.ts';
 import type { FileWrite, Step } from '../step.ts';
 import { certificateKeyPath, certificatePath } from '../snac/nginx.ts';
-import type { FreedomboxDesired } from './desired.ts';
+import type { FreedomboxHome } from './desired.ts';
 
 export const apacheUnit = 'apache2.service';
 
@@ -20,7 +20,7 @@ const site = 'zzz-commons-kit';
 const config = 'commons-kit';
 
 export function apacheFiles(
-  desired: FreedomboxDesired,
+  desired: FreedomboxHome,
 ): Record<'certificate' | 'web', FileWrite[]> {
   const file = (path: string, content: FileWrite['content'], mode = '0644'): FileWrite => ({
     ...{ path, mode, owner: 'root:root', content },
@@ -89,7 +89,7 @@ done`,
 
 /** @param trusted the campaign's authority: the ledger may be certified by it */
 export function apacheSteps(
-  desired: FreedomboxDesired,
+  desired: FreedomboxHome,
   trusted: FileWrite,
   facts: { files: FileStates; stamps: Stamps; units: UnitStates; apacheMissing: string[] },
 ): Step[] {

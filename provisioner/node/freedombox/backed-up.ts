@@ -6,7 +6,10 @@ import type { BackedUp } from '../part/backup.ts';
 import { ownIdentity } from '../part/kit-json.ts';
 import { certificateKeyPath, certificatePath } from '../snac/nginx.ts';
 import { snacData, snacUnit } from '../snac/server.ts';
-import type { FreedomboxDesired } from './desired.ts';
+import type { FreedomboxHome } from './desired.ts';
+
+/** What a new drive needs to be the same home, besides those. */
+export const freedomboxIdentity = [...ownIdentity, certificatePath, certificateKeyPath];
 
 /**
  * The directory's settings (slapd.d) belong to its data: each names the other's parts. Its lock.mdb
@@ -14,11 +17,10 @@ import type { FreedomboxDesired } from './desired.ts';
  * (nslcd) starts anew with it: by itself it would take ten seconds to find it back, and nobody could
  * log in meanwhile.
  */
-export function freedomboxBackedUp({ hostname: kit, domain, owner }: FreedomboxDesired): BackedUp {
-  const identity = [...ownIdentity, certificatePath, certificateKeyPath];
+export function freedomboxBackedUp({ hostname: kit, domain, owner }: FreedomboxHome): BackedUp {
   return {
     paths: [snacData.slice(1), 'var/lib/plinth', 'etc/ldap/slapd.d', 'var/lib/ldap/data.mdb', 'home'],
     services: ['slapd.service', 'nslcd.service', 'plinth.service', snacUnit],
-    of: { ...{ kit, kind: 'freedombox', domain, owner }, identity },
+    of: { ...{ kit, kind: 'freedombox', domain, owner }, identity: freedomboxIdentity },
   };
 }

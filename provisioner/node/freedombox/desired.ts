@@ -4,7 +4,7 @@
 
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
-import { snacDesired, type SnacDesired } from '../snac/desired.ts';
+import { snacDesired, snacHome, type SnacDesired, type SnacHome } from '../snac/desired.ts';
 
 /** FreedomBox has the root of the domain; Debian's part of Apache for snac2 serves it here. */
 export const snacPrefix = '/social';
@@ -12,10 +12,22 @@ export const snacPrefix = '/social';
 /** The owner is FreedomBox's first administrator as well, with the same passphrase at first. */
 export type FreedomboxDesired = SnacDesired;
 
+/** Undefined: its owner came back from a backup, and is never made. */
+export type FreedomboxHome = SnacHome;
+
 export function freedomboxDesired(
   kit: Kit,
   campaign: Campaign,
   secrets: { campaign: CampaignSecrets; kit: KitSecrets },
 ): FreedomboxDesired {
   return { ...snacDesired(kit, campaign, secrets), prefix: snacPrefix };
+}
+
+/** Of a kit whose passphrase its owner alone knows. */
+export function freedomboxHome(
+  kit: Kit,
+  campaign: Campaign,
+  secrets: { campaign: CampaignSecrets; kit: Pick<KitSecrets, 'tls'> },
+): FreedomboxHome {
+  return { ...snacHome(kit, campaign, secrets), prefix: snacPrefix };
 }

@@ -13,7 +13,7 @@ import { caTrusted } from '../part/trust.ts';
 import { upgradesTimer } from '../part/upgrades.ts';
 import { serverJson, snacUnit, snacUsers, type ServerJson } from '../snac/server.ts';
 import { apacheMissing, apacheUnit } from './apache.ts';
-import type { FreedomboxDesired } from './desired.ts';
+import type { FreedomboxHome } from './desired.ts';
 import { firewallOpen, firewallUnit } from './firewall.ts';
 import { freedomboxState, type FreedomboxState } from './state.ts';
 
@@ -54,7 +54,7 @@ const programs = [
 /** @param paths of the files that the plan would write */
 export function freedomboxFacts(
   paths: string[],
-  { owner, caCertificate }: FreedomboxDesired,
+  { owner, caCertificate }: FreedomboxHome,
 ): FactsOf<FreedomboxFacts> {
   return {
     missingPrograms: missingPrograms(programs),

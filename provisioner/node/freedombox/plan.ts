@@ -13,13 +13,13 @@ import { snacCounted } from '../snac/server.ts';
 import { snacSteps } from '../snac/service.ts';
 import type { Step } from '../step.ts';
 import { apacheFiles, apacheSteps } from './apache.ts';
-import type { FreedomboxDesired } from './desired.ts';
+import type { FreedomboxHome } from './desired.ts';
 import { freedomboxBackedUp } from './backed-up.ts';
 import { freedomboxFacts, type FreedomboxFacts } from './facts.ts';
 import { firewallSteps } from './firewall.ts';
 import { domainSteps, wizardSteps } from './wizard.ts';
 
-export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
+export const freedombox: NodeKind<FreedomboxHome, FreedomboxFacts> = {
   name: 'freedombox',
   facts(desired) {
     const { certificate, web } = apacheFiles(desired);
@@ -50,7 +50,7 @@ export const freedombox: NodeKind<FreedomboxDesired, FreedomboxFacts> = {
 };
 
 /** /etc/hosts is left alone: FreedomBox takes names at 127.0.1.1 there for domains of its own. */
-function hostname(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
+function hostname(desired: FreedomboxHome, facts: FreedomboxFacts): Step[] {
   if (facts.hostname === desired.hostname) return [];
   return [
     {

@@ -26,6 +26,11 @@ export interface OwnerState {
 
 export const databasePath = '/var/lib/plinth/plinth.sqlite3';
 
+const unlessNew = `except sqlite3.OperationalError as error:
+    if not any(words in str(error) for words in ("unable to open", "no such table")):
+        raise
+`;
+
 /** Tables and keys of FreedomBox 25.9. Before its first start there is none of them. */
 const readDatabase = `import json, sqlite3, sys
 told = {"completed": False, "domains": [], "account": False, "accountAdmin": False, "others": False}
@@ -41,10 +46,7 @@ try:
     admin = user + """ AND EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g
         ON g.id = m.group_id WHERE m.user_id = u.id AND g.name = 'admin')"""
     told["accountAdmin"] = db.execute("SELECT 1 " + admin, sys.argv[1:]).fetchone() is not None
-except sqlite3.OperationalError as error:
-    if not any(words in str(error) for words in ("unable to open", "no such table")):
-        raise
-print(json.dumps(told))
+${unlessNew}print(json.dumps(told))
 `;
 
 /** Prints the state's parts; for a step's command as well. @param owner a plain word */
@@ -56,6 +58,22 @@ ${ask} '(&(objectClass=posixAccount)(uid=${owner}))' uid 2>/dev/null | grep '^ui
 ${ask} '(&(objectClass=posixGroup)(cn=admin))' memberUid 2>/dev/null | grep '^memberUid: ${owner}$'
 true`;
 }
+
+const readAccounts = `import sqlite3
+try:
+    db = sqlite3.connect("file:${databasePath}?mode=ro", uri=True, timeout=20)
+    for name, in db.execute("SELECT username FROM auth_user"):
+        print(name)
+${unlessNew}`;
+
+/** Names of all who have an account, in either place. */
+export const freedomboxAccounts: Fact<string[]> = {
+  script: `python3 - <<'PYTHON'
+${readAccounts}PYTHON
+${asRoot('ldapsearch')} -LLL -b dc=thisbox '(objectClass=posixAccount)' uid 2>/dev/null |
+  sed -n 's/^uid: //p'`,
+  parse: (text) => [...new Set(text.split('\n').filter((name) => name !== ''))],
+};
 
 /** One of OpenLDAP's tools, known to the directory by being root (RFC 4422, EXTERNAL). */
 export function asRoot(tool: string): string {

@@ -6,7 +6,8 @@
 
 import { effect } from '../operation/effect.ts';
 import type { Step, StepFailure } from '../step.ts';
-import type { FreedomboxDesired } from './desired.ts';
+import { ownersSecret } from '../snac/desired.ts';
+import type { FreedomboxHome } from './desired.ts';
 import type { FreedomboxFacts } from './facts.ts';
 import { asRoot, databasePath, ownerAmiss, stateScript } from './state.ts';
 
@@ -15,14 +16,18 @@ const base = 'http://127.0.0.1:8000/plinth';
 const exitCodes = { unready: 75, refused: 76, locked: 77 };
 
 /** Applications that it needs itself are set up first: minutes on a small or emulated node. */
-const firstSetupS = 1800;
+export const firstSetupS = 1800;
 
-const failures: Record<number, StepFailure> = {
+export const unready: Record<number, StepFailure> = {
   [exitCodes.unready]: {
     code: 'freedombox-unready',
     expected: `FreedomBox’s own first setup to end within ${firstSetupS / 60} minutes`,
     hint: 'Look at `journalctl -u plinth` on the node: it says what it tries again and again.',
   },
+};
+
+const failures: Record<number, StepFailure> = {
+  ...unready,
   [exitCodes.refused]: {
     code: 'wizard-refused',
     expected: 'FreedomBox to take what its form was filled with',
@@ -35,9 +40,12 @@ const failures: Record<number, StepFailure> = {
   },
 };
 
-/** Once made, the account is the owner's: nothing that is seen later makes this due again. */
-export function wizardSteps(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
-  const { owner, ownerPassphrase } = desired;
+/**
+ * Once made, the account is the owner's: nothing that is seen later makes this due again.
+ * @throws KitError `owner-secrets-unknown`
+ */
+export function wizardSteps(desired: FreedomboxHome, facts: FreedomboxFacts): Step[] {
+  const { owner } = desired;
   const id = `freedombox-${owner}`;
   const made = facts.stamps[id] !== undefined;
   return effect(
@@ -46,7 +54,7 @@ export function wizardSteps(desired: FreedomboxDesired, facts: FreedomboxFacts):
       name: `Go through FreedomBox’s wizard, with ${owner} as its owner`,
       dependsOn: 'once',
       command: wizardCommand(owner),
-      input: ownerPassphrase,
+      ...(!made && { input: ownersSecret(desired, 'owner') }),
       timeoutS: firstSetupS + 600,
       failures,
       amiss: made ? undefined : ownerAmiss(facts.freedombox),
@@ -59,7 +67,7 @@ export function wizardSteps(desired: FreedomboxDesired, facts: FreedomboxFacts):
  * Its first setup takes a domain from /etc/hosts, and cuts the host name off if the domain begins
  * with it: of “alice.example.org” on the host alice it keeps “example.org”, which is not the kit's.
  */
-export function domainSteps(desired: FreedomboxDesired, facts: FreedomboxFacts): Step[] {
+export function domainSteps(desired: FreedomboxHome, facts: FreedomboxFacts): Step[] {
   const { domain, hostname, owner, ownerPassphrase } = desired;
   const [first, ...rest] = domain.split('.');
   const cut = first === hostname ? rest.join('.') : undefined;
@@ -67,6 +75,8 @@ export function domainSteps(desired: FreedomboxDesired, facts: FreedomboxFacts):
   const isKnown = domains.includes(domain);
   const isCut = cut !== undefined && domains.includes(cut);
   if (isKnown && !isCut) return [];
+  // What came back from a backup is as its owner had it.
+  if (ownerPassphrase === undefined) return [];
   const wrong = isKnown ? `it believes to be ${cut} as well` : 'it does not know it';
   const login = `fill accounts/login/ -d username=${owner} \\
     --data-urlencode password@$work/passphrase`;
@@ -95,17 +105,31 @@ ${knows(owner, domain)} || refuse 'the domain was not kept'`,
 const knows = (owner: string, domain: string): string =>
   `(\n${stateScript(owner)}\n) | head -n 1 | grep -qF '"${domain}"'`;
 
-/** A browser's part: cookies, the form's token, the page it came from. */
-const session = `umask 077
+/** A browser's part: cookies, the page it came from; and `ready`, which waits for a first page. */
+export const browser = `umask 077
 work=$(mktemp -d /run/commons-plinth.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+ask() {
+  curl -sS -m 300 -b $work/jar -c $work/jar -e ${base}/ -o $work/page -w '%{http_code}' "$@"
+}
+# While its first setup runs, every address shows how far that is.
+waited=0
+ready() {
+  until got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
+    { [ "$got" = 302 ] || grep -q csrfmiddlewaretoken $work/page; }; do
+    waited=$((waited + 2))
+    [ $waited -lt ${firstSetupS} ] ||
+      { echo 'its first setup does not end'; exit ${exitCodes.unready}; }
+    sleep 2
+  done
+}`;
+
+/** What fills forms: the form's token, and the passphrase, which is on standard input. */
+const session = `${browser}
 tr -d '\\n' >$work/passphrase
 refuse() {
   printf 'FreedomBox refuses: %s\\n' "$1"
   exit ${exitCodes.refused}
-}
-ask() {
-  curl -sS -m 300 -b $work/jar -c $work/jar -e ${base}/ -o $work/page -w '%{http_code}' "$@"
 }
 # Django's forms: 302 is success, 200 the form again with what is wrong.
 fill() {
@@ -134,17 +158,6 @@ has() { grep -q "^$1: " $work/state; }
 whole() {
   look
   is completed && is account && is accountAdmin && has uid && has memberUid
-}
-# While its first setup runs, every address shows how far that is.
-waited=0
-ready() {
-  until got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
-    { [ "$got" = 302 ] || grep -q csrfmiddlewaretoken $work/page; }; do
-    waited=$((waited + 2))
-    [ $waited -lt ${firstSetupS} ] ||
-      { echo 'its first setup does not end'; exit ${exitCodes.unready}; }
-    sleep 2
-  done
 }
 # As if it had never been begun.
 set_back() {

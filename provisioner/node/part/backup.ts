@@ -32,6 +32,12 @@ export function backupFiles(what: BackedUp): FileWrite[] {
   return filesAround(program(what));
 }
 
+/** Shell that puts a generation back on a drive that is new: what stood in its place goes. */
+export function putBackCommand({ paths }: BackedUp, generation: string): string {
+  const aside = paths.map((path) => `/${path}.before-restore-*`).join(' ');
+  return `${backupProgram} restore ${generation}\nrm -rf ${aside}`;
+}
+
 /** @param content of a program that knows `make`, and keeps the account that is described above */
 export function filesAround(content: string): FileWrite[] {
   const units = '/etc/systemd/system';

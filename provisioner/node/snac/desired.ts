@@ -3,6 +3,7 @@
 
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
+import { KitError } from '../../errors.ts';
 import type { Acme } from '../part/acme.ts';
 import { Secret } from '../secret.ts';
 
@@ -59,4 +60,16 @@ export function snacHome(
     ...(campaign.acme !== undefined && { acme: campaign.acme }),
     ledger: campaign.ledger,
   };
+}
+
+/** What only a node that was just made is given. @throws KitError `owner-secrets-unknown` */
+export function ownersSecret({ hostname, ownerPassphrase }: SnacHome, lost: string): Secret {
+  if (ownerPassphrase !== undefined) return ownerPassphrase;
+  throw new KitError({
+    code: 'owner-secrets-unknown',
+    message: `${hostname} has lost its ${lost}, and the bench has no passphrase to make it with`,
+    expected: 'what the backup held to be there still',
+    got: 'none',
+    hint: 'Write the drive anew, and restore it again.',
+  });
 }

@@ -2,7 +2,7 @@
 
 import { configureNode } from '../configure.ts';
 import type { RestorableFiles, Restoration } from '../kinds.ts';
-import { backupFiles, backupProgram } from '../part/backup.ts';
+import { backupFiles, putBackCommand } from '../part/backup.ts';
 import type { SnacHome } from './desired.ts';
 import { snac } from './plan.ts';
 import { certificateKeyPath, certificatePath } from './nginx.ts';
@@ -17,12 +17,10 @@ export const snacRestorable: RestorableFiles = {
 export function snacRestoration(desired: SnacHome): Restoration {
   const backedUp = snacBackedUp(desired);
   const [program] = backupFiles(backedUp);
-  const aside = backedUp.paths.map((path) => `/${path}.before-restore-*`).join(' ');
   return {
     files: [program],
-    // What the package left in its place goes: nobody lived there.
     putBack: (generation) => ({
-      command: `${backupProgram} restore ${generation}\nrm -rf ${aside}`,
+      command: putBackCommand(backedUp, generation),
       timeoutS: 300,
     }),
     accounts: {

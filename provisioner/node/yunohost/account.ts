@@ -3,9 +3,10 @@
 // add` ends with 1 and leaves a folder of certificates without a domain (FACTS). Pure.
 
 import { KitError } from '../../errors.ts';
+import { ownersSecret } from '../snac/desired.ts';
 import type { Step } from '../step.ts';
 import type { AppState } from './app-state.ts';
-import { ownersSecret, type YunohostHome } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { looking } from './directory.ts';
 import { fullName } from './postinstall.ts';
 import { passphrase, refusalFailures, session } from './session.ts';

@@ -10,11 +10,12 @@ import type { FileStates } from '../operation/files.ts';
 import { enableCommand, unitAmiss, type UnitStates } from '../operation/units.ts';
 import { cryptCommand } from '../part/crypt.ts';
 import type { Secret } from '../secret.ts';
+import { ownersSecret } from '../snac/desired.ts';
 import { passwordHash, putPasswordHash } from '../snac/server.ts';
 import type { Step } from '../step.ts';
 import { begunMark, type AppState } from './app-state.ts';
 import { snacApp } from './counted.ts';
-import { ownersSecret, type YunohostHome } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { passphraseQuoted, refusalFailures, session } from './session.ts';
 
 interface AppFacts {

@@ -5,7 +5,6 @@
 import type { Campaign, Kit } from '../../campaign/campaign.ts';
 import type { YunohostApp } from '../../campaign/campaign.ts';
 import type { CampaignSecrets, KitSecrets } from '../../campaign/secrets.ts';
-import { KitError } from '../../errors.ts';
 import { Secret } from '../secret.ts';
 import { snacHome, type SnacDesired } from '../snac/desired.ts';
 
@@ -36,16 +35,4 @@ export function yunohostHome(
 ): YunohostHome {
   const certifiedBy = campaign.acme === undefined ? 'campaign' : 'letsencrypt';
   return { ...snacHome(kit, campaign, secrets), app: campaign.yunohost.app, certifiedBy };
-}
-
-/** What only a node that was just made is given. @throws KitError `owner-secrets-unknown` */
-export function ownersSecret({ hostname, ownerPassphrase }: YunohostHome, lost: string): Secret {
-  if (ownerPassphrase !== undefined) return ownerPassphrase;
-  throw new KitError({
-    code: 'owner-secrets-unknown',
-    message: `${hostname} has lost its ${lost}, and the bench has no passphrase to make it with`,
-    expected: 'what the backup held to be there still',
-    got: 'none',
-    hint: 'Write the drive anew, and restore it again.',
-  });
 }

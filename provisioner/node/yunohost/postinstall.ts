@@ -7,8 +7,9 @@
 import { KitError } from '../../errors.ts';
 import { effect, type Stamps } from '../operation/effect.ts';
 import type { FileStates } from '../operation/files.ts';
+import { ownersSecret } from '../snac/desired.ts';
 import type { Step } from '../step.ts';
-import { ownersSecret, type YunohostHome } from './desired.ts';
+import type { YunohostHome } from './desired.ts';
 import { looking, settingBack } from './directory.ts';
 import { apiListens } from './race.ts';
 import { openCode, passphrase, refusalFailures, session } from './session.ts';

@@ -85,13 +85,16 @@ for (const [about, prepare, code] of refusals) {
   });
 }
 
-for (const image of ['freedombox']) {
-  test(`a ${image} is refused, by name`, async (t) => {
-    const bench = await open(t, image);
-    const error = await t.throwsAsync<KitError>(openHome(bench.campaign.kits[0], bench.stick, bench));
-    t.like(error, { code: 'restore-unknown', expected: 'image to be one of snac, yunohost' });
-  });
-}
+test('a FreedomBox comes back too, without what was added to it', async (t) => {
+  const bench = await open(t, 'freedombox');
+  const [alice] = bench.campaign.kits;
+  const strange = await t.throwsAsync<KitError>(openHome(alice, bench.stick, bench));
+  t.is(strange!.code, 'backup-other-kind');
+  makeGeneration(join(bench.stick, 'commons-kit'), { changes: { kind: 'freedombox' } });
+  const home = await openHome(alice, bench.stick, bench);
+  t.true(home.owners);
+  t.regex(homeText(home, bench.clock.nowMs), /Not in any backup: applications added to FreedomBox/);
+});
 
 test('says what comes back, from when, and what is lost', async (t) => {
   const bench = await open(t);
