@@ -97,11 +97,14 @@ export function boot(dir: string, name: string): Container {
   );
   const gone = once(machine, 'exit');
   const firstProcesses = (): string[] =>
-    readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8').trim().split(' ');
+    readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8').match(/\d+/g) ?? [];
   return {
     async kill() {
       // Its first process takes all others with it; of nspawn's own death they would know nothing.
-      for (const pid of firstProcesses()) process.kill(Number(pid), 'SIGKILL');
+      const processes = firstProcesses();
+      for (const pid of processes) process.kill(Number(pid), 'SIGKILL');
+      // One that is only just being started has none yet.
+      if (processes.length === 0) machine.kill('SIGKILL');
       await gone;
     },
     run(script) {
