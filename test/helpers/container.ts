@@ -100,11 +100,13 @@ export function boot(dir: string, name: string): Container {
     readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, 'utf8').match(/\d+/g) ?? [];
   return {
     async kill() {
-      // Its first process takes all others with it; of nspawn's own death they would know nothing.
       const processes = firstProcesses();
-      for (const pid of processes) process.kill(Number(pid), 'SIGKILL');
       // One that is only just being started has none yet.
       if (processes.length === 0) machine.kill('SIGKILL');
+      // What runs there may see its first process die before itself, and must not tell the bench.
+      else run('ip', ['link', 'set', `vb-${name}`, 'down']);
+      // It takes all others with it; of nspawn's own death they would know nothing.
+      for (const pid of processes) process.kill(Number(pid), 'SIGKILL');
       await gone;
     },
     run(script) {
