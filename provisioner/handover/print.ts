@@ -92,12 +92,15 @@ export function leafletFacts(
   { campaign, record }: Pick<Workbench, 'campaign' | 'record'>,
 ): LeafletFacts {
   const meter = record.lastDone(kit.name, 'pair')?.detail['meter'];
-  const logins = handoverOf(campaign).logins(kit.owner).map((path) => `${kit.domain}/${path}`);
+  const { logins: loginsOf, healthPort } = handoverOf(campaign);
+  const logins = loginsOf(kit.owner).map((path) => `${kit.domain}/${path}`);
   return {
     ...{ kit: kit.name, domain: kit.domain, community: campaign.name, user: kit.owner },
     loginAddress: `https://${logins[0]}`,
     addresses: logins.join(', '),
     handle: `@${kit.owner}@${kit.domain}`,
+    healthPage: healthPort === undefined ? undefined : `http://${kit.name}:${healthPort}/`,
+    isKnownToBrowsers: campaign.acme !== undefined,
     contact: campaign.contact,
     ledgerPage: typeof meter === 'string' ? `${campaign.ledger}/node/${meter}` : undefined,
   };

@@ -28,10 +28,13 @@ const schema = v.strictObject({
     title: text,
     /** What the meter's screen says, and what it means. */
     meanings: v.pipe(v.array(v.tuple([text, text])), v.minLength(1), v.maxLength(6)),
+    /** What to do about everything else that it may say. */
+    other: text,
     button: text,
   }),
   login: texts(
-    ...(['title', 'address', 'user', 'passphrase', 'passphrase_where', 'handle', 'change'] as const),
+    ...(['title', 'address', 'user', 'passphrase', 'passphrase_where', 'handle', 'health'] as const),
+    ...(['warning', 'change'] as const),
   ),
   help: texts('title', 'nobody', 'ledger', 'ledger_code'),
   sealed: v.strictObject({
@@ -94,10 +97,10 @@ export async function readTexts(language: string): Promise<Texts> {
 }
 
 /** A text with its {placeholders} filled. */
-export function fill(template: string, values: Record<string, string | undefined>): string {
+export function fill(template: string, values: Readonly<Record<string, unknown>>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    if (value === undefined) throw new TypeError(`no value for {${name}}`);
+    if (typeof value !== 'string') throw new TypeError(`no value for {${name}}`);
     return value;
   });
 }

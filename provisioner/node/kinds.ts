@@ -75,6 +75,8 @@ export interface Handover {
   files(folder: string): FileWrite[];
   /** Below the kit's domain, where the passphrase opens: the first is the leaflet's first login. */
   logins(owner: string): string[];
+  /** Where the node tells its owner at home how it is; undefined: nowhere. */
+  healthPort?: number;
   /** How the SSH server comes to read whom hand-over lets in. */
   sshd: SshdReading;
 }

@@ -22,6 +22,10 @@ export type LeafletFacts = {
   addresses: string;
   /** `@user@domain` */
   handle: string;
+  /** Where the node tells its owner how it is; undefined: this kind has no such page. */
+  healthPage: string | undefined;
+  /** Whether browsers know who certifies the domain. */
+  isKnownToBrowsers: boolean;
   /** Whom to call; undefined: room to write it by hand. */
   contact: string | undefined;
   /** This kit's page on the ledger, once its meter is paired. */

@@ -8,15 +8,17 @@ import { innerMm, marginMm, type Sheet } from './sheet.ts';
 
 const left = marginMm;
 const right = marginMm + innerMm;
-const codeMm = 26;
+const codeMm = 22;
+/** Between one section's end and the next one's rule. */
+const gapMm = 4.5;
 const bodySize = 10;
 
 export function drawOpenPage(sheet: Sheet, facts: LeafletFacts, texts: Texts): void {
   let y = drawCover(sheet, facts, texts.cover);
-  y = drawPlugging(sheet, texts.plug, y + 7);
-  y = drawScreenMeanings(sheet, texts.screen, y + 7);
-  y = drawLogin(sheet, facts, { texts: texts.login, y: y + 7 });
-  drawHelp(sheet, facts, { texts: texts.help, y: y + 7 });
+  y = drawPlugging(sheet, texts.plug, y + gapMm);
+  y = drawScreenMeanings(sheet, texts.screen, y + gapMm);
+  y = drawLogin(sheet, facts, { texts: texts.login, y: y + gapMm });
+  drawHelp(sheet, facts, { texts: texts.help, y: y + gapMm });
 }
 
 function drawCover(sheet: Sheet, facts: LeafletFacts, texts: Texts['cover']): number {
@@ -39,7 +41,7 @@ function drawCover(sheet: Sheet, facts: LeafletFacts, texts: Texts['cover']): nu
 /** A rule and the section's name. @returns where its content begins */
 function drawHeading(sheet: Sheet, title: string, y: number): number {
   sheet.stroke(`M${left} ${y}H${right}`);
-  return sheet.text(title, { x: left, y: y + 2.5, size: 13, face: 'bold' }) + 2;
+  return sheet.text(title, { x: left, y: y + 2.5, size: 13, face: 'bold' }) + 1.5;
 }
 
 function drawPlugging(sheet: Sheet, texts: Texts['plug'], top: number): number {
@@ -56,19 +58,20 @@ function drawScreenMeanings(sheet: Sheet, texts: Texts['screen'], top: number): 
   const start = drawHeading(sheet, texts.title, top);
   drawScreen(sheet, { x: left, y: start + 1 });
   const under = sheet.text(texts.button, { x: left, y: start + 33, width: 54, size: bodySize - 1 });
-  const [saidX, meantX] = [left + 62, left + 110];
+  const [saidX, meantX] = [left + 60, left + 102];
   let y = start;
   for (const [said, meant] of texts.meanings) {
     sheet.text(said, { x: saidX, y: y + 0.2, size: bodySize - 1, face: 'mono' });
     const width = right - meantX;
     y = sheet.text(meant, { x: meantX, y, width, size: bodySize - 1 }) + 1.6;
   }
-  return Math.max(under, y);
+  y = Math.max(under, y) + 0.5;
+  return sheet.text(texts.other, { x: left, y, width: innerMm, size: bodySize - 1 });
 }
 
 function drawLogin(
   sheet: Sheet,
-  { loginAddress, user, handle }: LeafletFacts,
+  { loginAddress, user, handle, healthPage, isKnownToBrowsers }: LeafletFacts,
   { texts, y: top }: { texts: Texts['login']; y: number },
 ): number {
   const start = drawHeading(sheet, texts.title, top);
@@ -86,11 +89,10 @@ function drawLogin(
   row(texts.user, user);
   row(texts.passphrase, texts.passphrase_where, 'regular');
   row(texts.handle, handle);
-  const wide = right - codeMm - 6 - left;
-  return Math.max(
-    sheet.text(texts.change, { x: left, y: y + 1, width: wide, size: bodySize - 1 }),
-    start + codeMm,
-  );
+  if (healthPage !== undefined) row(texts.health, healthPage);
+  const notes = { x: left, width: right - codeMm - 6 - left, size: bodySize - 1 };
+  if (!isKnownToBrowsers) y = sheet.text(texts.warning, { ...notes, y: y + 1 });
+  return Math.max(sheet.text(texts.change, { ...notes, y: y + 1 }), start + codeMm);
 }
 
 function drawHelp(
@@ -104,8 +106,8 @@ function drawHelp(
   if (contact === undefined) {
     // Somebody writes it by hand.
     y = sheet.text(texts.nobody, { x: left, y, size: bodySize });
-    sheet.stroke(`M${left} ${y + 7}h${wide}M${left} ${y + 15}h${wide}`, { width: 0.2 });
-    y += 17;
+    sheet.stroke(`M${left} ${y + 6}h${wide}M${left} ${y + 13}h${wide}`, { width: 0.2 });
+    y += 14;
   } else {
     y = sheet.text(contact, { x: left, y, width: wide, size: 12, face: 'bold' }) + 2;
   }

@@ -23,25 +23,30 @@ export function drawPlugs(sheet: Sheet, texts: Texts['plug'], { x, y }: { x: num
   drawNode(sheet, boxes[1].at, floor - 24);
   drawMeter(sheet, boxes[2].at, floor - 20);
   drawSupply(sheet, boxes[3].at, floor - 24);
-  const cables = boxes.slice(1).map(({ at }, index) => {
+  const cables = boxes.slice(1).map(({ at: to }, index) => {
     const from = boxes[index].at + boxes[index].width;
-    return { from, to: at, number: String(index + 1) };
+    return { from, to, y: floor - 6 };
   });
-  for (const { from, to, number } of cables) drawCable(sheet, { from, to, y: floor - 6, number });
+  // What has no plug was joined when the meter was made: nobody can exchange supplies.
+  const plugsOf = [[0, 1], [1], []];
+  cables.forEach((cable, index) => drawCable(sheet, cable, plugsOf[index]));
+  cables.slice(0, 2).forEach(({ from, to, y: at }, index) =>
+    drawNumber(sheet, String(index + 1), { x: (from + to) / 2, y: at - 5.5 }));
+  drawNumber(sheet, '3', { x: boxes[3].at - 0.5, y: floor - 27 });
   return floor + 9;
 }
 
+/** A cable that sags. @param plugs at which of its ends there is one: 0 left, 1 right */
 function drawCable(
   sheet: Sheet,
-  { from, to, y, number }: { from: number; to: number; y: number; number: string },
+  { from, to, y }: { from: number; to: number; y: number },
+  plugs: number[],
 ): void {
   const middle = (from + to) / 2;
-  // A plug at both ends, and a cable that sags.
-  sheet.stroke(`M${from + 3} ${y}C${middle - 2} ${y + 7} ${middle + 2} ${y + 7} ${to - 3} ${y}`, {
-    width: 0.9,
-  });
-  for (const at of [from, to - 3]) sheet.fill(`M${at} ${y - 1.3}h3v2.6h-3z`);
-  drawNumber(sheet, number, { x: middle, y: y - 5.5 });
+  const ends = [from, to].map((at, end) => (plugs.includes(end) ? at + (end === 0 ? 3 : -3) : at));
+  const sag = `C${middle - 2} ${y + 7} ${middle + 2} ${y + 7} ${ends[1]} ${y}`;
+  sheet.stroke(`M${ends[0]} ${y}${sag}`, { width: 0.9 });
+  for (const end of plugs) sheet.fill(`M${end === 0 ? from : to - 3} ${y - 1.3}h3v2.6h-3z`);
 }
 
 /** A white number in a black disc. */

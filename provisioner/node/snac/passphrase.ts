@@ -2,6 +2,7 @@
 // used (handover/access/). Pure: the text of a program that the node runs as root.
 
 import type { Handover } from '../kinds.ts';
+import { countersPort } from '../part/firewall.ts';
 import { debiansReading } from '../part/sshd.ts';
 import type { FileWrite } from '../step.ts';
 import { putPasswordHash, snacData } from './server.ts';
@@ -9,6 +10,7 @@ import { putPasswordHash, snacData } from './server.ts';
 export const snacHandover: Handover = {
   files: (folder) => [snacPassphraseHook(folder)],
   logins: (owner) => [`${owner}/admin`],
+  healthPort: countersPort,
   sshd: debiansReading,
 };
 

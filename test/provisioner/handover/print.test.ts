@@ -69,6 +69,17 @@ test('a FreedomBox’s first login is its own; the fediverse server’s page is 
   t.is(facts.addresses, 'alice.test/plinth/, alice.test/social/alice/admin');
 });
 
+test('a page that tells how the node is, and a browser’s warning, are told where they are met', async (t) => {
+  const bench = await open(t);
+  const factsOf = (changed: object) => {
+    const campaign = { ...bench.campaign, ...changed };
+    return leafletFacts(campaign.kits[0], { ...bench, campaign });
+  };
+  t.like(factsOf({}), { healthPage: 'http://alice:8010/', isKnownToBrowsers: false });
+  t.like(factsOf({ image: 'freedombox' }), { healthPage: undefined, isKnownToBrowsers: false });
+  t.true(factsOf({ acme: { directory: 'https://acme.test/' } }).isKnownToBrowsers);
+});
+
 test('the word may be typed as people type; another is refused', (t) => {
   const secrets = { recoveryCodes: [], printWord: 'mumon' };
   t.notThrows(() => refuseOtherWord(' Mumon\n', secrets, 'x.pdf'));

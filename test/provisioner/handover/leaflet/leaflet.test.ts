@@ -26,6 +26,8 @@ const facts: LeafletFacts = {
   addresses: 'alice.test/alice/admin',
   loginAddress: 'https://alice.test/alice/admin',
   handle: '@alice@alice.test',
+  healthPage: 'http://alice:8010/',
+  isKnownToBrowsers: false,
   contact: 'Robin, 01 234 567',
   ledgerPage: 'https://ledger.test/node/0123456789abcdef',
 };
@@ -40,6 +42,7 @@ const long: LeafletFacts = {
   addresses: `${'long-name.'.repeat(6)}example.org/${'u'.repeat(32)}/admin`,
   loginAddress: `https://${'long-name.'.repeat(6)}example.org/${'u'.repeat(32)}/admin`,
   handle: `@${'u'.repeat(32)}@${'long-name.'.repeat(6)}example.org`,
+  healthPage: `http://${'k'.repeat(30)}:8010/`,
   contact: undefined,
 };
 
@@ -181,9 +184,20 @@ test('the same bytes on another day', async (t) => {
   t.true(Buffer.from(await render('en')).equals(await render('en')));
 });
 
+test('what a first login meets is told: the browser’s warning, and where the node says how it is', async (t) => {
+  const openPage = async (shown: LeafletFacts) => textOf(wordsOf(await render('en', shown))[0]);
+  const told = await openPage(facts);
+  t.true(told.includes('http://alice:8010/'));
+  t.regex(told, /Your browser will warn/);
+  const plain = await openPage({ ...facts, healthPage: undefined, isKnownToBrowsers: true });
+  t.notRegex(plain, /8010|will warn/);
+});
+
 test('the screen’s words are the firmware’s', async (t) => {
   const folder = new URL('../../../../firmware/', import.meta.url);
-  const source = readFileSync(new URL('screen.ts', folder), 'utf8');
+  const source = ['screen.ts', 'reporting.ts']
+    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
+    .join('\n');
   for (const language of await languages()) {
     for (const [said] of (await readTexts(language)).screen.meanings) {
       // `5 waiting` is put together of a number and words.
