@@ -59,10 +59,19 @@ const schema = `
   PRAGMA user_version = ${schemaVersion};
 `;
 
-/** @param dir the campaign's folder @throws KitError `bench-newer`, `bench-broken` */
-export function openBench(dir: string, deps: { now: () => number }): BenchRecord {
+/**
+ * @param dir the campaign's folder
+ * @param deps.lockWaitMs how long another command's write is waited for
+ * @throws KitError `bench-newer`, `bench-broken`; and, as every call of the record,
+ *   `bench-busy`, `bench-unwritable`
+ */
+export function openBench(
+  dir: string,
+  deps: { now: () => number; lockWaitMs?: number },
+): BenchRecord {
   const path = join(dir, 'bench.db');
-  const db = openDatabase(path);
+  const db = openDatabase(path, deps.lockWaitMs ?? lockWaitMs);
+  const told = <T>(work: () => T): T => inWords(path, work);
   const insert = db.prepare(
     'INSERT INTO step (kit, step, status, at_ms, detail) VALUES (?, ?, ?, ?, ?)',
   );
@@ -75,38 +84,34 @@ export function openBench(dir: string, deps: { now: () => number }): BenchRecord
   const ofStep = select('step = ?');
 
   const add = (kit: string, step: string, status: Status, detail: Detail): void => {
-    insert.run(kit, step, status, Math.trunc(deps.now()), detailText(detail));
+    const text = detailText(detail);
+    told(() => insert.run(kit, step, status, Math.trunc(deps.now()), text));
   };
   return {
     start: (kit, step, detail = {}) => add(kit, step, 'started', detail),
     done: (kit, step, detail) => add(kit, step, 'done', detail),
     fail: (kit, step, error) => add(kit, step, 'failed', failure(error)),
-    latest: (kit, step) => latest.all(kit, step).map(toRecord)[0],
-    lastDone: (kit, step) => lastDone.all(kit, step).map(toRecord)[0],
-    history: (kit) => history.all(kit).map(toRecord),
-    ofStep: (step) => ofStep.all(step).map(toRecord),
+    latest: (kit, step) => told(() => latest.all(kit, step)).map(toRecord)[0],
+    lastDone: (kit, step) => told(() => lastDone.all(kit, step)).map(toRecord)[0],
+    history: (kit) => told(() => history.all(kit)).map(toRecord),
+    ofStep: (step) => told(() => ofStep.all(step)).map(toRecord),
     close: () => db.close(),
   };
 }
 
-function openDatabase(path: string): DatabaseSync {
-  try {
-    const db = new DatabaseSync(path, { timeout: lockWaitMs });
-    // FULL: a step that was reported done is still done after a power cut.
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    prepareSchema(db, path);
-    return db;
-  } catch (cause) {
-    if (cause instanceof KitError) throw cause;
-    throw new KitError({
-      code: 'bench-broken',
-      message: `The bench's record could not be opened`,
-      expected: `a database that kit made, or none, at ${path}`,
-      got: cause instanceof Error ? cause.message : String(cause),
-      hint: 'Look at the file and the folder’s permissions; put a bad record aside.',
-      cause,
-    });
-  }
+function openDatabase(path: string, timeout: number): DatabaseSync {
+  return inWords(path, () => {
+    const db = new DatabaseSync(path, { timeout });
+    try {
+      // FULL: a step that was reported done is still done after a power cut.
+      db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      prepareSchema(db, path);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
 }
 
 /** IMMEDIATE: of two processes that open a new record at once, one makes the tables. */
@@ -119,9 +124,65 @@ function prepareSchema(db: DatabaseSync, path: string): void {
     db.exec('COMMIT');
   } catch (error) {
     db.exec('ROLLBACK');
-    db.close();
     throw error;
   }
+}
+
+/** SQLite's result codes (sqlite.org/rescode.html): the low byte of what `errcode` holds. */
+const SQLITE = { busy: 5, locked: 6, readonly: 8, ioErr: 10, full: 13, cantOpen: 14 };
+
+/** What SQLite refuses, as the user's to read; a record that is only busy is never called bad. */
+function inWords<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const { code, errcode = 0 } = cause as NodeJS.ErrnoException & { errcode?: number };
+    if (code !== 'ERR_SQLITE_ERROR') throw cause;
+    const reason = errcode & 0xff;
+    const got = (cause as Error).message;
+    if (reason === SQLITE.busy || reason === SQLITE.locked) throw busy(path, { got, cause });
+    const { readonly, ioErr, full, cantOpen } = SQLITE;
+    if ([readonly, ioErr, full, cantOpen].includes(reason)) throw unwritable(path, { got, cause });
+    throw broken(path, { got, cause });
+  }
+}
+
+interface Refusal {
+  got: string;
+  cause: unknown;
+}
+
+function busy(path: string, { got, cause }: Refusal): KitError {
+  return new KitError({
+    code: 'bench-busy',
+    message: 'Another program holds the bench’s record',
+    expected: `${path} to be free within ${lockWaitMs / 1000} s`,
+    got,
+    hint: 'Close what has it open (another kit, a browser of databases), then say the same again.',
+    cause,
+  });
+}
+
+function unwritable(path: string, { got, cause }: Refusal): KitError {
+  return new KitError({
+    code: 'bench-unwritable',
+    message: 'The bench’s record cannot be written',
+    expected: `${path} in a folder that you may write to, with room on its disk`,
+    got,
+    hint: 'Look at the folder’s owner and permissions, and at the room there; then say it again.',
+    cause,
+  });
+}
+
+function broken(path: string, { got, cause }: Refusal): KitError {
+  return new KitError({
+    code: 'bench-broken',
+    message: 'The bench’s record could not be read',
+    expected: `a database that kit made, or none, at ${path}`,
+    got,
+    hint: 'Put it back from your copy of the folder; without it, kit knows no drive and no meter.',
+    cause,
+  });
 }
 
 function toRecord(row: Record<string, unknown>): StepRecord {

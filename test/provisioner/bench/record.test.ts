@@ -83,11 +83,29 @@ test('a newer record, and a file that is none, are left alone', withFolder, (t, 
   t.is(newer.code, 'bench-newer');
 
   const other = join(dir, 'other');
-  const broken = t.throws(() => openBench(other, { now: () => 0 }), { instanceOf: KitError });
-  t.is(broken.code, 'bench-broken');
+  const absent = t.throws(() => openBench(other, { now: () => 0 }), { instanceOf: KitError });
+  t.is(absent.code, 'bench-unwritable');
   writeFileSync(join(dir, 'bench.db'), 'no database at all, but long enough to be read as one');
   const torn = t.throws(() => openBench(dir, { now: () => 0 }), { instanceOf: KitError });
   t.is(torn.code, 'bench-broken');
+});
+
+test('a record that another program holds is busy, not bad, at opening and at each write', withFolder, (t, dir) => {
+  const deps = { now: () => 0, lockWaitMs: 0 };
+  const record = openBench(dir, deps);
+  const other = new DatabaseSync(join(dir, 'bench.db'));
+  other.exec('BEGIN IMMEDIATE');
+  const asked = [() => openBench(dir, deps), () => record.start('alice', 'flash')];
+  for (const ask of asked) {
+    const error = t.throws(ask, { instanceOf: KitError });
+    t.is(error.code, 'bench-busy');
+    t.regex(error.got!, /locked/);
+  }
+  other.exec('ROLLBACK');
+  other.close();
+  record.start('alice', 'flash');
+  t.is(record.history('alice').length, 1);
+  record.close();
 });
 
 test('several at once lose nothing', withFolder, async (t, dir) => {
