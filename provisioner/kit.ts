@@ -16,6 +16,12 @@ const program = new Command('kit')
 
 for (const command of await loadCommands(process.argv.slice(2))) program.addCommand(command);
 failByException(program);
+// Whoever read us is gone (`kit drives | head -1`): what was begun is finished all the same.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 
 try {
   await program.parseAsync();

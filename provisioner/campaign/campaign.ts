@@ -154,7 +154,7 @@ export async function readCampaign(file: string): Promise<Campaign> {
       code: 'campaign-unreadable',
       message: 'The campaign file could not be read',
       expected: `a campaign at ${resolve(file)}`,
-      got: cause.code ?? cause.message,
+      got: cause.message.split(', ', 1)[0],
       hint: 'Run `kit new` to write one, or name another with --campaign FILE.',
       exitCode: 2,
       cause,

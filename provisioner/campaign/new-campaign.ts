@@ -9,7 +9,7 @@ import type { Readable, Writable } from 'node:stream';
 import * as v from 'valibot';
 
 import { KitError } from '../errors.ts';
-import { parseCampaign } from './campaign.ts';
+import { parseCampaign, type Campaign } from './campaign.ts';
 import { createDurably } from './durable.ts';
 import { domainName, hostLabel, ledgerUrl, timeZone, title, userName } from './names.ts';
 
@@ -42,9 +42,21 @@ export async function newCampaign(
   if (existsSync(file)) throw campaignExists(file);
   const complete = person === undefined ? refuseGaps(answers) : await ask(answers, person);
   const text = campaignText(complete);
-  const { kits } = parseCampaign(text, file);
+  const { kits } = parseUnwritten(text, file);
   if (await createDurably(file, text)) return { kits: kits.map(({ name }) => name) };
   throw campaignExists(file);
+}
+
+/** The campaign's own rules; but what they refuse is no line of a file yet. */
+function parseUnwritten(text: string, file: string): Campaign {
+  try {
+    return parseCampaign(text, file);
+  } catch (error) {
+    if (!(error instanceof KitError)) throw error;
+    const hint = 'Nothing was written. Say it otherwise: kit new --help.';
+    const { code, message, expected, got, exitCode } = error;
+    throw new KitError({ code, message, expected, got, hint, exitCode, cause: error });
+  }
 }
 
 type Complete = Required<Answers>;
@@ -81,20 +93,29 @@ async function ask(answers: Answers, person: Person): Promise<Complete> {
 
 async function askKits(question: Question): Promise<string[]> {
   const kits: string[] = [];
-  const orNothing = v.union([v.literal(''), hostLabel]);
+  const taken = new Set<string>();
   for (;;) {
     const first = kits.length === 0;
+    const ownName = unlike(taken, hostLabel);
     const name = first
-      ? await question('Name of the first kit', hostLabel)
-      : await question('Name of the next kit (nothing: that was all)', orNothing);
+      ? await question('Name of the first kit', ownName)
+      : await question('Name of the next kit (nothing: that was all)', orNothing(ownName));
     if (name === '') return kits;
-    const domain = await question(`Domain of ${name}`, domainName);
+    const domain = await question(`Domain of ${name}`, unlike(taken, domainName));
+    taken.add(name).add(domain);
     const owner = await question(`User name of its owner`, userName, userNameFrom(name));
     kits.push([name, domain, owner].join(':'));
   }
 }
 
 type Rule = v.GenericSchema<unknown, string>;
+
+/** Said at once: at the end all answers would be lost for it. A name has no dot, a domain has. */
+function unlike(taken: Set<string>, rule: Rule): Rule {
+  return v.pipe(rule, v.check((text) => !taken.has(text), 'one that no other kit has'));
+}
+
+const orNothing = (rule: Rule): Rule => v.union([v.literal(''), rule]);
 type Question = (words: string, rule: Rule, usual?: string) => Promise<string>;
 
 /** Asks until the answer passes the campaign's own rule. */

@@ -27,7 +27,7 @@ export function wifiOf(kit: Kit, campaign: Campaign): Wifi {
     message: `${kit.name} has no Wi-Fi`,
     expected: 'network = { wifi = { ssid = "…", country = "…" } } in its [[kit]]',
     got: 'none',
-    hint: `Add it to ${campaign.file}, or leave the kit on its cable.`,
+    hint: `Add it to ${campaign.file}. Its node may stay on a cable; its meter knows Wi-Fi alone.`,
     exitCode: 2,
   });
 }

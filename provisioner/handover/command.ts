@@ -13,6 +13,7 @@ import { confirmWipe } from '../drive/confirm.ts';
 import { listBlockDevices } from '../drive/lsblk.ts';
 import { prepareWipe, wipedText, wipeProgressTo } from '../drive/wipe.ts';
 import type { RetiredMeter } from '../meter/retirement.ts';
+import { waitOption } from '../node/command.ts';
 import { createOutput, printable, type Output } from '../terminal.ts';
 import { beyondReach } from './erase.ts';
 import { finishErasing, handOverKit, refuseUnready } from './handover.ts';
@@ -25,7 +26,7 @@ interface Options {
   printed?: string;
   unproven?: string;
   out?: string;
-  wait: string;
+  wait: number;
 }
 
 export function commands(): Command[] {
@@ -39,7 +40,7 @@ export function handoverCommand(): Command {
     .option('--printed <word>', 'the word on the printed leaflet’s second page')
     .option('--unproven <reason>', 'hand over a kit that was not proven fit; recorded')
     .option('--out <dir>', 'where the leaflet goes until then (default: beside the campaign)')
-    .option('--wait <seconds>', 'for how long to try to reach the node', '30')
+    .addOption(waitOption())
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals<Options>();
       const output = createOutput(options);
@@ -148,7 +149,7 @@ async function handOverAtBench(
   refuseOtherWord(await readWord(kit, leaflet, options), leaflet.secrets, leaflet.file);
   await handOverKit(kit, { leaflet, reason: options.unproven }, {
     ...bench,
-    patienceMs: Number(options.wait) * 1000,
+    patienceMs: options.wait * 1000,
     report: (text) => output.event({ type: 'handover', kit: kit.name, text }),
   });
   const left = `${kit.name} is its owner’s: the bench is shut out, and its copy of the secrets is erased`;

@@ -127,7 +127,7 @@ function packageGone(gone: readonly Package[], dir: string): KitError {
     message: `${gone.length} packages of the lock are neither in the cache nor at a mirror`,
     expected: `${names.join(', ')}${gone.length > 5 ? ' …' : ''} in ${dir}`,
     got: 'mirrors drop what was superseded',
-    hint: 'Import an export of the packages (`kit image packages import FILE`), or renew the lock.',
+    hint: 'Import an export of the packages (`kit image import FILE`), or renew the lock.',
   });
 }
 

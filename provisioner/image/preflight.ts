@@ -89,6 +89,8 @@ export async function openWorkDir(outDir: string, fullName: string): Promise<str
     throw new KitError({
       code: 'build-running',
       message: `this image is being built in ${outDir} already`,
+      expected: 'one build of an image in a folder at a time',
+      got: `${workDir}, which is in use`,
       hint: 'Wait for that build.',
       cause,
     });

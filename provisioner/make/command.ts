@@ -17,12 +17,14 @@ import { KitError } from '../errors.ts';
 import { buildImage } from '../image/build.ts';
 import { makeLabel } from '../label/label.ts';
 import { pairAtBench } from '../meter/command.ts';
+import { waitOption } from '../node/command.ts';
 import { configureKits } from '../node/configure-kits.ts';
 import { createOutput, type Output } from '../terminal.ts';
 import { flashedAlready, makeKit, STEP_NAMES, type MakeStep, type StepName } from './make.ts';
 
 interface MakeOptions extends WorkbenchOptions, FlashOptions {
   drive?: string;
+  wait: number;
   until: StepName;
 }
 
@@ -38,6 +40,7 @@ export function makeCommand(): Command {
     .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
     .addOption(sizeOption())
     .option('--yes', 'erase without asking')
+    .addOption(waitOption())
     .addOption(new Option('--until <step>', 'stop after it').choices(STEP_NAMES).default('label'))
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals<MakeOptions>();
@@ -66,7 +69,8 @@ function stepsOf(bench: Workbench, kit: Kit, means: Means): MakeStep[] {
       name: 'configure',
       isDone: never, // what a node is like, only the node knows
       async run() {
-        const [result] = await configureKits([kit], bench, output);
+        const patienceMs = means.options.wait * 1000;
+        const [result] = await configureKits([kit], bench, output, { patienceMs });
         if (result.error !== undefined) throw result.error;
       },
     },
@@ -117,6 +121,8 @@ function flashStep(bench: Workbench, kit: Kit, { options, output }: Means): Make
       if (drive === undefined) throw noDrive(kit);
       const { signal } = new AbortController();
       await flashAtBench(bench, [{ kit, drive }], { options, output, signal });
+      const text = `${kit.name}: start its node from ${drive}, on this network`;
+      output.event({ type: 'make-step', step: 'flash', text });
     },
   };
 }

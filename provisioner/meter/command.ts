@@ -318,8 +318,17 @@ function virtualMeter(dir: string, { bytecode }: Firmware, fail: (error: KitErro
     ...{ bytecode, dir, clock: { startMs: realStartMs, realStartMs, rate: 1 } },
     load: () => 0,
     onFailed: fail,
-    onPanic: (code) =>
-      fail(new KitError({ code: 'meter-panic', message: 'The meter panicked', got: String(code) })),
+    onPanic: (code) => fail(panicked(code)),
+  });
+}
+
+function panicked(code: number): KitError {
+  return new KitError({
+    code: 'meter-panic',
+    message: 'The meter panicked',
+    expected: 'a program that runs',
+    got: `panic ${code}`,
+    hint: 'Say the same again; if it stays so, tell whoever wrote the firmware.',
   });
 }
 

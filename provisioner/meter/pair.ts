@@ -250,6 +250,7 @@ function outcome(
       code: 'ledger-unintelligible',
       message: 'The ledger enrolled another meter',
       ...{ expected: meter, got: enrolled.meter },
+      hint: 'Is this the ledger of the campaign? Ask whoever runs it before the kit goes out.',
     });
   }
   const keys = { publicKey: hex(publicKey), firmwareHash: hex(firmwareHash) };

@@ -1,6 +1,6 @@
 // `kit configure`: the command line of this folder.
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { atWorkbench } from '../bench/workbench.ts';
 import { createOutput } from '../terminal.ts';
@@ -10,12 +10,19 @@ export function commands(): Command[] {
   return [configureCommand()];
 }
 
+/** Of every command that works on a node: one that was just plugged in is still booting. */
+export function waitOption(): Option {
+  return new Option('--wait <seconds>', 'go on trying this long to reach the node')
+    .argParser(seconds)
+    .default(30);
+}
+
 export function configureCommand(): Command {
   return new Command('configure')
     .description('bring the nodes of kits to their desired state, over SSH')
     .argument('<kit...>', 'names of kits in the campaign')
     .option('--dry-run', 'show exactly what would run, and change nothing')
-    .option('--wait <seconds>', 'go on trying this long to reach a node', seconds, 30)
+    .addOption(waitOption())
     .action(async function (this: Command, names: string[]) {
       const options = this.optsWithGlobals();
       const output = createOutput(options);

@@ -319,5 +319,6 @@ function tooTalkative(address: NodeAddress): KitError {
     message: `${nameOf(address)} sent more than makes sense`,
     expected: `at most ${maxOutputBytes} bytes`,
     got: 'more',
+    hint: 'Look at the node: is it the one that was flashed, is its drive sound? Then run it again.',
   });
 }

@@ -102,6 +102,7 @@ function cutShort(text: string): KitError {
   return new KitError({
     code: 'facts-cut-short',
     message: 'The node stopped in the middle of its answer',
+    expected: 'an answer with its end',
     got: `${text.length} characters, ending in ${JSON.stringify(text.slice(-60))}`,
     hint: 'Try again; if it persists, look at the node’s disk and memory.',
   });

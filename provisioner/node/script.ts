@@ -133,5 +133,6 @@ function garbled(line: string): KitError {
     message: 'The node reported its progress in a way that makes no sense',
     expected: 'start, end or done',
     got: line.slice(0, 100),
+    hint: 'Does a login script of root’s print something? Run the command again once it does not.',
   });
 }

@@ -7,13 +7,14 @@ import { atWorkbench, type Workbench } from '../bench/workbench.ts';
 import type { Kit } from '../campaign/campaign.ts';
 import { flashAtBench, resultText, sizeOption, untilStopped } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
+import { waitOption } from '../node/command.ts';
 import { createOutput, type Output } from '../terminal.ts';
 import { homeText, openHome, restoreNode, type Home } from './restore.ts';
 
 interface RestoreOptions extends FlashOptions {
   from: string;
   drive?: string;
-  wait: string;
+  wait: number;
 }
 
 export function commands(): Command[] {
@@ -30,7 +31,7 @@ export function restoreCommand(): Command {
     .option('--images <dir>', "where the campaign's image lies (default: built, beside it)")
     .addOption(sizeOption())
     .option('--yes', 'erase without asking')
-    .option('--wait <seconds>', 'go on trying this long to reach the node', '30')
+    .addOption(waitOption())
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals<RestoreOptions>();
       const output = createOutput(options);
@@ -79,7 +80,7 @@ async function atNode(
   await restoreNode(home, {
     ...bench,
     now: Date.now,
-    patienceMs: Number(options.wait) * 1000,
+    patienceMs: options.wait * 1000,
     report: (text) => output.event({ type: 'restore', kit: kit.name, text }),
   });
   const whose = owners

@@ -72,6 +72,8 @@ function interrupted(): KitError {
   return new KitError({
     code: 'interrupted',
     message: 'The journey was interrupted',
+    expected: 'to be let finish',
+    got: 'a stop; all that it started is ended',
     hint: 'The same command goes on where it was.',
   });
 }

@@ -3,7 +3,7 @@
 // holder dies, however it dies.
 
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { replaceDurably } from '../campaign/durable.ts';
@@ -49,7 +49,7 @@ export interface TrialFolder {
 /** A journey that was just killed takes a moment to die; one that lives keeps its folder. */
 const LOCK_WAIT_MS = 20_000;
 
-/** @throws KitError `trial-busy` when another journey works there, `trial-newer` */
+/** @throws KitError `trial-busy` when another journey works there, `trial-unusable`, `trial-newer` */
 export async function openTrialFolder(path: string): Promise<TrialFolder> {
   const dir = resolve(path);
   const at = (...parts: string[]): string => join(dir, ...parts);
@@ -84,25 +84,48 @@ export async function openTrialFolder(path: string): Promise<TrialFolder> {
   };
 }
 
+/** SQLite's result code (sqlite.org/rescode.html) for what somebody else holds. */
+const SQLITE_BUSY = 5;
+
 async function lock(path: string): Promise<() => void> {
-  const db = new DatabaseSync(path, { timeout: 0 });
+  let db: DatabaseSync | undefined;
   for (let waitedMs = 0; ; waitedMs += 250) {
     try {
+      db ??= new DatabaseSync(path, { timeout: 0 });
       db.exec('BEGIN EXCLUSIVE');
-      return () => db.close();
+      const locked = db;
+      return () => locked.close();
     } catch (error) {
-      if (!String(error).includes('locked') || waitedMs >= LOCK_WAIT_MS) {
-        db.close();
-        throw new KitError({
-          code: 'trial-busy',
-          message: `Another journey works in ${path.replace(/\/lock\.db$/, '')}`,
-          hint: 'End it with Ctrl-C, or name another folder with --dir.',
-          cause: error,
-        });
+      const isBusy = (error as { errcode?: number }).errcode === SQLITE_BUSY;
+      if (!isBusy || waitedMs >= LOCK_WAIT_MS) {
+        db?.close();
+        throw isBusy ? busy(dirname(path), error) : unusable(dirname(path), error);
       }
       await delay(250);
     }
   }
+}
+
+function busy(dir: string, cause: unknown): KitError {
+  return new KitError({
+    code: 'trial-busy',
+    message: `Another journey works in ${dir}`,
+    expected: 'a folder of its own for each journey',
+    got: `one that is still held after ${LOCK_WAIT_MS / 1000} s`,
+    hint: 'End it with Ctrl-C, or name another folder with --dir.',
+    cause,
+  });
+}
+
+function unusable(dir: string, cause: unknown): KitError {
+  return new KitError({
+    code: 'trial-unusable',
+    message: `No journey can be made in ${dir}`,
+    expected: 'a folder that you may write to, with room on its disk',
+    got: cause instanceof Error ? cause.message : String(cause),
+    hint: 'Look at its owner and permissions, or name another folder with --dir.',
+    cause,
+  });
 }
 
 function readState(path: string): TrialState | undefined {

@@ -85,6 +85,7 @@ function boardUnknown(got: string): KitError {
     message: 'There is no such board here',
     expected: `amd64 with bios, or one of ${Object.keys(flashes).join(', ')}`,
     got,
+    hint: 'Take one of these.',
     exitCode: 2,
   });
 }

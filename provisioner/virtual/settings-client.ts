@@ -104,6 +104,7 @@ function checkSize(key: string, value: Uint8Array): void {
     message: `The meter cannot keep the setting ${key}`,
     expected: `at most ${MAX_KEY_CHARACTERS} characters of key, ${MAX_PAIR_BYTES} bytes with value`,
     got: `${key.length} characters, ${pairBytes} bytes`,
+    hint: 'Shorten it in campaign.toml: the ledger’s address, the node’s, or the Wi-Fi’s name.',
   });
 }
 

@@ -143,5 +143,9 @@ function reportEnd(child: ChildProcess, fail: (error: KitError) => void): void {
 }
 
 function failure(message: string, got: string, cause?: unknown): KitError {
-  return new KitError({ code: 'virtual-meter-failed', message, got, cause });
+  return new KitError({
+    code: 'virtual-meter-failed',
+    ...{ message, expected: 'a process that runs until its power is cut', got, cause },
+    hint: 'Say the same again: it goes on with the memory that it had.',
+  });
 }

@@ -74,6 +74,7 @@ function cut(bundle: Buffer): string {
       code: 'vm-not-found',
       message: 'The bundle of @devicescript/cli does not hold the virtual machine where it used to',
       expected: 'version 2.16.4',
+      got: 'another bundle',
       hint: 'Install the version that package-lock.json names: npm ci',
     });
   }

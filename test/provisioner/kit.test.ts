@@ -1,7 +1,8 @@
 // The command line as a person mistypes it and a script reads it: every mistake is one error with
 // a code, what was expected and got, and what to try; it exits with 2 and changes nothing.
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +59,9 @@ const mistakes: [code: string, ...words: string[]][] = [
   ['option-missing-argument', 'flash', 'alice', '--drive'],
   ['invalid-argument', 'make', 'alice', '--until', 'nothing'],
   ['size-invalid', 'flash', 'alice', '--drive', 'x', '--size', '3Q'],
+  ['invalid-argument', 'configure', 'alice', '--wait', 'long'],
+  ['invalid-argument', 'handover', 'alice', '--wait', 'long'],
+  ['invalid-argument', 'restore', 'alice', '--from', 'x', '--wait', '-1'],
   ['answer-missing', 'new'],
   ['image-unknown', 'image', 'build', '../etc'],
   ['image-arch-unknown', 'image', 'build', 'snac', '--arch', 'sparc'],
@@ -112,6 +116,16 @@ test('help is no mistake', async (t) => {
   t.is(status, 0);
   t.regex(stdout, /Usage: kit meter pair/);
   t.is(stderr, '');
+});
+
+test('a reader who goes away is no failure', async (t) => {
+  const child = spawn(process.execPath, [KIT, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const [status] = await once(child, 'close');
+  t.is(stderr, '');
+  t.is(status, 0);
 });
 
 test('what the system refuses is told without a stack', async (t) => {

@@ -64,6 +64,17 @@ test('a person is asked, and asked again until the answer fits', withFile, async
   t.true(heard().includes('expected a DNS label'));
 });
 
+test('a name or a domain that another kit has is asked for again', withFile, async (t, file) => {
+  const { person, heard } = personWho(
+    ...['Riverside', ledger, '', 'alice', 'alice.example.org', ''],
+    ...['alice', 'bob', 'alice.example.org', 'bob.example.org', '', ''],
+  );
+  await newCampaign(file, { kits: [] }, person);
+  const { kits } = await readCampaign(file);
+  t.deepEqual(kits.map(({ domain }) => domain), ['alice.example.org', 'bob.example.org']);
+  t.is(heard().match(/expected one that no other kit has/g)?.length, 2);
+});
+
 test('a person who goes away leaves nothing behind', withFile, async (t, file) => {
   const { person } = personWho('Riverside', ledger);
   const asking = newCampaign(file, { kits: [] }, person);
@@ -83,6 +94,7 @@ test('an answer that a campaign may not hold writes nothing', withFile, async (t
     const making = newCampaign(file, { name: 'R', ledger, kits: [kit] }, undefined);
     const error = await t.throwsAsync(making, { instanceOf: KitError });
     t.is(error.code, 'campaign-invalid');
+    t.regex(error.hint!, /Nothing was written.*--help/, 'there is no file to mend');
     t.throws(() => readFileSync(file), { message: /ENOENT/ });
   }
 });

@@ -43,3 +43,11 @@ test('a state of another format is refused', async (t) => {
   t.is(error.code, 'trial-newer');
   mine.release();
 });
+
+test('a folder that cannot hold a journey is not called busy', async (t) => {
+  const dir = folder();
+  writeFileSync(join(dir, 'lock.db'), 'no database at all, but long enough to be read as one');
+  const error = await t.throwsAsync(openTrialFolder(dir), { instanceOf: KitError });
+  t.is(error.code, 'trial-unusable');
+  t.deepEqual(Object.keys(error.toJSON()), ['code', 'message', 'expected', 'got', 'hint']);
+});
