@@ -6,7 +6,7 @@ import { LedgerError } from '../errors.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
 import type { VerifierKey } from '../log/note.ts';
-import { openNote, parseNote } from '../log/note.ts';
+import { formatNote, openNote, parseNote } from '../log/note.ts';
 import type { TreeHead } from '../log/tree.ts';
 import { checkConsistency, EMPTY_ROOT, equal } from '../log/tree.ts';
 import type { AddCheckpoint } from './request.ts';
@@ -26,7 +26,12 @@ export type Suspicion = 'fork' | 'inconsistent' | 'rollback';
 export interface Submission extends AddCheckpoint, Checkpoint {
   /** The text that signatures cover. */
   text: string;
+  /** The note with its log's own signatures alone: anybody may have added others. */
+  checkpoint: Uint8Array;
 }
+
+/** Extension lines included; of what was refused, hundreds are kept. */
+const MAX_TEXT_CHARS = 16_384;
 
 export type Judgement =
   | { status: 200 }
@@ -40,15 +45,26 @@ export type Judgement =
 export function readSubmission(body: Uint8Array, logs: readonly VerifierKey[]): Submission {
   const request = parseAddCheckpoint(body);
   const { text } = asRequest(() => parseNote(request.checkpoint));
-  const checkpoint = asRequest(() => parseCheckpoint(text));
-  const keys = logs.filter(({ name }) => name === checkpoint.origin);
-  if (keys.length === 0) throw refusal('unknown-log', 'the origin of a log that is witnessed here');
-  try {
-    openNote(request.checkpoint, keys);
-  } catch (cause) {
-    throw refusal('not-signed', `a signature by ${checkpoint.origin}`, cause);
+  const parts = asRequest(() => parseCheckpoint(text));
+  if (text.length > MAX_TEXT_CHARS) {
+    throw refusal('malformed-request', `a checkpoint of at most ${MAX_TEXT_CHARS} characters`);
   }
-  return { ...request, ...checkpoint, text };
+  const keys = logs.filter(({ name }) => name === parts.origin);
+  if (keys.length === 0) throw refusal('unknown-log', 'the origin of a log that is witnessed here');
+  const checkpoint = signedBy(keys, request.checkpoint, parts.origin);
+  return { ...request, ...parts, text, checkpoint };
+}
+
+/** The note without the signatures of others. */
+function signedBy(keys: readonly VerifierKey[], bytes: Uint8Array, origin: string): Uint8Array {
+  try {
+    const { text, verified } = openNote(bytes, keys);
+    const signatures = verified.map(({ key: { name, keyId }, signature }) =>
+      ({ name, keyId, signature }));
+    return formatNote({ text, signatures });
+  } catch (cause) {
+    throw refusal('not-signed', `a signature by ${origin}`, cause);
+  }
 }
 
 /** Judges a submission whose signature holds, by the last tree head cosigned for its origin. */

@@ -16,6 +16,7 @@ import {
 } from '../log/note.ts';
 import type { Judgement, Submission, Suspicion } from './judge.ts';
 import { judge, NOTHING, readSubmission } from './judge.ts';
+import { formatAddCheckpoint } from './request.ts';
 
 export interface WitnessOptions {
   dir: string;
@@ -39,7 +40,7 @@ export interface Evidence {
   atS: number;
   /** The checkpoint cosigned last, a signed note; empty before the first. */
   known: string;
-  /** The body that was refused, verbatim. */
+  /** The body that was refused, but for signatures that are not its log's. */
   submitted: string;
 }
 
@@ -82,7 +83,7 @@ export function openWitness({ dir, name, logs, nowS }: WitnessOptions): Witness 
         if (judgement.status !== 200 && judgement.suspicion !== undefined) {
           const { suspicion: kind } = judgement;
           const { origin, text } = submission;
-          const submitted = textOf(body);
+          const submitted = textOf(formatAddCheckpoint(submission));
           keepEvidence(db, { origin, kind, atS: nowS(), known, submitted }, text);
         }
         const answer = answerTo(judgement, submission, known);

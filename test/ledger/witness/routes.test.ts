@@ -96,6 +96,39 @@ test('evidence is kept once a checkpoint, and is bounded', async (t) => {
   t.is(witness.evidence().length, 100);
 });
 
+test('signatures that a stranger adds to a public checkpoint are not kept, and stop nothing', async (t) => {
+  const { dir, remove } = temporaryDir();
+  t.teardown(remove);
+  const witness = open(t, dir);
+  t.is((await post(witness, request(0, signed(4)))).status, 200);
+  // As many as a note may have, the log's own included, and almost as long as a body may be.
+  const signature = new Uint8Array(6_000);
+  const added = Array.from({ length: 99 }, (_, keyId) => ({ name: `stranger-${keyId}`, keyId, signature }));
+  const padded = (checkpoint: Uint8Array): Uint8Array => {
+    const { text, signatures } = parseNote(checkpoint);
+    return formatNote({ text, signatures: [...signatures, ...added] });
+  };
+  for (let i = 0; i < 3; i++) t.is((await post(witness, request(4, padded(signed(4))))).status, 200);
+  t.is((await post(witness, request(4, padded(signed(4, digest('fork')))))).status, 409);
+  t.is((await post(witness, request(4, signed(4)))).status, 200);
+  const [{ checkpoint }] = witness.heads();
+  t.is(parseNote(Buffer.from(checkpoint)).signatures.length, 2);
+  const [{ known, submitted }] = witness.evidence();
+  t.true(known.length + submitted.length < 1_000);
+  t.deepEqual(Buffer.from(submitted), Buffer.from(request(4, signed(4, digest('fork')))));
+});
+
+test('a log that signs a long text is refused: what is kept of it stays small', async (t) => {
+  const { dir, remove } = temporaryDir();
+  t.teardown(remove);
+  const witness = open(t, dir);
+  const text = formatCheckpoint({
+    origin: ORIGIN, size: 4, root: digest('root 4'), extensions: ['x'.repeat(16_384)],
+  });
+  t.is((await post(witness, request(0, formatNote(signNote(text, ORIGIN, seed))))).status, 400);
+  t.deepEqual(witness.heads(), []);
+});
+
 test('a witness whose clock jumps back cosigns at no earlier time than before', async (t) => {
   const { dir, remove } = temporaryDir();
   t.teardown(remove);
