@@ -194,7 +194,9 @@ export function putGaps(
 
 function prepareAll(db: DatabaseSync) {
   const marks = (count: number): string => new Array(count).fill('?').join(', ');
-  const added = ['meters', ...COUNTERS].map((name) => `${name} = ${name} + excluded.${name}`);
+  // Within SQLite's integers, whatever meters claim; see MOST_SUM.
+  const added = ['meters', ...COUNTERS].map((name) =>
+    `${name} = max(-${MOST_KEPT}, min(${MOST_KEPT}, ${name} + excluded.${name}))`);
   return {
     block: db.prepare('SELECT records FROM block WHERE id = ?'),
     blockDayBefore: db.prepare(
@@ -233,6 +235,9 @@ function prepareAll(db: DatabaseSync) {
     putLatest: db.prepare('UPDATE meter SET lifeS = ?, latest = ? WHERE id = ?'),
   } satisfies Record<string, StatementSync>;
 }
+
+/** 2^62: one more claim, of 2^51 at most, is still an integer. */
+const MOST_KEPT = 2n ** 62n;
 
 type Statements = ReturnType<typeof prepareAll>;
 

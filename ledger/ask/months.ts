@@ -16,6 +16,7 @@ import type { Counters } from './curve.ts';
 import { readTail } from './days.ts';
 import { isLoose } from './place.ts';
 import { oncePer } from './once.ts';
+import { boundedSum } from './schema.ts';
 import type { LogRow, MeterRow, MonthRow, PriceRow } from './schema.ts';
 
 /** A month of one node, or of all. */
@@ -269,10 +270,11 @@ const WHOLE = [
 const NULLABLE = ['energyMicroWh', 'wanInBytes', 'wanOutBytes', 'costMinor'];
 
 function prepareAll(db: DatabaseSync) {
+  // `total` is as exact as `sum`, and does not fail beyond what an integer holds.
+  const sumOf = (name: string): string => boundedSum(`total(${name})`);
   const sums = [
-    ...WHOLE.map((name) => `coalesce(sum(${name}), 0) AS ${name}`),
-    // SQL's sum of nothing but nulls is null.
-    ...NULLABLE.map((name) => `sum(${name}) AS ${name}`),
+    ...WHOLE.map((name) => `${sumOf(name)} AS ${name}`),
+    ...NULLABLE.map((name) => `CASE count(${name}) WHEN 0 THEN NULL ELSE ${sumOf(name)} END AS ${name}`),
   ];
   return {
     log: db.prepare('SELECT * FROM projection'),

@@ -5,8 +5,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import { unpackRecords } from './block.ts';
 import { openBook, prepareBook } from './book.ts';
 import type { Book } from './book.ts';
+import { COUNTERS } from './curve.ts';
 import type { Span } from './curve.ts';
-import { dayOf, nextIndex } from './schema.ts';
+import { boundedSum, dayOf, nextIndex } from './schema.ts';
 import type { GapRow, MeterRow, RecordRow, TotalRow } from './schema.ts';
 
 export interface Reader {
@@ -65,6 +66,9 @@ function prepareAll(db: DatabaseSync) {
     pauses: db.prepare(
       'SELECT startS, endS FROM pause WHERE meterRow = ? ORDER BY lastSeq DESC LIMIT ?',
     ),
-    totals: db.prepare('SELECT * FROM total WHERE day >= ? AND day < ? ORDER BY day'),
+    totals: db.prepare(
+      `SELECT day, meters, ${COUNTERS.map((name) => `${boundedSum(name)} AS ${name}`).join(', ')}
+       FROM total WHERE day >= ? AND day < ? ORDER BY day`,
+    ),
   };
 }

@@ -110,6 +110,17 @@ export interface MonthRow {
 
 export const DAY_S = 86_400;
 
+/**
+ * What sums over meters are bounded to when they are read. No honest ones come near; a few nodes
+ * that lie about their traffic add up to more than a number here, or even SQLite's, can hold.
+ */
+export const MOST_SUM = Number.MAX_SAFE_INTEGER;
+
+/** Such a sum in SQL; exact within the bound. */
+export function boundedSum(expression: string): string {
+  return `CAST(max(-${MOST_SUM}, min(${MOST_SUM}, ${expression})) AS INTEGER)`;
+}
+
 /** The UTC day that a record belongs to, by its end: one that ends at midnight, to the day before. */
 export function dayOf(atS: number): number {
   return Math.floor((atS - 1) / DAY_S);

@@ -3,7 +3,8 @@ import { Hono } from 'hono';
 import { askRoutes } from '../../../ledger/ask/routes.ts';
 import { pageRoutes } from '../../../ledger/page/routes.ts';
 import { settle } from '../ask/homes.ts';
-import { CHECKPOINT, HOMES, NOW_S } from './site.ts';
+import { evenMeter, tick } from '../../helpers/even-meter.ts';
+import { CHECKPOINT, HOMES, NOW_S, PRICES } from './site.ts';
 
 const evil = '"><img src=x onerror=alert(1)>';
 const deps = {
@@ -31,6 +32,23 @@ test('a name is text wherever it stands', async (t) => {
     const body = await (await get(path)).text();
     t.false(body.includes('<img src=x'), path);
     t.true(body.includes('&gt;&lt;img src=x onerror=alert(1)&gt;'), path);
+  }
+});
+
+test('nodes that claim more than can be summed take no page or answer from the others', async (t) => {
+  const liars = Array.from({ length: 6 }, (_, i) => evenMeter(`11a500000000000${i}`, '2027-02-01T00:00:00Z'));
+  // A field's most, by docs/wire.md.
+  const most = 2 ** 51 - 1;
+  const entries = liars.flatMap((liar) => [
+    liar.enrolled, liar.batch([['2027-02-20T00:00:00Z', 0], ['2027-02-20T12:00:00Z', most]]),
+  ]);
+  const lied = { ...deps, db: settle([HOMES[1]], 1, [...PRICES, ...entries, tick('2027-03-18T01:00:00Z')]) };
+  const pages = new Hono().route('/', askRoutes(lied)).route('/', pageRoutes(lied));
+  const paths = ['/', node, '/v1/months', '/v1/months.csv', '/v1/nodes', '/metrics', '/node/11a5000000000000'];
+  for (const path of paths) {
+    const response = await pages.request(`http://ledger.test${path}`);
+    t.is(response.status, 200, path);
+    t.notRegex(await response.text(), /NaN|Infinity|e\+\d/, path);
   }
 });
 
