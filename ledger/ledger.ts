@@ -74,9 +74,9 @@ export interface Ledger {
   /** Throws LedgerError `try-later` while what is in memory may not be on the disk. */
   state(): LedgerState;
   /**
-   * Decides and, for what enters the log, waits until it is durable. `index` is the entry's. Throws
-   * LedgerError `malformed-batch` for bytes that no meter sends: there is nobody to answer under a
-   * pairing key.
+   * Decides and, for what enters the log, waits until it is durable; for a refusal, until all that
+   * it may rest on is. `index` is the entry's. Throws LedgerError `malformed-batch` for bytes that no
+   * meter sends: there is nobody to answer under a pairing key.
    */
   submitBatch(bytes: Uint8Array): Promise<{ decision: BatchDecision; index: number }>;
   /** Throws LedgerError as verifyEnrolment and decideEnrolment do; `bad-seal`. */
@@ -144,8 +144,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const timekeeper = createTimekeeper(clock, options);
   const timeMs = (): number => timekeeper.nowMs(state.lastReceivedMs());
   let next = log.size();
-  /** Entries that are decided, not yet durable: a repeated batch waits for the first one's. */
-  const onTheWay = new Map<number, Promise<void>>();
+  /** Entries that are decided, not yet durable: whoever is answered by them waits for them. */
+  const onTheWay = new Map<number, { entry: Entry; committed: Promise<void> }>();
   const listeners: (() => void)[] = [];
   project({ store, log, state });
   /** A write failed, and what is in memory may not be on the disk. */
@@ -196,22 +196,31 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     const index = next++;
     state.dated(effects.entry.receivedMs);
     state.onTheWay(index, effects.keep);
-    const committed = pool.add({ index, effects });
-    onTheWay.set(index, committed);
-    await committed.finally(() => {
+    const travelling = { entry: effects.entry, committed: pool.add({ index, effects }) };
+    onTheWay.set(index, travelling);
+    await travelling.committed.finally(() => {
       // After a failed write the index may be another entry's by now.
-      if (onTheWay.get(index) === committed) onTheWay.delete(index);
+      if (onTheWay.get(index) === travelling) onTheWay.delete(index);
     });
     return index;
+  };
+  const waiting = (isMeant: (entry: Entry) => boolean): Promise<void>[] =>
+    [...onTheWay.values()].filter(({ entry }) => isMeant(entry)).map(({ committed }) => committed);
+  const isAbout = (meterId: Uint8Array) => (entry: Entry): boolean =>
+    'meterId' in entry && equal(entry.meterId, meterId);
+  /** Resolves when what is known of a meter is on the disk; rejects where it never will be. */
+  const durable = async (meterId: Uint8Array): Promise<void> => {
+    await Promise.all(waiting(isAbout(meterId)));
   };
 
   const within = (meterId: Uint8Array, span: Span): LoggedBatch[] =>
     batchesWithin({ store, log }, meterId, { span, end: next });
-  /** Something decided is not in the stores yet, from which a request's batches are read. */
-  const isUnsettled = (): boolean => isBroken || onTheWay.size > 0;
-  const settle = async (): Promise<void> => {
-    if (isBroken) await mend();
-    await Promise.allSettled(onTheWay.values());
+  /** Waits until all that is decided of a meter is in the stores, whence its batches are read. */
+  const settle = async (meterId: Uint8Array): Promise<void> => {
+    while (isBroken || waiting(isAbout(meterId)).length > 0) {
+      if (isBroken) await mend();
+      await Promise.allSettled(waiting(isAbout(meterId)));
+    }
   };
   const follow = (
     { last }: MeterState,
@@ -242,20 +251,25 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
         if (isBroken) await mend();
       } while (!signersOf(state, batch).every((key, i) => asked[i] && equal(key, asked[i])));
       const decision = decideBatch(state, { bytes, batch, signer }, timeMs());
-      if (decision.kind === 'repeated') await onTheWay.get(decision.index);
+      if (decision.kind === 'unknown-meter') return { decision, index: 0 };
+      const { id } = decision.meter;
       if (decision.kind === 'accepted') {
-        const { meter: { id }, batch: { payload: { successor } } } = decision;
+        const { payload: { successor } } = decision.batch;
         state.accept(id, advance(decision, next));
         if (successor !== null) state.succeed(id, successor);
-        return { decision, index: await append(decision.effects) };
       }
       if (decision.kind === 'equivocation') {
-        state.revoke(decision.meter.id);
+        state.revoke(id);
         const { entry } = decision.effects;
         if (entry.type === 'key-revoked') state.prove(entry.evidence);
-        return { decision, index: await append(decision.effects) };
       }
-      return { decision, index: decision.kind === 'repeated' ? decision.index : 0 };
+      // The answer tells where the meter stands by this decision; later ones may never be durable.
+      const told = { ...decision, meter: { ...decision.meter } };
+      if (told.kind === 'accepted' || told.kind === 'equivocation') {
+        return { decision: told, index: await append(told.effects) };
+      }
+      await durable(id);
+      return { decision: told, index: told.kind === 'repeated' ? told.index : 0 };
     },
     async enrol(bytes, sealed) {
       const enrolment = verifyEnrolment(bytes, store.keys.origin);
@@ -268,7 +282,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const decision = decideEnrolment(state, { enrolment, bytes, knownIndex, nowMs });
       const { meterId } = enrolment;
       if (decision.kind === 'repeated') {
-        await onTheWay.get(decision.index);
+        await onTheWay.get(decision.index)?.committed;
         return { index: decision.index, isNew: false, meterId };
       }
       store.keepKit(meterId, secrets.pairingKey, secrets.privateName);
@@ -281,7 +295,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const knownIndex = state.indexOf(price.hash);
       const decision = decidePrice(state, { price, bytes, knownIndex, nowMs: timeMs() });
       if (decision.kind === 'repeated') {
-        await onTheWay.get(decision.index);
+        await onTheWay.get(decision.index)?.committed;
         return { isNew: false, price: priceAt(state, decision.index) };
       }
       state.setPrice({ ...price, index: next, receivedMs: decision.receivedMs });
@@ -295,7 +309,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const parts = { retirement, bytes, knownIndex, nowMs: timeMs() };
       const decision = decideRetirement(state, parts);
       if (decision.kind === 'repeated') {
-        await onTheWay.get(decision.index);
+        await onTheWay.get(decision.index)?.committed;
         return { index: decision.index, isNew: false, meterId };
       }
       state.retire(meterId);
@@ -303,7 +317,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     },
     async admit(key) {
       if (isBroken) await mend();
-      if (state.isAdmitted(key)) return { isNew: false };
+      if (state.isAdmitted(key)) {
+        await Promise.all(waiting((entry) => entry.type === 'volunteer-admitted' && equal(entry.key, key)));
+        return { isNew: false };
+      }
       const receivedMs = Math.max(timeMs(), state.lastReceivedMs());
       state.admit(key);
       const entry: Entry = { type: 'volunteer-admitted', receivedMs, key };
@@ -314,7 +331,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       const request = verifyRequest(bytes, store.keys.origin);
       const { meterId, wish, number } = request;
       checkOwner(state, request);
-      while (isUnsettled()) await settle();
+      await settle(meterId);
       const meter = checkOwner(state, request);
       const batches = wish.what === 'publish' ? [] : within(meterId, wish.span);
       const parts = { request, bytes, meter, batches, nowMs: timeMs() };
@@ -326,7 +343,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     },
     async erase(meterId, span) {
       needMeter(state, meterId);
-      while (isUnsettled()) await settle();
+      await settle(meterId);
       const meter = needMeter(state, meterId);
       const batches = within(meterId, span);
       const parts = { meter, span, batches, nowMs: timeMs() };

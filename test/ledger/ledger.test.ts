@@ -7,7 +7,7 @@ import { storageFault } from '../../ledger/storage-fault.ts';
 import {
   createClock, dumpProjections, enrolmentParts, enrolMeter, openTestLedger, temporaryDir, VOLUNTEER,
 } from '../helpers/ledger-folder.ts';
-import { createMeter, START_S } from '../helpers/meter.ts';
+import { createMeter, createVolunteer, digest, START_S } from '../helpers/meter.ts';
 import { priceBytes } from '../helpers/price.ts';
 
 async function fill(ledger: Ledger, clock: ReturnType<typeof createClock>): Promise<void> {
@@ -118,6 +118,126 @@ test('what comes while a failed write is mended is stored, or refused for good',
   const again = await openTestLedger(dir);
   t.is(await submit(again, batch), 'repeated');
   await again.close();
+  remove();
+});
+
+interface Hold {
+  /** Resolves when something waits to be written. */
+  reached: Promise<void>;
+  /** Lets it go on, or fail. */
+  end(error?: Error): void;
+}
+
+/** A ledger whose next write waits, once `hold` is called. */
+async function openSlowly(dir: string): Promise<{ ledger: Ledger; hold(): Hold }> {
+  let meet: (() => Promise<void>) | undefined;
+  const ledger = await openTestLedger(dir, { onStep: () => meet?.() });
+  return {
+    ledger,
+    hold() {
+      const [reached, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      meet = () => {
+        reached.resolve();
+        return ended.promise;
+      };
+      return {
+        reached: reached.promise,
+        end(error) {
+          meet = undefined;
+          if (error === undefined) ended.resolve();
+          else ended.reject(error);
+        },
+      };
+    },
+  };
+}
+
+/** Whether a promise has ended before the disk could say anything. */
+async function endsAtOnce(promise: Promise<unknown>): Promise<boolean> {
+  let hasEnded = false;
+  promise.then(() => (hasEnded = true), () => (hasEnded = true));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  return hasEnded;
+}
+
+test('nothing that rests on a write is answered before it is durable, or where it fails', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const { ledger, hold } = await openSlowly(dir);
+  const meter = createMeter('alice');
+  await enrolMeter(ledger, meter);
+  const other = createVolunteer('bob').publicKey;
+  const scenes: [string, string, (() => Promise<unknown>)[]][] = [];
+  const submit = (batch: Uint8Array) => (): Promise<string> =>
+    ledger.submitBatch(batch).then(({ decision: { kind } }) => kind);
+  const admit = (): Promise<string> => ledger.admit(other).then(({ isNew }) => `new ${isNew}`);
+  scenes.push(['new true', 'new false', [admit, admit]]);
+  const out = meter.batch(meter.records(1), { previous: digest('nothing'), q: 2 });
+  const next = meter.batch(meter.records(1), { previous: null, q: 5 });
+  // What is wanted next is told with a refusal.
+  scenes.push(['accepted', 'not-next', [submit(next), submit(out)]]);
+  const second = meter.batch(meter.records(1), { q: 5 });
+  scenes.push(['equivocation', 'invalid', [submit(second), submit(second)]]);
+  for (const [first, again, asked] of scenes) {
+    const failing = hold();
+    const lost = asked.map((ask) => ask());
+    await failing.reached;
+    for (const promise of lost) t.false(await endsAtOnce(promise), again);
+    failing.end(new Error('no space left on device'));
+    const ends = (await Promise.allSettled(lost)).map(({ status }) => status);
+    t.deepEqual(ends, ['rejected', 'rejected'], again);
+    const slow = hold();
+    const kept = asked.map((ask) => ask());
+    await slow.reached;
+    for (const promise of kept) t.false(await endsAtOnce(promise), again);
+    slow.end();
+    t.deepEqual(await Promise.all(kept), [first, again]);
+  }
+  t.is(ledger.log().size(), 5);
+  await ledger.close();
+  remove();
+});
+
+test('an answer tells where its meter stood by it, not by what came after', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const { ledger, hold } = await openSlowly(dir);
+  const meter = createMeter('alice');
+  await enrolMeter(ledger, meter);
+  const slow = hold();
+  const batches = [meter.batch(), meter.batch()];
+  const first = ledger.submitBatch(batches[0]);
+  await slow.reached;
+  const answers = [first, ledger.submitBatch(batches[1])];
+  slow.end();
+  for (const [i, { decision }] of (await Promise.all(answers)).entries()) {
+    t.true(decision.kind === 'accepted');
+    if (decision.kind === 'accepted') t.deepEqual(decision.meter.last?.hash, digest(batches[i]));
+  }
+  await ledger.close();
+  remove();
+});
+
+test('a wish waits for its own meter’s batches, not for a busy ledger to be idle', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const [alice, bob] = [createMeter('alice'), createMeter('bob')];
+  const sent = Array.from({ length: 8 }, () => bob.batch());
+  let posted: Promise<unknown>[] = [];
+  let isBusy = false;
+  const ledger: Ledger = await openTestLedger(dir, {
+    onStep(step) {
+      // While one is made durable the next one comes: something always is on the way.
+      if (isBusy && step === 'swapped head' && posted.length < sent.length) {
+        posted.push(ledger.submitBatch(sent[posted.length]));
+      }
+    },
+  });
+  for (const meter of [alice, bob]) await enrolMeter(ledger, meter);
+  await ledger.submitBatch(alice.batch());
+  isBusy = true;
+  posted.push(ledger.submitBatch(sent[0]));
+  const { index } = await ledger.erase(alice.id, { fromMs: 0, toMs: 9e15 });
+  await Promise.all(posted);
+  t.true(index < 5 + sent.length, `entry ${index}`);
+  await ledger.close();
   remove();
 });
 
