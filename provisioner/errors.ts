@@ -44,16 +44,21 @@ export class KitError extends Error {
 
 /** What the system said no to (a folder that is not there, a full disk), as the user's to read. */
 export function refusalOfSystem(error: unknown): KitError | undefined {
-  const { syscall, path, code, message } = (error ?? {}) as NodeJS.ErrnoException;
+  const { syscall, path } = (error ?? {}) as NodeJS.ErrnoException;
   if (syscall === undefined || path === undefined) return undefined;
   return new KitError({
     code: 'refused-by-system',
     message: `The system refused to ${syscall} ${path}`,
     expected: 'a path that is there, may be used, and has room',
-    got: message.split(', ', 1)[0] || code,
+    got: systemWords(error as NodeJS.ErrnoException),
     hint: 'Check the path, its permissions, and the room on its disk.',
     cause: error,
   });
+}
+
+/** `ENOENT: no such file or directory`: what the system said, without what it was asked. */
+export function systemWords({ message, code }: NodeJS.ErrnoException): string {
+  return message.split(', ', 1)[0] || String(code);
 }
 
 /** The lines that the terminal shows for any thrown value; a foreign error keeps its own words. */

@@ -2,20 +2,25 @@
 // throw into words and an exit status (0 done, 1 failed, 2 usage). What a command does stands in
 // its own folder.
 
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { loadCommands } from './commands.ts';
 import { describeError, KitError, refusalOfSystem } from './errors.ts';
 import { printable } from './terminal.ts';
 
+const { version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string };
 const program = new Command('kit')
   .description('Builds home servers for the fediverse: images, drives, nodes, meters.')
+  .version(version, '-V, --version', 'print which kit this is')
   .option('--json', 'print one JSON document')
   .option('--json-events', 'print one JSON event a line')
   .option('--campaign <FILE>', 'the campaign', 'campaign.toml')
   .option('--identity <FILE>', "the volunteer's key");
 
 for (const command of await loadCommands(process.argv.slice(2))) program.addCommand(command);
-failByException(program);
+prepare(program);
 // Whoever read us is gone (`kit drives | head -1`): what was begun is finished all the same.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -29,13 +34,14 @@ try {
   process.exitCode = report(error);
 }
 
-/** Makes a command, and those below it, throw what is wrong with the command line. */
-function failByException(command: Command): void {
+/** Makes a command, and those below it, throw what is wrong, and tell in help what all of them take. */
+function prepare(command: Command): void {
   command.configureOutput({ outputError: () => {} }); // report() prints it.
+  command.configureHelp({ showGlobalOptions: true });
   command.exitOverride((error) => {
     throw error.exitCode === 0 ? error : misuse(error, command);
   });
-  command.commands.forEach(failByException);
+  command.commands.forEach(prepare);
 }
 
 /** Commander's codes are closed: `commander.unknownOption` becomes `unknown-option`. */

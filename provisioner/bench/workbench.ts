@@ -2,6 +2,8 @@
 // campaign's secrets, and the record. Opened from the command line's global options.
 
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { findKit, readCampaign, type Campaign, type Kit } from '../campaign/campaign.ts';
 import { identityPath, openIdentity } from '../campaign/identity.ts';
 import type { RandomSource, VolunteerIdentity } from '../campaign/identity.ts';
@@ -37,7 +39,10 @@ export async function atWorkbench<T>(
 ): Promise<T> {
   const campaign = await readCampaign(options.campaign ?? 'campaign.toml');
   const kits = (options.kits ?? []).map((name) => findKit(campaign, name));
-  const identity = await openIdentity(identityPath(options.identity, process.env), { random });
+  const path = identityPath(options.identity, process.env);
+  // A new key would open nothing of what another one has sealed here.
+  const isSealed = existsSync(join(campaign.dir, 'secrets', '_campaign.age'));
+  const identity = await openIdentity(path, { random, mustExist: isSealed });
   const secrets = openSecrets(campaign, identity, { random, now: Date.now });
   const record = openBench(campaign.dir, { now: Date.now });
   try {

@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 
-import { KitError } from '../errors.ts';
+import { KitError, systemWords } from '../errors.ts';
 import { acmeDirectory, address, country, domainName, emailAddress, hostLabel } from './names.ts';
 import { ipAddress, language } from './names.ts';
 import { imageSigner, ledgerKey, ledgerOrigin, ledgerUrl, port } from './names.ts';
@@ -154,7 +154,7 @@ export async function readCampaign(file: string): Promise<Campaign> {
       code: 'campaign-unreadable',
       message: 'The campaign file could not be read',
       expected: `a campaign at ${resolve(file)}`,
-      got: cause.message.split(', ', 1)[0],
+      got: systemWords(cause),
       hint: 'Run `kit new` to write one, or name another with --campaign FILE.',
       exitCode: 2,
       cause,

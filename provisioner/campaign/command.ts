@@ -1,6 +1,6 @@
 // `kit new` and `kit wifi`: the command line of this folder.
 
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 
 import { atWorkbench } from '../bench/workbench.ts';
 import { createOutput } from '../terminal.ts';
@@ -37,7 +37,7 @@ export function wifiCommand(): Command {
     .description("take the passphrase of a kit's Wi-Fi, and keep it encrypted")
     .argument('<kit>', 'name of a kit in the campaign')
     .option('--also <ssid>', 'of another network, which the meter joins where that one stays away')
-    .option('--forget <ssid>', 'keep that other network no more')
+    .addOption(new Option('--forget <ssid>', 'keep that other network no more').conflicts('also'))
     .addHelpText('after', '\nIt is asked for without echo, or read from standard input: one line.')
     .action(async function (this: Command, name: string) {
       const options = this.optsWithGlobals();

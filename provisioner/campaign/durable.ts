@@ -4,7 +4,7 @@
 // for a moment: the mode is set as the file is made.
 
 import { randomUUID } from 'node:crypto';
-import { link, open, rename, rm } from 'node:fs/promises';
+import { link, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Replaces `path`, or makes it. */
@@ -59,8 +59,12 @@ async function throughTemporary(
 ): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomUUID()}.new`);
+  const file = await open(temporary, 'wx', mode).catch((error: NodeJS.ErrnoException) => {
+    // By the name that somebody asked for: nobody has heard of the other one.
+    throw Object.assign(error, { path });
+  });
   try {
-    await writeFlushed(temporary, bytes, mode);
+    await writeFlushed(file, bytes);
     await publish(temporary);
   } finally {
     await rm(temporary, { force: true });
@@ -68,8 +72,7 @@ async function throughTemporary(
   await flushFolder(folder);
 }
 
-async function writeFlushed(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
-  const file = await open(path, 'wx', mode);
+async function writeFlushed(file: FileHandle, bytes: Uint8Array | string): Promise<void> {
   try {
     await file.writeFile(bytes);
     await file.sync();

@@ -44,15 +44,18 @@ const maxFileBytes = 4096;
 
 /**
  * Reads the identity, making it first when there is none.
- * @throws KitError `identity-exposed` when others may read it, `identity-invalid`
+ * @param deps.mustExist there are secrets that only the one in use before opens
+ * @throws KitError `identity-exposed` when others may read it, `identity-invalid`,
+ *   `identity-missing`
  */
 export async function openIdentity(
   file: string,
-  deps: { random: RandomSource },
+  { random, mustExist = false }: { random: RandomSource; mustExist?: boolean },
 ): Promise<VolunteerIdentity> {
   const path = resolve(file);
-  const text = (await readPrivate(path)) ?? (await makeIdentity(path, deps.random));
-  return parseIdentity(text, path);
+  const known = await readPrivate(path);
+  if (known === undefined && mustExist) throw missing(path);
+  return parseIdentity(known ?? (await makeIdentity(path, random)), path);
 }
 
 /** `--identity FILE`, else KIT_IDENTITY, else the place for it in the user's configuration. */
@@ -138,6 +141,17 @@ async function parseIdentity(text: string, file: string): Promise<VolunteerIdent
   const { key: signingKey, publicKey } = ed25519FromSeed(seed);
   const publicKeyText = volunteerKeyText(publicKey);
   return { file, ageIdentity, ageRecipient, signingKey, publicKey, publicKeyText };
+}
+
+function missing(path: string): KitError {
+  return new KitError({
+    code: 'identity-missing',
+    message: 'The volunteer key that this campaign’s secrets are sealed to is not here',
+    expected: `a volunteer key at ${path}`,
+    got: 'no such file; none was made, for a new one would open nothing',
+    hint: 'Name it with --identity FILE (under sudo: ~/.config/commons-kit/volunteer.key), or restore it.',
+    exitCode: 2,
+  });
 }
 
 function exposed(path: string, mode: number): KitError {

@@ -147,8 +147,9 @@ const erase = /[\x08\x7f]/;
 
 /** In raw mode nothing is echoed, and keys come as they are: also those that edit or end. */
 async function askUnseen(prompt: string, { input, output }: Keyboard): Promise<string> {
-  output.write(prompt);
+  // First: who sees the question may type at once, or paste.
   input.setRawMode?.(true);
+  output.write(prompt);
   try {
     let typed = '';
     for await (const chunk of input.iterator({ destroyOnReturn: false })) {

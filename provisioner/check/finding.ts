@@ -37,8 +37,16 @@ export async function attempt(
   try {
     return await check();
   } catch (error) {
-    return failed(name, reasonOf(error), typeof advice === 'string' ? advice : advice(error));
+    const other = typeof advice === 'string' ? advice : advice(error);
+    return failed(name, reasonOf(error), nameAdvice(error) ?? other);
   }
+}
+
+/** What to do where no name server knew a name: whatever was asked for was not asked at all. */
+function nameAdvice(error: unknown): string | undefined {
+  const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
+  if (code !== 'ENOTFOUND' && code !== 'EAI_AGAIN') return undefined;
+  return `The bench finds no ${hostname}: for a node, set \`address\` in campaign.toml.`;
 }
 
 export function reasonOf(error: unknown): string {

@@ -88,19 +88,24 @@ export interface FlashOptions {
   yes?: boolean;
 }
 
+/** Whether a person has agreed to erasing, and whether there is one to be asked. */
+export function agreementOf({ yes, json, jsonEvents }: Omit<FlashOptions, 'size'>) {
+  const interactive = process.stdin.isTTY === true && !json && !jsonEvents;
+  return { yes: yes === true, interactive };
+}
+
 /** `kit flash` once the bench is open. @throws KitError those of {@link flashKits} */
 export async function flashAtBench(
   { campaign, secrets, record }: Pick<Workbench, 'campaign' | 'record'> & { secrets: DriveSecrets },
   jobs: FlashJob[],
   { options, output, signal }: { options: FlashOptions; output: Output; signal: AbortSignal },
 ): Promise<FlashResult[]> {
-  const interactive = process.stdin.isTTY === true && !options.json && !options.jsonEvents;
-  const asking = { interactive, input: process.stdin, output: process.stderr };
+  const asking = { ...agreementOf(options), input: process.stdin, output: process.stderr };
   return flashKits(jobs, {
     ...{ campaign, secrets, record, listBlockDevices, signal },
     image: imagePath(campaign, options),
     fileSizeBytes: options.size,
-    confirm: (plans) => confirmErasure(plans, { yes: options.yes === true, ...asking }),
+    confirm: (plans) => confirmErasure(plans, asking),
     onProgress: progressTo(output),
   });
 }

@@ -22,8 +22,8 @@ export interface Asking {
 
 /** @throws KitError `not-confirmed`, `confirmation-needed` */
 export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promise<void> {
+  refuseUnasked(plans, asking);
   if (asking.yes) return;
-  if (!asking.interactive) throw needed(plans);
   asking.output.write(`${printable(planText(plans))}\n`);
   const lines = createInterface({ input: asking.input, output: asking.output });
   // Without this, a question that nobody will answer (Ctrl-D, Ctrl-C) would wait for ever.
@@ -37,6 +37,13 @@ export async function confirmErasure(plans: FlashPlan[], asking: Asking): Promis
   } finally {
     lines.close();
   }
+}
+
+/** @throws KitError `confirmation-needed` where nobody has agreed, nor could be asked */
+export function refuseUnasked(
+  plans: FlashPlan[], { yes, interactive }: Pick<Asking, 'yes' | 'interactive'>,
+): void {
+  if (!yes && !interactive) throw needed(plans);
 }
 
 /**

@@ -8,7 +8,7 @@ import { access, mkdtemp, open, rm, symlink, type FileHandle } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { KitError } from '../errors.ts';
+import { KitError, systemWords } from '../errors.ts';
 import { headBytes, usedBytes } from './fat.ts';
 import { pageBytes, type Extent } from './manifest.ts';
 import { runTool } from './tool.ts';
@@ -163,7 +163,7 @@ function noRoom(cause: NodeJS.ErrnoException): KitError {
     code: 'bench-full',
     message: 'The boot partition could not be put together on this machine',
     expected: 'some 20 MB free in /dev/shm for each drive',
-    got: cause.code ?? cause.message,
+    got: systemWords(cause),
     hint: 'Flash fewer drives at once, or make room there.',
     cause,
   });

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 
-import { KitError } from '../errors.ts';
+import { KitError, systemWords } from '../errors.ts';
 import { decode, DecodeError, kindOf, type ImageKind } from './decode.ts';
 import { readManifest, type ImageManifest } from './manifest.ts';
 
@@ -118,7 +118,7 @@ function missing(path: string, cause: NodeJS.ErrnoException): KitError {
     code: 'image-missing',
     message: 'The image could not be read',
     expected: `an image at ${path}`,
-    got: cause.code,
+    got: systemWords(cause),
     hint: 'Make it with `kit image build`, or name it with --image FILE or --images DIR.',
     cause,
   });

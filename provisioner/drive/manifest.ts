@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 
 import * as v from 'valibot';
 
-import { KitError } from '../errors.ts';
+import { KitError, systemWords } from '../errors.ts';
 
 /** Drives and file systems are written in pages of this size; O_DIRECT asks for no more. */
 export const pageBytes = 4096;
@@ -71,7 +71,7 @@ export async function readManifest(image: string): Promise<ImageManifest> {
       code: 'manifest-missing',
       message: `The image ${image} has no manifest`,
       expected: `a manifest at ${path}`,
-      got: cause.code ?? cause.message,
+      got: systemWords(cause),
       hint: 'Make the image with `kit image build`, and keep its files together.',
       cause,
     });

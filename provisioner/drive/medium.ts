@@ -121,12 +121,14 @@ async function transfer<T>(medium: Medium, act: () => Promise<T>): Promise<T> {
   }
 }
 
+const asRoot = 'Run kit with sudo, and --identity ~/.config/commons-kit/volunteer.key.';
+
 function openingError(path: string, error: NodeJS.ErrnoException): unknown {
   const known: Record<string, [code: string, expected: string, hint: string]> = {
     EBUSY: ['drive-in-use', 'a drive that nothing uses', 'Unmount what is on it, then try again.'],
     EROFS: ['drive-read-only', 'a drive that can be written', 'Unlock the card’s write switch.'],
-    EACCES: ['drive-not-permitted', 'permission to write it', 'Run kit with sudo for drives.'],
-    EPERM: ['drive-not-permitted', 'permission to write it', 'Run kit with sudo for drives.'],
+    EACCES: ['drive-not-permitted', 'permission to write it', asRoot],
+    EPERM: ['drive-not-permitted', 'permission to write it', asRoot],
     ENOENT: ['drive-vanished', 'the drive still there', 'Plug it in again, and look it up anew.'],
     ENXIO: ['drive-vanished', 'the drive still there', 'Plug it in again, and look it up anew.'],
     ENOMEDIUM: ['drive-no-medium', 'a card in the reader', 'Put the card in.'],

@@ -4,6 +4,7 @@
 //   ┌──────────────────────────────────────────────┐
 //   │ alice                     ▄▄▄▄▄▄    ▄▄▄▄▄▄   │  62 mm
 //   │ alice.test                █ QR █    █ QR █   │
+//   │ supply ____ V             █    █    █    █   │
 //   │ meter  0123 4567 89ab cdef ▀▀▀▀▀▀    ▀▀▀▀▀▀   │
 //   │ ledger http://…           ledger   host key  │
 //   │ host key SHA256:…                            │
@@ -39,6 +40,7 @@ export function drawLabel(facts: LabelFacts): string {
     ` viewBox="0 0 ${width} ${height}" font-family="DejaVu Sans">`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...drawNames(facts, ledgerX - 7),
+    ...drawSupply(),
     drawCode(facts.ledgerPage, { x: ledgerX, y: 4, caption: 'ledger' }),
     drawCode(facts.hostKeyFingerprint, { x: hostKeyX, y: 4, caption: 'host key' }),
     ...drawDetails(facts),
@@ -56,6 +58,16 @@ function drawNames({ name, domain, community }: LabelFacts, widthMm: number): st
     text(name, { x: 4, y: 13, size: nameSize, weight: 'bold' }),
     text(domain, { x: 4, y: 20, size: domainSize }),
     text(community, { x: 4, y: 26, size: communitySize }),
+  ];
+}
+
+/** Room to write: a supply of another voltage may fit the node's socket (docs/safety.md). */
+function drawSupply(): string[] {
+  const y = 33.5;
+  return [
+    text('supply', { x: 4, y, size: 2.8 }),
+    `<path d="M16 ${y}H27" stroke="#000" stroke-width=".2"/>`,
+    text('V', { x: 28.5, y, size: 2.8 }),
   ];
 }
 

@@ -8,8 +8,9 @@ import { atWorkbench, type Workbench, type WorkbenchOptions } from '../bench/wor
 import type { Kit } from '../campaign/campaign.ts';
 import { wifiPassphrase } from '../campaign/wifi.ts';
 import { checkAtBench, unfit } from '../check/command.ts';
-import { flashAtBench, imagePath, sizeOption } from '../drive/command.ts';
+import { agreementOf, flashAtBench, imagePath, sizeOption } from '../drive/command.ts';
 import type { FlashOptions } from '../drive/command.ts';
+import { refuseUnasked } from '../drive/confirm.ts';
 import { listBlockDevices } from '../drive/lsblk.ts';
 import { manifestPath } from '../drive/manifest.ts';
 import { judgeTarget } from '../drive/target.ts';
@@ -115,7 +116,9 @@ function flashStep(bench: Workbench, kit: Kit, { options, output }: Means): Make
       if (drive === undefined) throw noDrive(kit);
       const { record, secrets } = bench;
       wifiPassphrase(kit, await secrets.kit(kit));
-      await judgeTarget({ kit, drive }, { record, listBlockDevices, fileSizeBytes: options.size });
+      const means = { record, listBlockDevices, fileSizeBytes: options.size };
+      const { plan } = await judgeTarget({ kit, drive }, means);
+      refuseUnasked([plan], agreementOf(options));
     },
     async run() {
       if (drive === undefined) throw noDrive(kit);

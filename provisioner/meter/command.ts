@@ -273,10 +273,10 @@ export async function pairAtBench(
 function notFlashed(kit: Kit): KitError {
   return new KitError({
     code: 'meter-not-flashed',
-    message: `There is no meter to pair with ${kit.name}`,
+    message: `${kit.name} has no meter on this bench`,
     expected: 'a board that was written for it',
     got: 'none in the record',
-    hint: `Write one: kit meter flash ${kit.name} --port PATH; or pair without hardware: --virtual DIR`,
+    hint: `Write one: kit meter flash ${kit.name} --port PATH. (Pairing alone goes without hardware: --virtual DIR)`,
   });
 }
 

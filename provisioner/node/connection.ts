@@ -272,12 +272,15 @@ function nameOf({ host, port }: NodeAddress): string {
 }
 
 function unreachable(address: NodeAddress, got: string, cause?: Error): KitError {
+  const unnamed = /ENOTFOUND|EAI_AGAIN/.test(got);
   return new KitError({
     code: 'node-unreachable',
     message: `${nameOf(address)} cannot be reached by SSH`,
     expected: 'a node that has booted, on this network',
     got,
-    hint: 'Is it plugged in and on this LAN? Give it two minutes after power-on, or set `address`.',
+    hint: unnamed
+      ? 'No name server knows it yet: set `address` in its [[kit]] to where it is on this network.'
+      : 'Is it plugged in and on this LAN? Give it two minutes after power-on, or set `address`.',
     cause,
   });
 }

@@ -1,6 +1,6 @@
 // `kit price`: the command line of this folder.
 
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { atWorkbench, type WorkbenchOptions } from '../bench/workbench.ts';
 import { createOutput, type OutputOptions } from '../terminal.ts';
 import { parseMinorPerKWh, publishPrice } from './price.ts';
@@ -21,7 +21,7 @@ function priceCommand(): Command {
     .description("publish what a kilowatt-hour costs, signed, in the ledger's log")
     .argument('<price>', 'minor units (cents, yen, fils) for a kWh at the wall, such as 31.45')
     .argument('<currency>', 'ISO 4217, such as EUR')
-    .requiredOption('--from <date>', 'the first day that it holds, such as 2027-03-01')
+    .requiredOption('--from <date>', 'the first day that it holds, such as 2027-03-01', day)
     .option('--zone <zone>', "whose days and months they are (default: the campaign's timezone)")
     .option('--ledger <url>', "where the bench reaches the ledger (default: the campaign's)")
     .option('--first', "the log's first price: it names the currency for life")
@@ -48,4 +48,11 @@ function priceCommand(): Command {
         output.result(set, human);
       });
     });
+}
+
+function day(text: string): string {
+  const atMs = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : NaN;
+  // Of 30 February, Date makes a day in March.
+  if (!Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(text)) return text;
+  throw new InvalidArgumentError('expected a day such as 2027-03-01');
 }

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
-import { KitError } from '../errors.ts';
+import { KitError, systemWords } from '../errors.ts';
 import { readKitJson, type KitJson, type Part } from './kit-json.ts';
 
 export interface Generation {
@@ -146,7 +146,7 @@ function unreadable(path: string, cause: NodeJS.ErrnoException): KitError {
     code: 'backup-unreadable',
     message: `${path} could not be read`,
     expected: 'a backup that may be read: it is root’s alone',
-    got: cause.code ?? cause.message,
+    got: systemWords(cause),
     hint: 'Run kit as root. An error of the drive itself (EIO): copy off what can be read.',
     cause,
   });

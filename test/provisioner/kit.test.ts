@@ -3,9 +3,9 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 
@@ -20,9 +20,15 @@ interface Said {
 }
 
 /** Runs kit in a folder of its own that is also its user's home. */
-async function kit(args: string[], campaign?: string): Promise<Said> {
+async function kit(
+  args: string[], campaign?: string, files: Record<string, string> = {},
+): Promise<Said> {
   const cwd = mkdtempSync(join(tmpdir(), 'kit-words-'));
   if (campaign !== undefined) writeFileSync(join(cwd, 'campaign.toml'), campaign);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(cwd, name)), { recursive: true });
+    writeFileSync(join(cwd, name), content);
+  }
   const env = { PATH: process.env['PATH'], HOME: cwd };
   try {
     return await new Promise((resolve) => {
@@ -62,6 +68,8 @@ const mistakes: [code: string, ...words: string[]][] = [
   ['invalid-argument', 'configure', 'alice', '--wait', 'long'],
   ['invalid-argument', 'handover', 'alice', '--wait', 'long'],
   ['invalid-argument', 'restore', 'alice', '--from', 'x', '--wait', '-1'],
+  ['invalid-argument', 'price', '31.45', 'EUR', '--from', '2027-02-30'],
+  ['conflicting-option', 'wifi', 'alice', '--also', 'A', '--forget', 'B'],
   ['answer-missing', 'new'],
   ['image-unknown', 'image', 'build', '../etc'],
   ['image-arch-unknown', 'image', 'build', 'snac', '--arch', 'sparc'],
@@ -95,6 +103,21 @@ test('a kit that the campaign lacks: no key and no record is made', async (t) =>
   }
 });
 
+test('nobody to ask: a kit is not begun, its image least of all', async (t) => {
+  const { status, stdout, left } = await kit(['--json', 'make', 'alice', '--drive', 'x'], aCampaign);
+  t.is(JSON.parse(stdout).error.code, 'confirmation-needed');
+  t.is(status, 2);
+  t.false(left.some((name) => /^(built|x$)/.test(name)));
+});
+
+test('a campaign that another key has sealed: no new key is made', async (t) => {
+  const sealed = { 'secrets/_campaign.age': 'sealed' };
+  const { status, stdout, left } = await kit(['--json', 'label', 'alice'], aCampaign, sealed);
+  t.is(JSON.parse(stdout).error.code, 'identity-missing');
+  t.is(status, 2);
+  t.deepEqual(left.sort(), ['campaign.toml', 'secrets', 'secrets/_campaign.age']);
+});
+
 test('a person reads the same of a mistake, and nothing on stdout', async (t) => {
   const { status, stdout, stderr } = await kit(['drives', '--frob']);
   t.is(status, 2);
@@ -109,6 +132,17 @@ test('a person reads the same of a mistake, and nothing on stdout', async (t) =>
 test('help tells sizes as people say them', async (t) => {
   const { stdout } = await kit(['flash', '--help']);
   t.regex(stdout, /\(default:\s+4G\)/);
+});
+
+test('help of a command tells what all of them take', async (t) => {
+  const { stdout } = await kit(['flash', '--help']);
+  for (const option of ['--json', '--campaign', '--identity']) t.true(stdout.includes(option), option);
+});
+
+test('which kit this is', async (t) => {
+  const { status, stdout } = await kit(['--version']);
+  t.is(status, 0);
+  t.regex(stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
 test('help is no mistake', async (t) => {
@@ -135,5 +169,6 @@ test('what the system refuses is told without a stack', async (t) => {
   t.is(status, 1);
   t.is(error.code, 'refused-by-system');
   t.regex(error.got, /^ENOTDIR/);
+  t.regex(error.message, /\/dev\/null\/x$/, 'by the name that was asked for');
   t.deepEqual(Object.keys(error), ['code', 'message', 'expected', 'got', 'hint']);
 });

@@ -18,13 +18,18 @@ function terminal(typed: string[]) {
     raw: [] as boolean[],
     setRawMode: (raw: boolean) => input.raw.push(raw),
   });
+  /** At each question, whether what is typed then is echoed. */
+  const echoing: boolean[] = [];
   const output = new PassThrough();
   let shown = '';
-  output.on('data', (chunk) => (shown += chunk));
+  output.on('data', (chunk) => {
+    shown += chunk;
+    if (String(chunk).endsWith(': ')) echoing.push(input.raw.at(-1) !== true);
+  });
   // A line comes when it is asked for, as from fingers.
   let asked = 0;
   output.on('data', () => asked < typed.length && input.write(typed[asked++]));
-  return { keyboard: { input, output }, raw: input.raw, shown: () => shown };
+  return { keyboard: { input, output }, raw: input.raw, echoing, shown: () => shown };
 }
 
 const piped = (text: string) => ({
@@ -33,10 +38,11 @@ const piped = (text: string) => ({
 });
 
 test('a passphrase is asked for twice, and never shown', async (t) => {
-  const { keyboard, shown, raw } = terminal(['open sesamX\x7fe\r', 'open sesame\r']);
+  const { keyboard, shown, raw, echoing } = terminal(['open sesamX\x7fe\r', 'open sesame\r']);
   t.is(await readPassphrase('Home', keyboard), 'open sesame');
   t.is(shown(), 'Passphrase of “Home”: \nOnce more: \n');
   t.deepEqual(raw, [true, false, true, false]);
+  t.deepEqual(echoing, [false, false], 'who types before the question has ended is not shown either');
 });
 
 test('it is one line of standard input where there is no terminal', async (t) => {

@@ -128,3 +128,18 @@ for (const [about, name, paths, said] of faults) {
     t.regex(checks[name].measured, said);
   });
 }
+
+test('a name that nobody knows is the address’s fault, not the web server’s', async (t) => {
+  const error = Object.assign(new Error('getaddrinfo ENOTFOUND alice.test'), {
+    ...{ code: 'ENOTFOUND', hostname: 'alice.test' },
+  });
+  const secrets = { campaign: {} } as NodeSecrets;
+  const connect = () => {
+    throw error;
+  };
+  const { checks } = await checkWeb(kit, { connect, secrets, now: Date.now, webUnits: 'nginx' });
+  for (const { state, advice } of checks) {
+    t.is(state, 'failed');
+    t.regex(advice, /finds no alice\.test.*`address`/);
+  }
+});

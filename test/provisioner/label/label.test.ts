@@ -6,6 +6,7 @@ import jsqr from 'jsqr';
 import { PNG } from 'pngjs';
 
 import { findKit } from '../../../provisioner/campaign/campaign.ts';
+import { drawLabel } from '../../../provisioner/label/draw.ts';
 import { makeLabel } from '../../../provisioner/label/label.ts';
 import { makeBench } from '../../helpers/bench.ts';
 
@@ -38,6 +39,7 @@ test('a label says which kit, which meter, which key, in words and in QR codes',
   const { fingerprint } = (await bench.secrets.kit(alice)).sshHostKey;
   const png = readFileSync(label.png);
   t.deepEqual(readCodes(png), [`http://ledger.test/node/${meter}`, fingerprint]);
+  t.true(drawLabel(label).includes('>supply<'), 'room for the supply’s voltage');
   const pdf = readFileSync(label.pdf);
   t.is(pdf.subarray(0, 5).toString(), '%PDF-');
   t.is(label.pdf, join(bench.dir, 'alice.label.pdf'));

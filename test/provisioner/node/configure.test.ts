@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 
 import test from 'ava';
 
+import type { KitError } from '../../../provisioner/errors.ts';
 import { configureNode } from '../../../provisioner/node/configure.ts';
 import { printPlan } from '../../../provisioner/node/plan.ts';
 import { startStandIn, type StandIn } from './stand-in.ts';
@@ -114,6 +116,17 @@ test('a node that is not there, and one that says nothing', async (t) => {
   t.like(await t.throwsAsync(configure(node, {}, options)), { code: 'node-too-slow' });
   silent.close();
   t.like(await t.throwsAsync(configure(node, {}, { address })), { code: 'node-unreachable' });
+});
+
+test('a node whose name nobody knows: say where it is', async (t) => {
+  const node = await startStandIn(t);
+  const connect = () => {
+    const socket = new PassThrough();
+    process.nextTick(() => socket.destroy(new Error('getaddrinfo ENOTFOUND alice.test')));
+    return socket;
+  };
+  const error = await t.throwsAsync(configure(node, {}, { connect }), { code: 'node-unreachable' });
+  t.regex((error as KitError).hint!, /set `address`/);
 });
 
 test('a connection that drops between steps is taken up again, and all of it is done', async (t) => {
