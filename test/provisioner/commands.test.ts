@@ -63,7 +63,8 @@ function unknownIn(words: string, program: Command): string | undefined {
 
 test('each command that a page or a hint tells a person to say is there, with its options', async (t) => {
   const program = new Command('kit');
-  for (const name of ['--json', '--json-events', '--campaign <F>', '--identity <F>']) program.option(name);
+  const global = ['--version', '--json', '--json-events', '--campaign <F>', '--identity <F>'];
+  for (const name of global) program.option(name);
   for (const command of await loadCommands([])) program.addCommand(command);
   const filesOf = (pattern: string): string[] =>
     globSync(pattern, { cwd: top, exclude: (name) => String(name).includes('node_modules') });
