@@ -1,13 +1,13 @@
 // Copies a ledger's folder while the ledger is at work: what the copy holds is the ledger as it stood
 // at one moment, and starts as it is. Projections are left out, they grow again. Files that never
-// change are copied while the ledger goes on; for the rest it stands still, about a second for each
-// hundred megabytes of private.db.
+// change are copied first, while the ledger goes on; for the rest, and for what has come or was erased
+// meanwhile, it stands still, about a second for each hundred megabytes of private.db.
 
 import { copyFile, mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LedgerError } from './errors.ts';
-import { syncDir } from './log/durable.ts';
+import { makeDirDurably, syncDir } from './log/durable.ts';
 import type { Pool } from './pool.ts';
 import type { Store } from './store.ts';
 
@@ -41,15 +41,25 @@ async function copyAll(
 ): Promise<number> {
   const copy = (name: string): Promise<void> =>
     copyDurably(join(store.publicDir, name), join(to, 'public', name));
-  const lasting = await pool.between(async () => {
+  const copied = new Set<string>();
+  for (const name of await filesIn(store.publicDir)) {
+    if (changes(name)) continue;
+    try {
+      await copy(name);
+      copied.add(name);
+    } catch (error) {
+      // Erased since the list was made.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return pool.between(async () => {
     await store.copyDatabases(to);
-    const names = await filesIn(store.publicDir);
-    const changing = names.filter(changes);
-    for (const name of changing) await copy(name);
-    return names.filter((name) => !changes(name));
+    const present = new Set(await filesIn(store.publicDir));
+    for (const name of present) if (!copied.has(name)) await copy(name);
+    // Erased since it was copied: the databases say so by now.
+    for (const name of copied) if (!present.has(name)) await rm(join(to, 'public', name));
+    return present.size;
   });
-  for (const name of lasting) await copy(name);
-  return (await filesIn(join(to, 'public'))).length;
 }
 
 /** The checkpoint is replaced, and partial tiles go once the full one is there. */
@@ -65,7 +75,7 @@ async function filesIn(dir: string): Promise<string[]> {
 }
 
 async function copyDurably(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
+  await makeDirDurably(dirname(to));
   await copyFile(from, to);
   const file = await open(to, 'r');
   try {

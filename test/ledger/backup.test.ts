@@ -2,7 +2,7 @@
 
 import test from 'ava';
 import { join } from 'node:path';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { audit } from '../../ledger/audit/audit.ts';
 import { folderFiles } from '../../ledger/audit/source.ts';
 import { backUp } from '../../ledger/backup.ts';
@@ -110,6 +110,53 @@ test('a restored backup goes on with its log, and the witness that knew it cosig
   await again.close();
   await close();
   witness.close();
+  remove();
+});
+
+test('what is erased while a backup is taken is in neither half of it', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(join(dir, 'live'));
+  const meter = createMeter('erased');
+  await enrolMeter(ledger, meter, { publish: 1 });
+  for (let i = 0; i < 4; i++) await ledger.submitBatch(meter.batch());
+  const erase = (): Promise<unknown> => ledger.erase(meter.id, { fromMs: 0, toMs: 9e15 });
+  const { store } = ledger;
+  // Before the moment that is copied, at it, and after: whichever files have been copied by then.
+  const pools = {
+    before: async <R>(work: () => Promise<R>): Promise<R> => erase().then(work),
+    after: async <R>(work: () => Promise<R>): Promise<R> => {
+      const result = await work();
+      await erase();
+      return result;
+    },
+  };
+  for (const [when, between] of Object.entries(pools)) {
+    await backUp(store, { between }, join(dir, when));
+    t.true((await auditLedger(ledger)).ok, when);
+    await ledger.submitBatch(meter.batch());
+  }
+  // One that is listed and gone when its turn comes.
+  const { publicDir, copyDatabases } = store;
+  const [name] = readdirSync(join(publicDir, 'blob'));
+  let asked = 0;
+  const vanishing = {
+    // Asked for once for the list, then for each file.
+    get publicDir() {
+      if (asked++ === 1) rmSync(join(publicDir, 'blob', name));
+      return publicDir;
+    },
+    copyDatabases,
+  };
+  await backUp(vanishing, { between: (work) => work() }, join(dir, 'gone'));
+  t.false(existsSync(join(dir, 'gone/public/blob', name)));
+  await ledger.close();
+  for (const when of Object.keys(pools)) {
+    const copy = await openTestLedger(join(dir, when));
+    t.true((await auditLedger(copy)).ok, when);
+    // The fourth batch was the last one the first time, which is not erased.
+    t.deepEqual([2, 5].map((index) => copy.state().fateOf(index)), ['erased', undefined], when);
+    await copy.close();
+  }
   remove();
 });
 
