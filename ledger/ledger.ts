@@ -168,14 +168,19 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       onProblem(error);
       isBroken = true;
       // While the disk stays full this fails too; whoever comes next tries again.
-      await mend().catch(onProblem);
+      await reopen().catch(onProblem);
     },
   });
+  const reopen = async (): Promise<void> => {
+    await checkRoom(store.temporaryDir, ROOM_BYTES);
+    ({ log, state } = await openParts());
+    next = log.size();
+    isBroken = false;
+  };
+  /** While nothing is committed, and no backup copies what is swept away here. */
   const mend = async (): Promise<void> => {
-    mending ??= checkRoom(store.temporaryDir, ROOM_BYTES).then(openParts).then((parts) => {
-      ({ log, state } = parts);
-      next = log.size();
-      isBroken = false;
+    mending ??= pool.between(async () => {
+      if (isBroken) await reopen();
     }).finally(() => {
       mending = undefined;
     });

@@ -16,8 +16,8 @@ export interface Pool<T> {
 export interface PoolOptions<T> {
   commit(items: T[]): Promise<void>;
   /**
-   * Runs once after a failed commit, before those who waited hear of it. What is added from its
-   * call on belongs to the state that it restores, and is committed like any other.
+   * Runs once after a failed commit, in its turn, before those who waited hear of it. What is added
+   * from its call on belongs to the state that it restores, and is committed like any other.
    */
   onFailure(error: unknown): Promise<void>;
   /** The ack may wait for this, then for the disk: DESIGN § 10 asks for 50 ms at most. */
@@ -41,14 +41,18 @@ export function createPool<T>(options: PoolOptions<T>): Pool<T> {
     await new Promise((resolve) => setTimeout(resolve, gatherMs));
     while (waiting.length > 0) {
       const pool = waiting.splice(0, maxItems);
+      let concerned = pool;
       try {
-        await inTurn(() => commit(pool.map(({ item }) => item)));
-        for (const { resolve } of pool) resolve();
+        await inTurn(() => commit(pool.map(({ item }) => item)).catch(async (error) => {
+          // What was gathered meanwhile was decided on a state that will not come to be.
+          concerned = [...pool, ...waiting.splice(0)];
+          // Still in turn: nobody else is at the stores while they are put right.
+          await onFailure(error);
+          throw error;
+        }));
+        for (const { resolve } of concerned) resolve();
       } catch (error) {
-        // What was gathered meanwhile was decided on a state that will not come to be.
-        const all = [...pool, ...waiting.splice(0)];
-        await onFailure(error);
-        for (const { reject } of all) reject(error);
+        for (const { reject } of concerned) reject(error);
       }
     }
     running = undefined;

@@ -34,3 +34,22 @@ test('a failed commit fails those who waited behind it too, once the damage is s
   await pool.add(4);
   t.is(events.at(-1), 'committed 4');
 });
+
+test('while the damage of a failed commit is seen to, no other work has its turn', async (t) => {
+  const events: string[] = [];
+  let between: Promise<void> | undefined;
+  const pool = createPool<number>({
+    async commit() {
+      between = pool.between(async () => void events.push('between'));
+      throw new Error('disk');
+    },
+    async onFailure() {
+      events.push('seen to');
+      await new Promise((resolve) => setImmediate(resolve));
+      events.push('mended');
+    },
+  });
+  await t.throwsAsync(pool.add(1), { message: 'disk' });
+  await between;
+  t.deepEqual(events, ['seen to', 'mended', 'between']);
+});
