@@ -76,8 +76,14 @@ export function boundedServer(app: Hono, { connections, requestMs }: Limits): Se
   };
   const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
   server.maxConnections = connections;
-  // A peer that takes its answer more slowly than this is let go.
+  // A peer that takes its answer more slowly than this is let go; not one that waits for ours, as
+  // for a backup, or for projections to grow anew.
   server.setTimeout(2 * requestMs);
+  server.on('request', (_, response) => {
+    response.on('timeout', (socket) => {
+      if (response.headersSent) socket.destroy();
+    });
+  });
   return server;
 }
 

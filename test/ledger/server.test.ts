@@ -1,18 +1,21 @@
 // The ledger over HTTP: tagged replies, problems, static files, bounds, slow and hostile peers.
 
 import test from 'ava';
+import { Hono } from 'hono';
 import { createHmac } from 'node:crypto';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { decodeMac0, decodeReply, encodeMacStructure } from '../../firmware/wire.ts';
 import type { Reply } from '../../firmware/wire.ts';
+import { askAdmin } from '../../ledger/admin.ts';
 import { audit } from '../../ledger/audit/audit.ts';
 import { webFiles } from '../../ledger/audit/source.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { LIMITS } from '../../ledger/limits.ts';
 import type { Limits } from '../../ledger/limits.ts';
-import { serveLedger } from '../../ledger/server.ts';
+import { boundedServer, closeServer, listenOnPort, serveLedger } from '../../ledger/server.ts';
 import type { OnStep } from '../../ledger/log/durable.ts';
 import { openTestLedger, policyOf, temporaryDir, VOLUNTEER } from '../helpers/ledger-folder.ts';
 import { createMeter, createVolunteer, digest, enrolmentBody, written } from '../helpers/meter.ts';
@@ -320,6 +323,47 @@ test('a slow client is cut off, others are served meanwhile', (t) =>
   t.is((await post(meter.batch())).status, 200);
   t.regex(await ended, /^(HTTP\/1.1 408|$)/);
 }, { limits: { requestMs: 2_000 } }));
+
+test('whoever waits for the ledger’s own work is not taken for a slow peer', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  const work = Promise.withResolvers<void>();
+  const slow = {
+    ...ledger,
+    async backUp() {
+      await work.promise;
+      return { files: 7 };
+    },
+  };
+  const limits = { ...LIMITS, requestMs: 100 };
+  const server = await serveLedger(slow, { limits });
+  const asked = askAdmin<{ files: number }>(join(dir, 'admin.sock'), 'backup', 'elsewhere');
+  // Longer than a peer may be idle.
+  setTimeout(work.resolve, 4 * limits.requestMs);
+  t.deepEqual(await asked, { files: 7 });
+  await server.close();
+  await ledger.close();
+  remove();
+});
+
+test('a peer that does not take its answer is let go', async (t) => {
+  const endless = new Hono().get('/', () => new Response(new ReadableStream({
+    pull: (stream) => stream.enqueue(new Uint8Array(65_536)),
+  })));
+  const server = boundedServer(endless, { ...LIMITS, requestMs: 100 });
+  const letGo = new Promise((resolve) => {
+    server.once('connection', (socket) => socket.once('close', resolve));
+  });
+  await listenOnPort(server, 0);
+  const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  peer.on('error', () => {});
+  peer.pause();
+  peer.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await letGo;
+  peer.destroy();
+  await closeServer(server, 0);
+  t.pass();
+});
 
 test('the same routes on a Unix socket', (t) => onServer(async ({ dir }) => {
   const status = await new Promise((resolve, reject) => {
