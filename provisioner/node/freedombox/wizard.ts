@@ -90,6 +90,8 @@ fi`;
       because: completed ? wrong : 'it is not set up',
       command: `${session}
 locked() { echo 'its login refuses the passphrase'; exit ${exitCodes.locked}; }
+systemctl start plinth.service
+ready
 if ! ${knows(owner, domain)}; then
   ${login} || locked
   fill sys/names/domains/ -d domain-add-domain_name=${domain} || refuse "$(errors)"
@@ -105,6 +107,9 @@ ${knows(owner, domain)} || refuse 'the domain was not kept'`,
 const knows = (owner: string, domain: string): string =>
   `(\n${stateScript(owner)}\n) | head -n 1 | grep -qF '"${domain}"'`;
 
+/** Past this, a plinth whose first setup has yet to begin would be no plinth. */
+const begunS = 600;
+
 /** A browser's part: cookies, the page it came from; and `ready`, which waits for a first page. */
 export const browser = `umask 077
 work=$(mktemp -d /run/commons-plinth.XXXXXX)
@@ -112,10 +117,18 @@ trap 'rm -rf "$work"' EXIT
 ask() {
   curl -sS -m 300 -b $work/jar -c $work/jar -e ${base}/ -o $work/page -w '%{http_code}' "$@"
 }
-# While its first setup runs, every address shows how far that is.
+# While its first setup runs, every address shows how far that is; but its pages are there for some
+# seconds before it begins. What it did since it was started it says in the journal, which forgets.
+over() {
+  run=$(systemctl show -P InvocationID plinth.service)
+  said=$(journalctl -q -o cat -g '^Setup finished' "_SYSTEMD_INVOCATION_ID=$run") || true
+  [ -n "$said" ] && return 0
+  aged=$(ps -o etimes= -p "$(systemctl show -P MainPID plinth.service)" || echo 0)
+  [ "$aged" -ge ${begunS} ]
+}
 waited=0
 ready() {
-  until got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
+  until over && got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
     { [ "$got" = 302 ] || grep -q csrfmiddlewaretoken $work/page; }; do
     waited=$((waited + 2))
     [ $waited -lt ${firstSetupS} ] ||
