@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { LedgerError } from '../errors.ts';
 import { firstOfTile, parseTilePath, TILE_WIDTH, tilePath } from '../log/tiles.ts';
 
@@ -36,18 +37,24 @@ export function folderFiles(dir: string): PublicFiles {
   };
 }
 
-/** A log's URL prefix. */
-export function webFiles(prefix: string): PublicFiles {
+/** Times that a busy server is asked for one file. */
+const MOST_TRIES = 20;
+/** Whoever asks for more patience than this is as good as gone. */
+const MOST_WAIT_S = 60;
+
+/** A log's URL prefix. `waitS` waits as long as a server asks for. */
+export function webFiles(
+  prefix: string, waitS: (seconds: number) => Promise<unknown> = (seconds) => setTimeout(1000 * seconds),
+): PublicFiles {
   const base = prefix.endsWith('/') ? prefix : `${prefix}/`;
   const get = async (path: string): Promise<Uint8Array | null> => {
     const url = new URL(path, base);
-    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS) });
-    if (response.status === 404 || response.status === 410) return null;
-    if (!response.ok) {
-      const parts = { code: 'unreachable', message: `Cannot read ${url.href}` };
-      throw new LedgerError({ ...parts, expected: 'status 200', got: `${response.status}` });
+    for (let tries = 1; ; tries++) {
+      const answer = await fetchOnce(url);
+      if (!('waitS' in answer)) return answer.bytes;
+      if (tries === MOST_TRIES) throw unreachable(url, 'status 200', `${tries} times ${answer.got}`);
+      await waitS(answer.waitS);
     }
-    return await boundedBody(response, url);
   };
   return {
     async read(path) {
@@ -60,6 +67,34 @@ export function webFiles(prefix: string): PublicFiles {
     },
     list: async () => null,
   };
+}
+
+/** A file; null if there is none; or, of a server that has too much to do, when to ask again. */
+async function fetchOnce(
+  url: URL,
+): Promise<{ bytes: Uint8Array | null } | { waitS: number; got: string }> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS) });
+    const { status } = response;
+    if (status === 404 || status === 410) return { bytes: null };
+    if (response.ok) return { bytes: await boundedBody(response, url) };
+    await response.body?.cancel();
+    // RFC 9110 § 10.2.3; without it, as the ledger itself says it.
+    const wanted = Number(response.headers.get('Retry-After') ?? 1);
+    const isBusy = (status === 429 || status === 503) && wanted >= 0 && wanted <= MOST_WAIT_S;
+    if (isBusy) return { waitS: wanted, got: `${status}` };
+    throw unreachable(url, 'status 200', `${status}`);
+  } catch (error) {
+    if (error instanceof LedgerError) throw error;
+    const { name, cause, message } = error as Error;
+    const got = name === 'TimeoutError' ? 'none' : (cause as Error | undefined)?.message ?? message;
+    throw unreachable(url, `an answer within ${REQUEST_MS / 1000} s`, got);
+  }
+}
+
+function unreachable(url: URL, expected: string, got: string): LedgerError {
+  const message = `Cannot read ${url.href}`;
+  return new LedgerError({ code: 'unreachable', message, expected, got });
 }
 
 async function boundedBody(response: Response, url: URL): Promise<Uint8Array> {

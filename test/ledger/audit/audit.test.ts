@@ -7,6 +7,7 @@ import { join, relative } from 'node:path';
 import { audit } from '../../../ledger/audit/audit.ts';
 import type { AuditReport } from '../../../ledger/audit/report.ts';
 import type { PublicFiles } from '../../../ledger/audit/source.ts';
+import { folderFiles } from '../../../ledger/audit/source.ts';
 import type { Entry } from '../../../ledger/entry.ts';
 import { decodeEntry, encodeEntry } from '../../../ledger/entry.ts';
 import { formatCheckpoint } from '../../../ledger/log/checkpoint.ts';
@@ -291,4 +292,45 @@ test('another log’s key is not this one’s', async (t) => {
   const text = new TextDecoder().decode(forged.get('checkpoint')!).split('\n\n')[0];
   forged.set('checkpoint', formatNote(signNote(`${text}\n`, 'ledger.test/commons', digest('mallory'))));
   t.deepEqual((await run(forged)).findings.map(({ code }) => code), ['unknown-signers']);
+});
+
+test('a log that changes while it is looked at is looked at again, not blamed', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  const other = createMeter('bob');
+  await enrolMeter(ledger, other, { publish: 1 });
+  for (let i = 0; i < 3; i++) await ledger.submitBatch(other.batch());
+  const policy = parsePolicy(Buffer.from(formatLogPolicy(ledger.log().vkey)));
+  const folder = folderFiles(ledger.store.publicDir);
+  const erase = (): Promise<unknown> => ledger.erase(other.id, { fromMs: 0, toMs: 9e15 });
+  const fill = (): Promise<unknown> => Promise.all(
+    Array.from({ length: 256 }, (_, i) => ledger.admit(digest(`${i}`))));
+  for (const change of [erase, fill]) {
+    let isChanged = false;
+    const report = await audit({
+      ...folder,
+      async read(path) {
+        if (path.startsWith('tile/') && !isChanged) {
+          isChanged = true;
+          await change();
+        }
+        return folder.read(path);
+      },
+    }, { policy });
+    t.deepEqual(report.findings, []);
+    t.is(report.size, ledger.log().size());
+  }
+  // One that never stands still is told as it was seen the last time.
+  let count = 0;
+  const moving = await audit({
+    ...folder,
+    async read(path) {
+      if (path === 'checkpoint') await ledger.admit(digest(`moving ${count++}`));
+      return path.startsWith('tile/0/') ? null : folder.read(path);
+    },
+  }, { policy });
+  t.true(moving.findings.some(({ code }) => code === 'file-missing'));
+  t.is(count, 3);
+  await ledger.close();
+  remove();
 });
