@@ -3,6 +3,7 @@
 // way to know how fast it takes them.
 
 import { FactError, type Fact, type FactsOf } from '../node/fact.ts';
+import { takesWrites } from '../node/ground.ts';
 import { backupAccount, type BackupAccount } from '../node/part/backup.ts';
 
 export interface HealthFacts {
@@ -101,8 +102,7 @@ name=$(basename "$(readlink -f "$(findmnt -no SOURCE /)")")
 cat "/sys/fs/ext4/$name/errors_count" 2>/dev/null || echo none`,
   parse(text) {
     const [options, errors = 'none'] = text.split('\n');
-    const writable = options.split(',').includes('rw');
-    return { writable, errors: errors === 'none' ? undefined : wholeNumber(errors) };
+    return { writable: takesWrites(options), errors: errors === 'none' ? undefined : wholeNumber(errors) };
   },
 };
 

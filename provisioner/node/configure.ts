@@ -10,7 +10,7 @@ import { KitError } from '../errors.ts';
 import { openConnection, type ConnectionOptions } from './connection.ts';
 import type { NodeAddress, NodeConnection } from './connection.ts';
 import { factScript, readFacts, type FactsOf } from './fact.ts';
-import { knownFailure } from './failure.ts';
+import { knownFailure, refuseFaultyDrive } from './failure.ts';
 import { ground, refuseGround, type Ground } from './ground.ts';
 import { busyExitCode, planScript, progressReader } from './script.ts';
 import { redact } from './secret.ts';
@@ -87,10 +87,20 @@ export async function configureNode<Desired, Facts>(
   return { plan, roundTrips, elapsedMs: performance.now() - startMs };
 }
 
-/** Asks a node for facts. @throws KitError `facts-cut-short`, `fact-unreadable` */
-export async function gatherFacts<F>(connection: NodeConnection, facts: FactsOf<F>): Promise<F> {
+/**
+ * Asks a node for facts.
+ * @param heed is told what its commands said aside, before anything is made of their answers
+ * @throws KitError `facts-cut-short`, `fact-unreadable`
+ */
+export async function gatherFacts<F>(
+  connection: NodeConnection,
+  facts: FactsOf<F>,
+  heed: (said: string) => void = () => undefined,
+): Promise<F> {
   const mark = freshMark();
-  const { stdout } = await connection.run(factScript(facts, mark), { timeoutMs: factsTimeoutMs });
+  const asked = factScript(facts, mark);
+  const { stdout, stderr } = await connection.run(asked, { timeoutMs: factsTimeoutMs });
+  heed(stderr);
   return readFacts(facts, mark, stdout);
 }
 
@@ -144,7 +154,7 @@ export async function stepsLeft<Desired, Facts>(
   const { connection, kit, now = Date.now } = at;
   const asked = { ...kind.facts(desired), ground } as FactsOf<Facts & { ground: Ground }>;
   const fromMs = now();
-  const facts = await gatherFacts(connection, asked);
+  const facts = await gatherFacts(connection, asked, (said) => refuseFaultyDrive(kit, said));
   const steps = kind.plan(desired, facts);
   if (steps.length > 0) refuseGround(kit, facts.ground, { fromMs, untilMs: now() });
   return steps;

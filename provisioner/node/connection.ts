@@ -12,6 +12,7 @@ import ssh2, { type ClientChannel } from 'ssh2';
 
 import { sshFingerprint, sshPublicBlob } from '../campaign/ssh-key.ts';
 import { KitError } from '../errors.ts';
+import { knownFailure } from './failure.ts';
 import { quote } from './script.ts';
 
 export interface NodeAddress {
@@ -296,9 +297,8 @@ function connectionLost(address: NodeAddress, got: string): KitError {
 }
 
 function notTaken(address: NodeAddress, path: string, said: string): KitError {
-  const known = /No space left/.test(said) ? 'disk-full' : 'file-not-taken';
   return new KitError({
-    code: known,
+    code: knownFailure(said)?.code ?? 'file-not-taken',
     message: `${nameOf(address)} did not take a file`,
     expected: `${path} to be written`,
     got: said.trim() || 'no reason given',

@@ -10,7 +10,7 @@
 import { KitError } from '../errors.ts';
 
 export interface Fact<T> {
-  /** POSIX shell, run as root with no input; changes nothing. */
+  /** POSIX shell, run as root with no input; changes nothing. What it says aside may show why. */
   script: string;
   /** @param text what it printed, without line ends at the end @throws FactError */
   parse(text: string, exitCode: number): T;
@@ -38,7 +38,7 @@ export class FactError extends Error {
 export function factScript<F>(facts: FactsOf<F>, mark: string): string {
   const asked = entriesOf(facts).map(
     ([name, fact]) =>
-      `printf '\\n${mark} begin ${name}\\n'\n(\n${fact.script}\n) </dev/null 2>/dev/null\n` +
+      `printf '\\n${mark} begin ${name}\\n'\n(\n${fact.script}\n) </dev/null\n` +
       `printf '\\n${mark} end %d\\n' $?`,
   );
   return [

@@ -56,8 +56,20 @@ function isReadOnly(path: string, mounts: string[][]): boolean {
     const above = at === '/' || path === at || path.startsWith(`${at}/`);
     if (above && at.length >= point.length) [point, options] = [at, how];
   }
-  return options.split(',').includes('ro');
+  return point !== '' && !takesWrites(options);
 }
+
+/** @param options as proc_pid_mounts(5) and findmnt tell them */
+export function takesWrites(options: string): boolean {
+  const said = options.split(',');
+  return said.includes('rw') && !said.some((option) => stopped.has(option));
+}
+
+/**
+ * ext4 that met an error is `rw` all the same since Linux 6.12, and says so since 6.15
+ * (ext4_handle_error, _ext4_show_options): a file system that was told to stop is not read-only.
+ */
+const stopped = new Set(['emergency_ro', 'shutdown']);
 
 /** statfs(2): blocks free to others than root, and their size; inodes free, and all of them. */
 function roomOf(line: string): Room | undefined {

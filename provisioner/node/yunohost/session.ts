@@ -89,8 +89,8 @@ const refusals: (StepFailure & { words: string })[] = [
     words: 'no diagnosis result|not seem accessible|[Cc]ertificate install',
     code: 'certificate-refused',
     expected: 'Let’s Encrypt to certify the kit’s domain',
-    hint: 'It asks the node at its domain’s public address, on port 80: finish this at home, or set '
-      + '[yunohost] certificate = "campaign".',
+    hint: 'It asks the node at its domain’s public address, on port 80: finish this at home, or take '
+      + '[certificates] out of campaign.toml.',
   },
   {
     words: 'Unable to reach LDAP|LDAP service is down',

@@ -75,6 +75,16 @@ test('and when the run that put it back went no further', async (t) => {
   t.deepEqual(plan.steps.map(({ name, because }) => [name, because]), [['Follow them', 'not done yet']]);
 });
 
+test('a drive that cannot be read is told before anything is done, whatever the facts say', async (t) => {
+  const node = await startStandIn(t);
+  const said = 'sha256sum: /etc/greeting: Input/output error';
+  node.behave.edit = (script) => script.replace('ask() {', `ask() {\necho '${said}' >&2`);
+  t.like(await t.throwsAsync(configure(node)), { code: 'drive-faulty', got: said });
+  t.is(node.scripts.length, 1);
+  delete node.behave.edit;
+  t.is((await configure(node)).plan.steps.length, 3);
+});
+
 test('a dry run shows everything but secrets, and changes nothing', async (t) => {
   const node = await startStandIn(t);
   const { plan } = await configure(node, {}, { dryRun: true });

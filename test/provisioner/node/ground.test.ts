@@ -6,18 +6,22 @@ import { ground, refuseGround, type Ground } from '../../../provisioner/node/gro
 const answer = (mounts: string[], room = 'room /etc 1000000 4096 5000 9000'): string =>
   ['1764150000', room, ...mounts].join('\n');
 
+const all = ['/etc', '/usr/local', '/var/lib', '/var/backups'];
+
 /** proc_pid_mounts(5) → what of it takes no writes. */
 const mounts: [about: string, mounts: string[], readOnly: string[]][] = [
   ['an ordinary root', ['/dev/vda1 / ext4 rw,relatime 0 0'], []],
   [
     'a read-only root',
     ['/dev/vda1 / ext4 ro,relatime 0 0', 'tmpfs /run tmpfs rw 0 0'],
-    ['/etc', '/usr/local', '/var/lib', '/var/backups'],
+    all,
   ],
   ['a read-only /usr', ['/dev/a / ext4 rw 0 0', '/dev/b /usr ext4 ro 0 0'], ['/usr/local']],
   ['a /var of its own', ['/dev/a / ext4 ro 0 0', '/dev/b /var ext4 rw 0 0'], ['/etc', '/usr/local']],
   ['what is mounted over it', ['/dev/a / ext4 ro 0 0', 'overlay / overlay rw 0 0'], []],
   ['a name that only begins alike', ['/dev/a / ext4 rw 0 0', '/dev/b /var/lib2 ext4 ro 0 0'], []],
+  ['a root that met an error', ['/dev/a / ext4 rw,emergency_ro 0 0'], all],
+  ['a root that was shut down', ['/dev/a / ext4 rw,shutdown 0 0'], all],
   ['an option that only begins alike', ['/dev/a / ext4 rw,errors=remount-ro 0 0'], []],
 ];
 
