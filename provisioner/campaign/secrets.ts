@@ -328,7 +328,7 @@ function handedOver(kit: Kit, mark: string): KitError {
     message: `${kit.name} was handed over, or retired`,
     expected: 'a kit whose secrets the bench still holds',
     got: `erased: ${mark}`,
-    hint: 'Only its owner may have a copy. To make a kit anew, give it another name.',
+    hint: 'The bench has nothing left that opens it. Did its drive die: kit restore. A new kit: another name.',
   });
 }
 

@@ -137,10 +137,9 @@ async function handOverAtBench(
 ): Promise<void> {
   const folder = options.out ?? bench.campaign.dir;
   if (await bench.secrets.isErased(kit)) {
-    const handedOver = await finishErasing(kit, bench);
-    const words = handedOver ? 'is its owner’s already' : 'is retired';
-    output.result({ kit: kit.name, handed_over: handedOver }, `${kit.name} ${words}`);
-    return;
+    if (!(await finishErasing(kit, bench))) throw retired(kit);
+    const document = { kit: kit.name, handed_over: true };
+    return output.result(document, `${kit.name} is its owner’s already`);
   }
   refuseUnready(kit, bench, options.unproven);
   const random = (sizeBytes: number) => new Uint8Array(randomBytes(sizeBytes));
@@ -184,6 +183,16 @@ async function ask(question: string): Promise<string> {
   } finally {
     lines.close();
   }
+}
+
+function retired(kit: Kit): KitError {
+  return new KitError({
+    code: 'kit-retired',
+    message: `${kit.name} was retired, and is nobody’s to be given`,
+    expected: 'a kit that serves',
+    got: 'one whose secrets were erased without a hand-over',
+    hint: 'Give the home a kit of another name.',
+  });
 }
 
 function unprinted(file: string): KitError {

@@ -6,7 +6,6 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { identityPath, openIdentity, type VolunteerIdentity } from '../campaign/identity.ts';
 import { sshEd25519Blob } from '../campaign/ssh-key.ts';
-import { KitError } from '../errors.ts';
 import { createOutput } from '../terminal.ts';
 import { buildImage, type BuiltImage, defaultCacheDir, readLock } from './build.ts';
 import { readImageFolder } from './folder.ts';
@@ -163,7 +162,6 @@ function importCommand(): Command {
       const output = createOutput(this.optsWithGlobals());
       const cacheDir = resolve(this.opts<{ cache?: string }>().cache ?? defaultCacheDir());
       const packages = await importArchives(cacheDir, file);
-      if (packages === 0) throw noPackages(file);
       output.result({ cache: cacheDir, packages }, `${packages} packages in ${cacheDir}`);
     });
 }
@@ -190,15 +188,4 @@ function pruneCommand(): Command {
       ];
       createOutput(options).result(pruned, text.join('\n'));
     });
-}
-
-function noPackages(file: string): KitError {
-  return new KitError({
-    code: 'packages-missing',
-    message: `${file} holds no packages`,
-    expected: 'a file that `kit image export` made',
-    got: 'no *.deb in it',
-    hint: 'Name the file that was exported.',
-    exitCode: 2,
-  });
 }

@@ -102,7 +102,7 @@ export async function exportArchives(archives: Archives, target: string): Promis
 
 /**
  * Takes archives out of such a file into the cache. What they are is proven when they are used.
- * @returns how many
+ * @returns how many @throws KitError `packages-missing` where the file holds none
  */
 export async function importArchives(cacheDir: string, source: string): Promise<number> {
   const dir = await openPackages(cacheDir);
@@ -111,13 +111,29 @@ export async function importArchives(cacheDir: string, source: string): Promise<
   await mkdir(part);
   try {
     // Plain names of archives only: nothing of the file lands elsewhere.
-    await run(['tar', '-xf', resolve(source), '-C', part, '--no-same-owner', '--wildcards', '*.deb']);
+    const words = ['-xf', resolve(source), '-C', part, '--no-same-owner', '--wildcards', '*.deb'];
+    await run(['tar', ...words]).catch((error: unknown) => {
+      const isTars = error instanceof KitError && error.code === 'tool-failed';
+      throw isTars ? noPackages(source, error.got) : error;
+    });
     const names = (await readdir(part)).filter((name) => /^[a-z0-9][^/]*\.deb$/.test(name));
+    if (names.length === 0) throw noPackages(source);
     for (const name of names) await rename(join(part, name), join(dir, name));
     return names.length;
   } finally {
     await rm(part, { recursive: true, force: true });
   }
+}
+
+function noPackages(file: string, got = 'no *.deb in it'): KitError {
+  return new KitError({
+    code: 'packages-missing',
+    message: `${file} holds no packages`,
+    expected: 'a file that `kit image export` made',
+    got,
+    hint: 'Name the file that was exported.',
+    exitCode: 2,
+  });
 }
 
 function packageGone(gone: readonly Package[], dir: string): KitError {

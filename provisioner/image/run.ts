@@ -51,7 +51,9 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     message: `${options.name ?? argv[0].split('/').at(-1)} failed`,
     expected: 'exit status 0',
     got: `${result.signal ?? `exit status ${result.exitCode}`}: ${said}`,
-    hint: said.includes('No space left on device') ? 'Free some space and build again.' : undefined,
+    hint: said.includes('No space left on device')
+      ? 'Free some space and build again.'
+      : 'Mend what it complains about, and say the same again.',
   });
 }
 

@@ -51,4 +51,7 @@ test('a kit and its drive: refused without a yes, wiped with one, and again', as
   t.true(await bench.secrets.isErased(alice));
   t.false(await bench.secrets.isErased(bob));
   t.is((await retire()).code, 0, 'there is nothing left to ask about');
+  const given = await run([...global, '--json', 'handover', 'alice']);
+  t.is(given.code, 1);
+  t.is(JSON.parse(given.out).error.code, 'kit-retired');
 });

@@ -129,3 +129,12 @@ test('what is served is what was locked; essential is what Debian says', withMir
     await repository.close();
   }
 });
+
+test('a file that holds no packages is told as such, whatever it is', withMirror, async (t, s) => {
+  const file = join(s.dir, 'letter');
+  writeFileSync(file, 'Dear volunteers');
+  for (const source of [file, join(s.dir, 'absent')]) {
+    await t.throwsAsync(importArchives(s.cacheDir, source), refused('packages-missing'));
+  }
+  t.deepEqual(readdirSync(join(s.cacheDir, 'packages')), []);
+});
