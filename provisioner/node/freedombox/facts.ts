@@ -14,7 +14,7 @@ import { upgradesTimer } from '../part/upgrades.ts';
 import { serverJson, snacUnit, snacUsers, type ServerJson } from '../snac/server.ts';
 import { apacheMissing, apacheUnit } from './apache.ts';
 import type { FreedomboxHome } from './desired.ts';
-import { firewallOpen, firewallUnit } from './firewall.ts';
+import { firewallOpen, firewallUnit, linesWithoutZone } from './firewall.ts';
 import { freedomboxState, type FreedomboxState } from './state.ts';
 
 export interface FreedomboxFacts {
@@ -27,6 +27,8 @@ export interface FreedomboxFacts {
   units: UnitStates;
   caTrusted: boolean;
   lineCounted: boolean;
+  /** Of NetworkManager's profiles: UUIDs. */
+  linesWithoutZone: string[];
   firewallOpen: boolean;
   apacheMissing: string[];
   freedombox: FreedomboxState;
@@ -47,8 +49,8 @@ export const units = {
 
 /** `iptables`: FreedomBox's first setup never ends without it. */
 const programs = [
-  ...['plinth', 'snac', 'apache2ctl', 'firewall-cmd', 'iptables', 'nft', 'ldapsearch'],
-  ...['ldapdelete', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade', 'zstd'],
+  ...['plinth', 'snac', 'apache2ctl', 'firewall-cmd', 'nmcli', 'iptables', 'nft'],
+  ...['ldapsearch', 'ldapdelete', 'curl', 'python3', 'update-ca-certificates', 'unattended-upgrade', 'zstd'],
 ];
 
 /** @param paths of the files that the plan would write */
@@ -65,6 +67,7 @@ export function freedomboxFacts(
     units: unitStates(Object.values(units)),
     caTrusted: caTrusted(caCertificate),
     lineCounted,
+    linesWithoutZone,
     firewallOpen,
     apacheMissing,
     freedombox: freedomboxState(owner),

@@ -16,7 +16,7 @@ import { apacheFiles, apacheSteps } from './apache.ts';
 import type { FreedomboxHome } from './desired.ts';
 import { freedomboxBackedUp } from './backed-up.ts';
 import { freedomboxFacts, type FreedomboxFacts } from './facts.ts';
-import { firewallSteps } from './firewall.ts';
+import { firewallSteps, zoneSteps } from './firewall.ts';
 import { domainSteps, wizardSteps } from './wizard.ts';
 
 export const freedombox: NodeKind<FreedomboxHome, FreedomboxFacts> = {
@@ -40,6 +40,7 @@ export const freedombox: NodeKind<FreedomboxHome, FreedomboxFacts> = {
       ...wizardSteps(desired, facts),
       ...domainSteps(desired, facts),
       ...lineSteps(facts),
+      ...zoneSteps(facts),
       ...firewallSteps(facts),
       ...snacSteps(desired, facts),
       ...apacheSteps(desired, trusted, facts),

@@ -130,10 +130,10 @@ waited=0
 ready() {
   until over && got=$(ask ${base}/firstboot/welcome/ 2>/dev/null) &&
     { [ "$got" = 302 ] || grep -q csrfmiddlewaretoken $work/page; }; do
-    waited=$((waited + 2))
+    waited=$((waited + 5))
     [ $waited -lt ${firstSetupS} ] ||
       { echo 'its first setup does not end'; exit ${exitCodes.unready}; }
-    sleep 2
+    sleep 5
   done
 }`;
 

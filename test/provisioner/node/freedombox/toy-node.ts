@@ -31,6 +31,7 @@ export function freshFacts(): FreedomboxFacts {
     },
     caTrusted: true,
     lineCounted: false,
+    linesWithoutZone: ['a25663c1-1503-4a73-9d17-a8a16706bddf'],
     firewallOpen: false,
     apacheMissing: ['conf-enabled/snac2.conf'],
     freedombox: { completed: false, domains: [], owner: nobody },
@@ -58,6 +59,7 @@ export function afterSteps(before: FreedomboxFacts, steps: Step[]): FreedomboxFa
     const timezone = /ln -sfn (\S+) /.exec(command);
     if (timezone) facts.localtime = timezone[1];
     if (command.includes('commons-line.service')) facts.lineCounted = true;
+    if (command.includes('connection.zone internal')) facts.linesWithoutZone = [];
     if (command.includes('--add-rich-rule')) facts.firewallOpen = true;
     if (command.includes('a2enconf')) facts.apacheMissing = [];
     if (command.includes('hostnamectl')) facts.hostname = desired.hostname;
