@@ -19,14 +19,15 @@ export function newCommand(): Command {
     .option('--image <name>', 'the kit image (default: snac)')
     .option('--arch <arch>', 'amd64 or arm64 (default: amd64)')
     .option('--timezone <zone>', 'where the homes are (default: as here)')
+    .option('--contact <words>', 'whom owners call, printed on their leaflets')
     .option('--kit <kit...>', 'NAME:DOMAIN or NAME:DOMAIN:OWNER for each kit')
     .action(async function (this: Command) {
       const { campaign: file = 'campaign.toml', ...options } = this.optsWithGlobals();
       const output = createOutput(options);
       const alone = !process.stdin.isTTY || options.json || options.jsonEvents;
       const person = alone ? undefined : { input: process.stdin, output: process.stderr };
-      const { name, ledger, image, arch, timezone, kit = [] } = options;
-      const answers = { name, ledger, image, arch, timezone, kits: kit as string[] };
+      const { name, ledger, image, arch, timezone, contact, kit = [] } = options;
+      const answers = { name, ledger, image, arch, timezone, contact, kits: kit as string[] };
       const { kits } = await newCampaign(file, answers, person);
       output.result({ campaign: file, kits }, `${file} is written: ${kits.join(', ')}.`);
     });

@@ -19,6 +19,8 @@ export interface Answers {
   image?: string;
   arch?: string;
   timezone?: string;
+  /** Whom owners call; empty: room on the leaflet to write it by hand. */
+  contact?: string;
   /** `NAME:DOMAIN` or `NAME:DOMAIN:OWNER` */
   kits: string[];
 }
@@ -84,8 +86,10 @@ async function ask(answers: Answers, person: Person): Promise<Complete> {
     const ledger = answers.ledger ?? (await question('Address of the ledger', ledgerUrl));
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const timezone = answers.timezone ?? (await question('Time zone', timeZone, zone));
+    const contact = answers.contact
+      ?? (await question('Whom owners call (nothing: written by hand)', orNothing(title)));
     const kits = answers.kits.length > 0 ? answers.kits : await askKits(question);
-    return withDefaults({ ...answers, name, ledger, timezone, kits });
+    return withDefaults({ ...answers, name, ledger, timezone, contact, kits });
   } finally {
     lines.close();
   }
@@ -137,8 +141,8 @@ function asker(lines: Interface, output: Writable): Question {
 
 function withDefaults(answers: Answers & { name: string; ledger: string }): Complete {
   const { timeZone: zone } = Intl.DateTimeFormat().resolvedOptions();
-  const { image = 'snac', arch = 'amd64', timezone = zone } = answers;
-  return { ...answers, image, arch, timezone };
+  const { image = 'snac', arch = 'amd64', timezone = zone, contact = '' } = answers;
+  return { ...answers, image, arch, timezone, contact };
 }
 
 /** A kit may begin with a digit, a user may not. */
@@ -149,8 +153,10 @@ function userNameFrom(kit: string): string {
 /** JSON's strings are TOML's basic strings: control characters are refused by the rules. */
 const quote = (text: string): string => JSON.stringify(text);
 
-function campaignText({ name, ledger, image, arch, timezone, kits }: Complete): string {
+function campaignText(answers: Complete): string {
+  const { name, ledger, image, arch, timezone, contact, kits } = answers;
   const host = URL.parse(ledger)?.host ?? ledger;
+  const called = contact === '' ? '# contact = "Robin, 01 234 567"' : `contact = ${quote(contact)}`;
   return `# A campaign: one barn-raising and its kits. docs/campaign.md explains every key.
 # Secrets are never in here: they are made by kit, and kept encrypted in secrets/.
 
@@ -164,6 +170,9 @@ ledger_origin = ${quote(`${host}/commons`)}
 image = ${quote(image)}
 arch = ${quote(arch)}
 timezone = ${quote(timezone)}
+
+# Whom owners call: printed on their leaflets. Without it there is room to write it by hand.
+${called}
 
 # One [[kit]] for each home. Further keys: language, network, publish, address, ssh_port.
 ${kits.map(kitText).join('\n')}`;

@@ -47,17 +47,19 @@ test('flags alone make a campaign that reads back', withFile, async (t, file) =>
   t.is(campaign.ledger, 'https://ledger.example.org');
   t.is(campaign.ledgerOrigin, 'ledger.example.org/commons');
   t.is(campaign.image, 'snac');
+  t.is(campaign.contact, undefined);
   t.deepEqual(campaign.kits.map(({ owner }) => owner), ['alice', 'vera']);
 });
 
 test('a person is asked, and asked again until the answer fits', withFile, async (t, file) => {
   const { person, heard } = personWho(
-    ...['Riverside', 'ledger', ledger, ''],
+    ...['Riverside', 'ledger', ledger, '', 'Robin, 01 "234"'],
     ...['Alice', 'alice', 'alice.example.org', ''],
     ...['bob', 'bob', 'bob.example.org', 'robert', ''],
   );
   await newCampaign(file, { kits: [] }, person);
-  const { kits, timezone } = await readCampaign(file);
+  const { kits, timezone, contact } = await readCampaign(file);
+  t.is(contact, 'Robin, 01 "234"');
   t.deepEqual(kits.map(({ name, owner }) => `${name} ${owner}`), ['alice alice', 'bob robert']);
   t.is(timezone, Intl.DateTimeFormat().resolvedOptions().timeZone);
   t.true(heard().includes('expected an http:// or https:// address'));
@@ -66,7 +68,7 @@ test('a person is asked, and asked again until the answer fits', withFile, async
 
 test('a name or a domain that another kit has is asked for again', withFile, async (t, file) => {
   const { person, heard } = personWho(
-    ...['Riverside', ledger, '', 'alice', 'alice.example.org', ''],
+    ...['Riverside', ledger, '', '', 'alice', 'alice.example.org', ''],
     ...['alice', 'bob', 'alice.example.org', 'bob.example.org', '', ''],
   );
   await newCampaign(file, { kits: [] }, person);
