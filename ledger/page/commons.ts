@@ -12,6 +12,7 @@ import { DAY_S } from '../ask/schema.ts';
 import type { MeterRow } from '../ask/schema.ts';
 import { readSums } from '../ask/series.ts';
 import { edgesOf, stepStart } from '../ask/steps.ts';
+import { PUBLISH } from '../publish.ts';
 import { energyFigure, strokeOf } from './figures.ts';
 import { bytes, countOf, duration, energy, percent, time, UNKNOWN, watts } from './format.ts';
 import type { Html } from './format.ts';
@@ -70,7 +71,8 @@ ${monthsSection({ months, book, href: '/v1/months' })}`;
 
 function emptyCommons(): Html {
   return html`<h1>The commons</h1>
-<p class="lead">No kit is enrolled yet. The first one appears here with its first batch.</p>`;
+<p class="lead">No kit is enrolled yet. The first one appears here as soon as it is
+paired.</p>`;
 }
 
 function glanceAt(reader: Reader, meter: MeterRow, options: CommonsOptions): Glance {
@@ -82,18 +84,33 @@ function glanceAt(reader: Reader, meter: MeterRow, options: CommonsOptions): Gla
   return { meter, name: options.nameOf(meter), status, day, hours };
 }
 
-/** As a member wants to hear of them: what may be wrong before what is only not told. */
-const SAID: readonly NodeState[] = [
-  'up', 'down', 'silent', 'unknown', 'reporting', 'new', 'revoked', 'retired',
-];
+/** Of these it is known whether they are up; what may be wrong first. */
+const KNOWN: readonly NodeState[] = ['up', 'down', 'silent', 'unknown'];
+const OTHERS: readonly NodeState[] = ['new', 'revoked', 'retired'];
 
-function leadText({ nodes, states }: CommonsNow): string {
-  const present = SAID.filter((state) => states[state] > 0);
-  if (nodes === 1) return `One node, and it is ${present[0]}.`;
-  const others = present.filter((state) => state !== 'up')
-    .map((state) => `${states[state]} ${state}`);
-  const rest = others.length === 0 ? '' : `; ${others.join(', ')}`;
-  return `${states.up} of ${countOf(nodes, 'node')} ${states.up === 1 ? 'is' : 'are'} up${rest}.`;
+/** How many nodes it is known of whether they are up: not of those who publish later, or ended. */
+function knownOf({ states }: CommonsNow): number {
+  return KNOWN.reduce((sum, state) => sum + states[state], 0);
+}
+
+function leadText(now: CommonsNow): string {
+  const { nodes, states } = now;
+  const [known, { up, reporting }] = [knownOf(now), states];
+  const present = [...KNOWN, ...OTHERS].filter((state) => states[state] > 0);
+  if (nodes === 1 && reporting === 0) return `One node, and it is ${present[0]}.`;
+  const countsOf = (said: readonly NodeState[]): string[] => {
+    const counts = present.filter((state) => said.includes(state) && state !== 'up')
+      .map((state) => `${states[state]} ${state}`);
+    return counts.length === 0 ? [] : [counts.join(', ')];
+  };
+  const more = known > 0 ? `${reporting} more` : countOf(reporting, 'node');
+  const verb = reporting === 1 ? 'reports, its' : 'report, their';
+  return `${[
+    ...(known === 0 ? [] : [`${up} of ${countOf(known, 'node')} ${up === 1 ? 'is' : 'are'} up`]),
+    ...countsOf(KNOWN),
+    ...(reporting === 0 ? [] : [`${more} ${verb} latest figures not public`]),
+    ...countsOf(OTHERS),
+  ].join('; ')}.`;
 }
 
 function sums(
@@ -104,10 +121,12 @@ function sums(
     return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
   };
   const span = window.name === 'day' ? 'so far' : '30 days';
+  const known = knownOf(now);
+  const reporting = now.states.reporting === 0 ? '' : `; ${now.states.reporting} more report`;
   return tiles([
     {
-      label: 'Nodes up', value: `${now.states.up} of ${now.nodes}`, source: 'measured',
-      note: 'by their latest records',
+      label: 'Nodes up', value: known === 0 ? UNKNOWN : `${now.states.up} of ${known}`,
+      source: 'measured', note: `by their latest records${reporting}`,
     },
     {
       label: 'Power now', value: watts(now.powerMilliW), source: 'measured',
@@ -154,12 +173,15 @@ ${fact('Energy', energy(day.energyMicroWh))}
 ${fact('Up', share === null ? UNKNOWN : percent(share))}
 ${fact('Traffic', html`<span class="claimed">${bytes(trafficOf(day))}</span>`)}
 </dl>
-${cardNote(status, day)}
+${cardNote(meter, status, day)}
 </li>`;
 }
 
 /** Why a card's figures are not the whole day's, if they are not. */
-function cardNote(status: NodeStatus, day: Point): Html | '' {
+function cardNote({ publish }: MeterRow, status: NodeStatus, day: Point): Html | '' {
+  if (publish === PUBLISH.none && status.state === 'reporting') {
+    return html`<p class="small">its owner publishes no figures</p>`;
+  }
   const missingS = day.unknownS - unreportedS(day, status);
   if (missingS * 20 > day.endS - day.startS) {
     return html`<p class="small">nothing known of ${duration(missingS)}</p>`;

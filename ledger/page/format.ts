@@ -32,6 +32,13 @@ export function percent(share: number): string {
   return `${Number((share * 100).toFixed(2))} %`;
 }
 
+/** The same for a column, each with one decimal: 90.0 %. */
+export function percentInColumn(share: number): string {
+  if (share > 0.999 && share < 1) return '> 99.9 %';
+  if (share > 0 && share < 0.001) return '< 0.1 %';
+  return `${(share * 100).toFixed(1)} %`;
+}
+
 /** The two largest units of a time: 3 d 4 h. */
 export function duration(seconds: number): string {
   const units: [number, string][] = [[86_400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];

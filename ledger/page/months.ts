@@ -5,7 +5,7 @@ import { html } from 'hono/html';
 import type { Bill, Late } from '../ask/account.ts';
 import type { LedgerBook, MonthOf } from '../ask/months.ts';
 import type { PriceRow } from '../ask/schema.ts';
-import { bytes, dateText, energy, monthName, percent, time, UNKNOWN } from './format.ts';
+import { bytes, dateText, energy, monthName, percentInColumn, time, UNKNOWN } from './format.ts';
 import type { Html } from './format.ts';
 import { moneyText, priceText } from './money.ts';
 import { sourceMark } from './layout.ts';
@@ -64,13 +64,13 @@ function monthLine({ month, closed, bill }: MonthOf, currency: string | undefine
   return html`<tr><th scope="row">${monthName(month)}${state}</th>
 ${currency === undefined ? '' : html`<td>${costText(bill, currency)}</td>`}
 <td>${energy(bill.energyMicroWh)}${lateNote(late.energyMicroWh, energy)}</td>
-<td>${shareText(bill.upS, bill.wallS)}</td>
+<td>${bill.upS + bill.downS === 0 ? UNKNOWN : shareText(bill.upS, bill.wallS)}</td>
 <td>${shareText(bill.unknownS, bill.wallS)}</td>
 <td>${bytes(trafficOf(bill))}${lateNote(late.wanInBytes + late.wanOutBytes, bytes)}</td></tr>`;
 }
 
 function shareText(seconds: number, wallS: number): string {
-  return wallS === 0 ? UNKNOWN : percent(seconds / wallS);
+  return wallS === 0 ? UNKNOWN : percentInColumn(seconds / wallS);
 }
 
 function trafficOf({ wanInBytes, wanOutBytes }: Bill): number | null {

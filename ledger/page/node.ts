@@ -8,6 +8,7 @@ import type { Missing, NodeStatus } from '../ask/node.ts';
 import type { Reader } from '../ask/read.ts';
 import type { MeterRow } from '../ask/schema.ts';
 import { readSeries } from '../ask/series.ts';
+import { PUBLISH } from '../publish.ts';
 import { powerFigure, reachFigure, trafficFigure } from './figures.ts';
 import {
   bytes, countOf, duration, energy, percent, time, timeAgo, UNKNOWN, watts,
@@ -40,11 +41,11 @@ export function nodePage(reader: Reader, meter: MeterRow, options: NodeOptions):
   const { book } = options;
   const months = book.monthsOf(meter, { limit: MONTHS_SHOWN });
   return html`<div class="title"><h1>${options.name}</h1>${statePill(status)}</div>
-<p class="lead">${stateMeaning(status.state)}
+<p class="lead">${stateMeaning(status.state, meter.publish)}
 ${status.sinceS === null ? '' : html`Since ${timeAgo(status.sinceS, nowS)}.`}</p>
 ${nodeSums(status, costTiles(months, book))}
+${fine.length === 0 || status.publishedUntilS === null ? nothingToPlot(meter) : html`
 ${windowLinks(name)}
-${fine.length === 0 ? html`<p>There is nothing to plot yet.</p>` : html`
 ${powerFigure(window, fine)}
 ${reachFigure(window, coarse)}
 ${trafficFigure(window, coarse)}`}
@@ -63,7 +64,7 @@ function nodeSums(status: NodeStatus, cost: Tile[]): Html {
   return tiles([
     {
       label: 'Power now', value: watts(status.powerMilliW), source: 'measured',
-      note: 'mean of the latest record',
+      note: status.powerMilliW === null ? 'no recent record is public' : 'mean of the latest record',
     },
     {
       label: 'Energy', value: energy(total.energyMicroWh), source: 'measured',
@@ -83,6 +84,12 @@ function nodeSums(status: NodeStatus, cost: Tile[]): Html {
     },
     ...cost,
   ]);
+}
+
+function nothingToPlot({ publish }: MeterRow): Html {
+  return publish === PUBLISH.none
+    ? html`<p>There is nothing to plot: the owner publishes no figures.</p>`
+    : html`<p>There is nothing to plot yet.</p>`;
 }
 
 function windowLinks(shown: WindowName): Html {

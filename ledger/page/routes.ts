@@ -58,7 +58,8 @@ export function pageRoutes(deps: PageDeps): Hono {
   const reader = createReader(deps.db);
   const book = openLedgerBook(deps.db);
   const nowS = (): number => Math.floor(deps.now() / 1000);
-  const nameOf = (meter: MeterRow): string => deps.names(meter.meter) ?? `node ${meter.meter}`;
+  const shortNameOf = ({ meter }: MeterRow): string => deps.names(meter) ?? meter;
+  const nameOf = ({ meter }: MeterRow): string => deps.names(meter) ?? `node ${meter}`;
   const show = (c: Context, place: PageFrame['place'], title: string, main: Html) => c.html(layout({
     title, place, origin: deps.origin, nowS: nowS(), rate: deps.rate, entries: reader.nextIndex(),
   }, main));
@@ -73,7 +74,7 @@ export function pageRoutes(deps: PageDeps): Hono {
   app.get('/', (c) => {
     const after = c.req.query('after') ?? '';
     if (after !== '') checkNodeId(after);
-    const main = commonsPage(reader, { nowS: nowS(), nameOf, book, after });
+    const main = commonsPage(reader, { nowS: nowS(), nameOf: shortNameOf, book, after });
     return show(c, 'commons', 'The commons', main);
   });
 

@@ -3,6 +3,8 @@
 import { html } from 'hono/html';
 import type { Point } from '../ask/curve.ts';
 import type { NodeState, NodeStatus } from '../ask/node.ts';
+import { PUBLISH } from '../publish.ts';
+import type { Publish } from '../publish.ts';
 import type { Html } from './format.ts';
 
 const MEANING: Record<NodeState, string> = {
@@ -20,8 +22,16 @@ export function statePill({ state }: Pick<NodeStatus, 'state'>): Html {
   return html`<p class="state ${state}" title="${MEANING[state]}">${state}</p>`;
 }
 
-export function stateMeaning(state: NodeState): string {
-  return MEANING[state];
+/** Why a node that reports shows nothing of now, by what its owner publishes. */
+const REPORTING: Record<Publish, string> = {
+  [PUBLISH.none]: 'Batches arrive; the owner publishes no figures.',
+  [PUBLISH.batch]: 'Batches arrive; their figures are of some time ago.',
+  [PUBLISH.hour]: 'Batches arrive; an hour’s figures are published once the next has begun.',
+  [PUBLISH.day]: 'Batches arrive; a day’s figures are published once the next has begun.',
+};
+
+export function stateMeaning(state: NodeState, publish: Publish): string {
+  return state === 'reporting' ? REPORTING[publish] : MEANING[state];
 }
 
 /** Nothing more is on its way. */

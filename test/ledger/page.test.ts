@@ -125,7 +125,8 @@ test.serial('each plot has its table, row for row', async (t) => {
 
 test.serial('the commons says how many are up, and each node says how it is', async (t) => {
   const { page, close } = await visit('/');
-  t.is(await page.locator('.lead').textContent(), '2 of 5 nodes are up; 1 down, 1 silent, 1 reporting.');
+  t.is(await page.locator('.lead').textContent(),
+    '2 of 4 nodes are up; 1 down, 1 silent; 1 more reports, its latest figures not public.');
   t.deepEqual(await page.locator('.card .state').allTextContents(), [
     'up', 'up', 'reporting', 'silent', 'down',
   ]);
@@ -134,6 +135,28 @@ test.serial('the commons says how many are up, and each node says how it is', as
   t.is(await page.locator('h1').textContent(), 'bob');
   t.true(page.url().endsWith(`/node/${bob.meter}`));
   await close();
+});
+
+test.serial('a commons that publishes by the day is not said to be down', async (t) => {
+  const daily = HOMES.slice(0, 2).map((home) => ({ ...home, publish: 3 as const, down: [], off: [] }));
+  const none = { ...HOMES[2], publish: 0 as const };
+  const site = await openSite([...daily, none]);
+  const { page, close } = await visit('/', {}, site);
+  t.is(await page.locator('.lead').textContent(), '3 nodes report, their latest figures not public.');
+  const [up] = await page.locator('.sums dd').allTextContents();
+  t.is(up, 'unknown');
+  const [first, , last] = await page.locator('.card').allTextContents();
+  t.regex(first, /published to/);
+  t.regex(last, /its owner publishes no figures/);
+  await page.goto(`${site.url}/node/${none.meter}`);
+  t.regex((await page.locator('.lead').textContent())!, /the owner publishes no figures/);
+  t.is(await page.locator('figure.plot').count(), 0);
+  t.regex((await page.locator('main').textContent())!, /There is nothing to plot: the owner/);
+  await page.goto(`${site.url}/node/${daily[0].meter}`);
+  t.regex((await page.locator('.lead').textContent())!, /a day’s figures are published once the next has begun/);
+  t.is(await page.locator('figure.plot').count(), 3);
+  await close();
+  await site.close();
 });
 
 test.serial('what is missing is named, with its times', async (t) => {
@@ -183,10 +206,10 @@ test.serial('months are a table: cost, measured, claimed, and what came late tol
     t.deepEqual(rows, [
       ['Month', 'Cost', 'Energy measured', 'Up measured', 'Unknown measured', 'Traffic claimed'],
       [
-        'Mar 2027 open', '€12.96 €5.76 of it late', '24.0 kWh + 19.2 kWh late', '100 %', '0 %',
+        'Mar 2027 open', '€12.96 €5.76 of it late', '24.0 kWh + 19.2 kWh late', '100.0 %', '0.0 %',
         '873 MB + 698 MB late',
       ],
-      ['Feb 2027', '€14.40', '48.0 kWh', '71.43 %', '28.57 %', '1.75 GB'],
+      ['Feb 2027', '€14.40', '48.0 kWh', '71.4 %', '28.6 %', '1.75 GB'],
     ]);
     t.regex((await page.locator('.prices').textContent())!, /1 Feb 2027 in UTC: €0.30 per kWh/);
     t.regex((await page.locator('.sums').textContent())!, /€12.96[^]*€5.76 of it for earlier months/);

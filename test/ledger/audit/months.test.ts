@@ -14,7 +14,7 @@ import { folderFiles } from '../../../ledger/audit/source.ts';
 import { startOfDate } from '../../../ledger/calendar.ts';
 import type { Ledger } from '../../../ledger/ledger.ts';
 import { LIMITS } from '../../../ledger/limits.ts';
-import { bytes, energy, monthName, percent } from '../../../ledger/page/format.ts';
+import { bytes, energy, monthName, percentInColumn } from '../../../ledger/page/format.ts';
 import { moneyText } from '../../../ledger/page/money.ts';
 import { ledgerRoutes } from '../../../ledger/routes.ts';
 import {
@@ -274,7 +274,7 @@ function lineOf(month: MonthReport, currency: string | null): string[] {
   );
   const traffic = bill.wanInBytes === null ? null : bill.wanInBytes + bill.wanOutBytes!;
   const share = (seconds: number): string => (
-    bill.wallS === 0 ? 'unknown' : percent(seconds / bill.wallS)
+    bill.wallS === 0 ? 'unknown' : percentInColumn(seconds / bill.wallS)
   );
   const cost = bill.costMinor === null || currency === null
     ? 'unknown'
@@ -284,7 +284,7 @@ function lineOf(month: MonthReport, currency: string | null): string[] {
     monthName(month.month) + (month.closedBy === null ? ' open' : ''),
     ...(currency === null ? [] : [cost.replaceAll('\u00a0', ' ')]),
     energy(bill.energyMicroWh) + extra(late.energyMicroWh, energy),
-    share(bill.upS), share(bill.unknownS),
+    bill.upS + bill.downS === 0 ? 'unknown' : share(bill.upS), share(bill.unknownS),
     bytes(traffic) + extra(late.wanInBytes + late.wanOutBytes, bytes),
   ];
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import {
-  ago, bytes, countOf, dayText, duration, energy, percent, utcText, watts,
+  ago, bytes, countOf, dayText, duration, energy, percent, percentInColumn, utcText, watts,
 } from '../../../ledger/page/format.ts';
 
 let number = 1;
@@ -13,6 +13,8 @@ for (const [said, expected] of [
   [energy(0), '0 Wh'], [energy(12), '< 0.001 Wh'],
   [bytes(0), '0 B'], [bytes(999), '999 B'], [bytes(1000), '1.00 kB'], [bytes(34_200_000_000), '34.2 GB'],
   [percent(1), '100 %'], [percent(0.99999), '> 99.99 %'], [percent(0.00001), '< 0.01 %'],
+  [percentInColumn(1), '100.0 %'], [percentInColumn(0.9999), '> 99.9 %'], [percentInColumn(0.0001), '< 0.1 %'],
+  [percentInColumn(0.9), '90.0 %'], [percentInColumn(0), '0.0 %'],
   [percent(0), '0 %'], [percent(0.9871), '98.71 %'],
   [duration(0), '0 s'], [duration(59), '59 s'], [duration(3600), '1 h'], [duration(3661), '1 h 1 min'],
   [duration(86_400 * 3 + 7200), '3 d 2 h'],
