@@ -94,7 +94,9 @@ function serveCommand(io: Terminal): Command {
       const verifiers = createVerifiers(availableParallelism());
       const { verify } = verifiers;
       const options = { dir, clock, origin, verify, afterPause, onProblem: io.say };
+      const isNamed = origin !== undefined || existsSync(join(dir, 'secrets.db'));
       const ledger = await openLedger(options);
+      if (!isNamed) io.warn(`${nameless(ledger.store.keys.origin)}\n`);
       let stopAsking = (): void => {};
       try {
         if (policy !== undefined) {
@@ -112,6 +114,11 @@ function serveCommand(io: Terminal): Command {
         await verifiers.close();
       }
     });
+}
+
+function nameless(origin: string): string {
+  return `note: this log is called ${origin}, for life: good for a try-out.\n`
+    + '  hint:     Begin a new folder with --origin NAME, such as ledger.example/commons.';
 }
 
 /**
@@ -179,6 +186,8 @@ function admitCommand(io: Terminal): Command {
     .option('--json', 'print one JSON document')
     .action(async (text: string, { dir, json }: { dir: string; json?: boolean }) => {
       const key = parseVolunteerKey(text);
+      // A misspelt folder is no new ledger.
+      readLogKey(dir);
       const here = (ledger: Ledger): Promise<{ isNew: boolean }> => ledger.admit(key);
       const { isNew } = await hereOrThere(io, dir, here, ['admit', formatVolunteerKey(key)]);
       const human = isNew ? 'Admitted.' : 'Admitted already; nothing changed.';

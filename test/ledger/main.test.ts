@@ -170,6 +170,7 @@ test('usage errors are 2, failures 1, each with its words', async (t) => {
   const cases: [number, RegExp, string[]][] = [
     [2, /unknown command/, ['frobnicate']],
     [2, /missing required argument/, ['audit']],
+    [1, /no-ledger[^]*hint: +Start it once/, ['admit', VOLUNTEER.text, '--dir', join(dir, 'misspelt')]],
     [2, /bad-volunteer-key[^]*expected: commons-volunteer-ed25519/, ['admit', 'x', '--dir', dir]],
     [2, /bad-port/, ['serve', '--port', 'x', '--dir', dir]],
     [2, /bad-clock/, ['serve', '--clock', '1,2', '--dir', dir]],
@@ -198,6 +199,10 @@ test('a port taken by somebody else is named', async (t) => {
   const { status, err } = await ledger('serve', '--dir', dir, '--port', String(port));
   t.is(status, 1);
   t.regex(err, new RegExp(`process ${process.pid}`));
+  t.regex(err, /^note: this log is called ledger\.test\/commons, for life[^]*--origin NAME/);
+  // It has its name by now.
+  const again = await ledger('serve', '--dir', dir, '--port', String(port));
+  t.notRegex(again.err, /for life/);
   remove();
 });
 
@@ -214,6 +219,7 @@ test('a ledger with a witness of its policy: cosigned, audited by a quorum, and 
   const { dir, remove } = temporaryDir();
   t.teardown(remove);
   const [home, policyFile, old] = ['ledger', 'policy', 'old'].map((name) => join(dir, name));
+  await (await openTestLedger(home)).close();
   t.is((await ledger('admit', VOLUNTEER.text, '--dir', home)).status, 0);
   const log = (await ledger('policy', '--dir', home)).out.split('\n')[0];
   writeFileSync(policyFile, `${log}\nquorum none\n`);
