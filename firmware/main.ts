@@ -1,6 +1,6 @@
-// The meter on its board: the runtime's edges, and six fibers that never end, or seven: measuring once a
-// second, probing the node, growing the next key, reporting to the ledger, the screen, the button; and,
-// where the home has several networks, which of them it is in.
+// The meter on its board: the runtime's edges, and seven fibers that never end, or eight: measuring once a
+// second, probing the node, growing the next key, reporting to the ledger, the screen, the light, the
+// button; and, where the home has several networks, which of them it is in.
 // Each catches what it throws, shows and counts it, and goes on; nothing here panics.
 import * as ds from '@devicescript/core'
 import {
@@ -20,8 +20,9 @@ import {
 } from './edge'
 import { grow } from './growing'
 import { Ina226 } from './ina226'
+import { CYCLE_STEPS, SIGN, STEP_MS, isLit, signOf } from './light'
 import { keepConnected, measure, probeNode, tellRegisters } from './measuring'
-import { faceOf, keepRunning, openWhenWell, resumeCounters, waitForPairing } from './meter'
+import { faceOf, isReporting, keepRunning, openWhenWell, resumeCounters, waitForPairing } from './meter'
 import type { Bus, Edge, Meter } from './meter'
 import { report } from './reporting'
 import { PAGES, Ssd1306, layoutOf, troubledFace } from './screen'
@@ -31,7 +32,11 @@ import { NOMINAL } from './settings'
 const ADDRESSES = [0x50, 0x40]
 const LONG_PRESS_MS = 1000
 
+/** The light's. Until a face says otherwise there is trouble: so each start tries the light. */
+let sign = SIGN.trouble
+
 async function main(): Promise<void> {
+  runLight.start()
   const bus = await findBus([new PinBus(), new ServiceBus()], ADDRESSES)
   const meter = await openWhenWell(edgeOf(), bus, async words => await showTrouble(bus, words))
   console.log('boot ' + meter.journal.bootId)
@@ -81,12 +86,27 @@ async function runScreen(meter: Meter): Promise<void> {
   const chip = new Ssd1306(meter.bus, pause)
   for (;;) {
     try {
-      await chip.show(layoutOf(faceOf(meter), meter.page))
+      const face = faceOf(meter)
+      sign = signOf(face, isReporting(meter))
+      await chip.show(layoutOf(face, meter.page))
     } catch (error) {
       // A meter without a screen measures all the same; one that comes back is set up again.
       await ds.sleep(10000)
     }
     await ds.sleep(1000)
+  }
+}
+
+/** A board without a light waits here for ever. */
+async function runLight(): Promise<void> {
+  const light = new ds.LightBulb()
+  let lit = false
+  for (let step = 0; ; step = (step + 1) % CYCLE_STEPS) {
+    if (isLit(sign, step) !== lit) {
+      lit = !lit
+      await light.intensity.write(lit ? 1 : 0)
+    }
+    await ds.sleep(STEP_MS)
   }
 }
 

@@ -252,7 +252,7 @@ export async function resumeCounters(meter: Meter, pairing: Pairing): Promise<vo
   }
 }
 
-/** What the screen has to show. */
+/** What screen and light have to show. */
 export function faceOf(meter: Meter): Face {
   const fault = faultOf(meter)
   const { record } = meter.running
@@ -276,6 +276,11 @@ export function faceOf(meter: Meter): Face {
     notice: fault === '' ? meter.notice : fault,
     fault: fault !== '' || meter.fault,
   }
+}
+
+/** A report was asked for, or is on its way. */
+export function isReporting(meter: Meter): boolean {
+  return meter.reportWanted || meter.reportNow || meter.reporting
 }
 
 /** What is wrong with the meter itself, the worst first; empty if nothing is. */

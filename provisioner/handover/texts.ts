@@ -31,6 +31,7 @@ const schema = v.strictObject({
     /** What to do about everything else that it may say. */
     other: text,
     button: text,
+    light: text,
   }),
   login: texts(
     ...(['title', 'address', 'user', 'passphrase', 'passphrase_where', 'handle', 'health'] as const),

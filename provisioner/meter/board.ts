@@ -65,10 +65,13 @@ export function boardDefinition({ name, arch, productId, url, pins }: Board) {
     ...{ devName: `Commons meter on ${name}`, productId, archId: arch, url },
     $description: 'Measures a home node.',
     i2c: { pinSDA: pins.sda.gpio, pinSCL: pins.scl.gpio },
-    led: { pin: pins.led.gpio, isMono: true },
     log: { pinTX: pins.log.gpio },
-    // Mounted by the runtime itself: the program finds its button on the bus, on every board.
-    services: [{ service: 'button', name: 'button', pin: pins.button.gpio }],
+    // Mounted by the runtime itself: the program finds its button and its light on the bus, on every
+    // board. As the runtime's own status light (`led`) the pin would blink of things that no owner knows.
+    services: [
+      { service: 'button', name: 'button', pin: pins.button.gpio },
+      { service: 'lightBulb', name: 'light', pin: pins.led.gpio },
+    ],
     pins: {},
   };
 }

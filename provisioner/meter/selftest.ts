@@ -27,7 +27,7 @@ export interface SelftestOptions {
 export const BY_EYE = [
   'the screen shows text, and watts when the node is on',
   'the button turns the screen’s pages',
-  'the LED lights',
+  'the light blinks quickly at each start, then slowly until the meter is paired',
 ];
 
 const DEVICE_SCRIPT_MANAGER = 0x1134ea2b;

@@ -20,6 +20,7 @@ import { createI2cBus, type I2cChip, type I2cFault, type LineFault } from './i2c
 import { createI2cService } from './i2c-service.ts';
 import { createIna226, type Sensed } from './ina226.ts';
 import { createJacdacBus } from './jacdac-bus.ts';
+import { createLight } from './light.ts';
 import { createSettingsClient } from './settings-client.ts';
 import { createSsd1306 } from './ssd1306.ts';
 import { openTruthDiary, type Truth } from './truth.ts';
@@ -55,6 +56,8 @@ export interface VirtualMeterOptions {
   onTap?: (tap: SocketTap, bytes: Uint8Array, atMs: number) => void;
   /** The FRAM has taken a write whole, up to this address. */
   onKept?: (endAddress: number, atMs: number) => void;
+  /** Its light has become lit, or dark. */
+  onLight?: (lit: boolean, atMs: number) => void;
   /** A line that the program printed. */
   onConsole?: (line: string, atMs: number) => void;
   /** A line of the runtime's own log. */
@@ -111,9 +114,10 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     ]),
   );
   const button = createButton();
+  const light = createLight((lit, atMs) => options.onLight?.(lit, atMs));
   const settings = createSettingsClient(store.deviceId, () => vm?.poke());
   const radio = options.radio === undefined ? [] : [createWifi(options.radio)];
-  const services = [createI2cService(i2c), button, ...radio];
+  const services = [createI2cService(i2c), button, light, ...radio];
   const bus = createJacdacBus(BUS_DEVICE_ID, services, [settings]);
   const bytecodeHash = createHash('sha256').update(options.bytecode).digest('hex');
   const listeners = new Set<(line: string) => void>();
@@ -128,6 +132,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     nowMs = lastMs();
     vm = undefined;
     i2c.powerOff(nowMs);
+    light.powerOff(nowMs);
     settings.powerOff();
     return gone.cutPower();
   };

@@ -20,19 +20,28 @@ const START_S = 6;
 /** The load's most: 3,697 mW. */
 const MICRO_WH_A_SECOND = 3697 / 3.6;
 const START_MS = 1_795_000_000_000;
+/** By which a blink may be longer or shorter: other fibers have their turn too. */
+const LATE_MS = 60;
 
 interface Scene {
   meter: VirtualMeter;
   ledger: TestLedger;
   lines: string[];
+  /** How long its light was lit, then dark, then lit …, ms; each once it was over. */
+  blinks: Blink[];
   /** What the node has counted and served last. */
   node: { up: boolean; flaps: boolean; bytes: number; served: number };
-  /** Resolves when `holds` does, looked at whenever the meter prints, posts or asks. */
+  /** Resolves when `holds` does, looked at whenever the meter prints, posts, asks or blinks. */
   until(what: string, holds: () => boolean): Promise<void>;
   statement(): Buffer;
   powerOn(): void;
   /** When the power came on last, by the meter's clock. */
   bootMs(): number;
+}
+
+interface Blink {
+  lit: boolean;
+  ms: number;
 }
 
 interface Waiting {
@@ -124,6 +133,27 @@ test.serial('a node that goes down is reported at once, and so is a long press',
   t.pass();
 });
 
+test.serial('the light: quick at a start, slow until the ledger was heard, a wink when all is well, quick for trouble', async (t) => {
+  const { meter, node, ledger, blinks, until, statement } = await openScene(t, { batchS: 3600 });
+  /** Its last few blinks are of this rhythm. */
+  const shows = (litMs: number, darkMs: number, times: number) => (): boolean => {
+    const last = blinks.slice(-2 * times);
+    const isRight = ({ lit, ms }: Blink): boolean => Math.abs(ms - (lit ? litMs : darkMs)) <= LATE_MS;
+    return last.length === 2 * times && last.every(isRight);
+  };
+  await until('the light is tried', shows(200, 200, 1));
+  await until('enrolment', () => statement().length > 0);
+  await until('slow', shows(1000, 1000, 3));
+  ledger.enrol(statement());
+  meter.pressButton(1500);
+  await until('a wink', shows(200, 4800, 2));
+  node.up = false;
+  await until('quick', shows(200, 200, 5));
+  node.up = true;
+  await until('a wink again', shows(200, 4800, 2));
+  t.pass();
+});
+
 test.serial('a node that comes and goes does not use up the key', async (t) => {
   const { ledger, node, until, statement } = await openScene(t, { batchS: 3600 });
   await until('enrolment', () => statement().length > 0);
@@ -210,6 +240,8 @@ async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): 
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const lines: string[] = [];
+  const blinks: Blink[] = [];
+  let changedMs = 0;
   const waiting: Waiting[] = [];
   const check = (): void => {
     for (const one of waiting.splice(0)) one.holds() ? one.done() : waiting.push(one);
@@ -221,6 +253,11 @@ async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): 
     load: (atMs) => 2700 + (atMs % 997),
     onConsole: (line) => {
       lines.push(line);
+      check();
+    },
+    onLight: (lit, atMs) => {
+      blinks.push({ lit: !lit, ms: atMs - changedMs });
+      changedMs = atMs;
       check();
     },
     onPanic: (code) => failAll(new Error(`panic ${code}: ${lines.slice(-5).join(' | ')}`)),
@@ -243,7 +280,7 @@ async function openScene(t: ExecutionContext, times: { batchS?: number } = {}): 
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   await pair(meter, ledger.url, address, times.batchS ?? 30);
   return {
-    meter, ledger, lines, node, powerOn,
+    meter, ledger, lines, blinks, node, powerOn,
     bootMs: () => bootMs,
     until: (what, holds) =>
       new Promise<void>((done, fail) => {

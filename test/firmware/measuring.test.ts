@@ -1,17 +1,20 @@
 // Every fault shows as itself: the table of docs/meter.md, walked. Each scene makes one fault happen;
-// its flag must come in a record of the time, its words on the screen, and no other fault's.
+// its flag must come in a record of the time, its words on the screen, and no other fault's; and the
+// light must say that there is trouble, or that there is none.
 import test from 'ava';
 import { readFileSync } from 'node:fs';
 import { lineFaults } from '../../provisioner/virtual/line-faults.ts';
 import '../helpers/firmware.ts';
 import { createLoneMeter, type LoneMeter, type LoneOptions } from '../helpers/lone-meter.ts';
 
+const { SIGN } = await import('../../firmware/light.ts');
 const { FLAG } = await import('../../firmware/wire.ts');
 
 interface Row {
   fault: string;
   flag: keyof typeof FLAG | '–';
   words: string;
+  light: 'trouble' | 'waiting' | '–';
 }
 
 interface Scene {
@@ -89,39 +92,48 @@ test('the table and the scenes are of the same faults', (t) => {
   t.deepEqual(rows.map(({ fault }) => fault), Object.keys(SCENES));
 });
 
-for (const { fault, flag, words } of rows) {
-  test.serial(`${fault}: ${flag}, ${words}`, async (t) => {
+for (const { fault, flag, words, light } of rows) {
+  test.serial(`${fault}: ${flag}, ${words}, ${light}`, async (t) => {
     const scene = SCENES[fault];
     const meter = createLoneMeter({ seed: 1, timesS: [5, 20, 3], ...scene.options });
     const seen = new Set<string>();
+    const signs = new Set<number | null>();
     const look = async (untilS: number): Promise<void> => {
       while (meter.nowS() < untilS) {
         await meter.run(1);
         if (FAULT_WORDS.has(meter.words())) seen.add(meter.words());
+        signs.add(meter.sign());
       }
     };
     meter.powerOn();
     // The first question to a node and the first batch take their time.
     await meter.run(30);
     await look(FAULT_FROM_S);
-    const already = new Set(seen);
-    if (scene.begin) t.deepEqual([...already], [], 'before it began');
+    if (scene.begin) {
+      t.deepEqual([...seen], [], 'before it began');
+      t.false(signs.has(SIGN.trouble) || signs.has(SIGN.waiting), 'before it began');
+    }
+    signs.clear();
     scene.begin?.(meter);
     await look(FAULT_TO_S);
     scene.end?.(meter);
     await meter.run(120);
     t.deepEqual([...seen], words === '–' ? [] : [words]);
+    t.is(signs.has(SIGN.trouble), light === 'trouble');
+    if (light === 'waiting') t.true(signs.has(SIGN.waiting));
     const { ring } = meter.meter()!;
     const found = (await ring.readFrom(1, 999)).reduce((all, { flags }) => all | flags, 0);
     t.is(found & ~FLAG.merged, flag === '–' ? 0 : FLAG[flag]);
-    if (fault !== 'hash or signature err') t.false(FAULT_WORDS.has(meter.words()), 'it is over');
+    if (fault === 'hash or signature err') return;
+    t.false(FAULT_WORDS.has(meter.words()), 'it is over');
+    t.true([SIGN.well, SIGN.reporting].includes(meter.sign()!), 'it is over');
   });
 }
 
 function tableOf(page: string): Row[] {
-  const [, table] = page.split('| fault | flag | words |\n|---|---|---|\n');
+  const [, table] = page.split('| fault | flag | words | light |\n|---|---|---|---|\n');
   return table.split('\n\n')[0].split('\n').map((row) => {
-    const [fault, flag, words] = row.split('|').slice(1, 4).map((cell) => cell.trim());
-    return { fault, flag: flag as Row['flag'], words };
+    const [fault, flag, words, light] = row.split('|').slice(1, 5).map((cell) => cell.trim());
+    return { fault, flag: flag as Row['flag'], words, light: light as Row['light'] };
   });
 }

@@ -6,6 +6,7 @@ import { createHmac, hash, hkdfSync } from 'node:crypto';
 import './firmware.ts';
 import type { Connection } from '../../firmware/http.ts';
 import type { Edge, Meter } from '../../firmware/meter.ts';
+import type { Face } from '../../firmware/screen.ts';
 import { createFram, FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import {
   createI2cBus, I2C_STATUS, type I2cChip, type I2cFault, type I2cTransaction, type LineFault,
@@ -17,12 +18,13 @@ import { Timeline, type Life } from '../firmware/year/timeline.ts';
 import { chance } from '../ledger/ask/homes.ts';
 import { createJudge } from './ledger.ts';
 
-const { faceOf, keepRunning, openWhenWell, resumeCounters, waitForPairing } =
+const { faceOf, isReporting, keepRunning, openWhenWell, resumeCounters, waitForPairing } =
   await import('../../firmware/meter.ts');
 const { measure, probeNode } = await import('../../firmware/measuring.ts');
 const { grow } = await import('../../firmware/growing.ts');
 const { report } = await import('../../firmware/reporting.ts');
-const { wordsOf } = await import('../../firmware/screen.ts');
+const { signOf } = await import('../../firmware/light.ts');
+const { troubledFace, wordsOf } = await import('../../firmware/screen.ts');
 
 export const START_MS = Date.parse('2027-01-01T00:00:00Z');
 const BOOT_MS = 1_150;
@@ -172,7 +174,7 @@ export function createLoneMeter(options: LoneOptions) {
       hash('sha256', whole, 'buffer').copy(out as Buffer, at, 0, n);
     },
   });
-  /** As main.ts does, but for screen and button. */
+  /** As main.ts does, but for screen, light and button. */
   const live = async (own: Life): Promise<void> => {
     const edge = bend(edgeOf(own));
     const tell = async (words: string): Promise<void> => void (told = words);
@@ -186,6 +188,7 @@ export function createLoneMeter(options: LoneOptions) {
     if (grows) timeline.start(own, () => keepRunning(mine, 'grow', () => grow(mine, pairing)));
     timeline.start(own, () => keepRunning(mine, 'report', () => report(mine, pairing)));
   };
+  const face = (): Face => (meter === null ? troubledFace(told) : faceOf(meter));
   return {
     cells, home, ledger, lines, node, problems,
     setSensorFault: (fault: I2cFault | undefined) => chips.setFault(ADDRESS.sensor, fault),
@@ -193,7 +196,9 @@ export function createLoneMeter(options: LoneOptions) {
     meter: () => meter,
     transfers: () => transfers,
     /** The screen's last line. */
-    words: () => (meter === null ? told : wordsOf(faceOf(meter))),
+    words: () => wordsOf(face()),
+    /** The light's sign; null while no program runs. */
+    sign: () => (meter === null && told === '' ? null : signOf(face(), meter !== null && isReporting(meter))),
     truthMicroWh: () => energyMicroWh(sensor.truth(timeline.nowMs()).stepMs, SHUNT_MICRO_OHM),
     powerOn(): void {
       const own: Life = { over: false };

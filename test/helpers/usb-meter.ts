@@ -10,6 +10,7 @@ import { createI2cService } from '../../provisioner/virtual/i2c-service.ts';
 import { createIna226 } from '../../provisioner/virtual/ina226.ts';
 import { createJacdacBus, type BusClient } from '../../provisioner/virtual/jacdac-bus.ts';
 import type { FrameParts } from '../../provisioner/virtual/jacdac.ts';
+import { createLight } from '../../provisioner/virtual/light.ts';
 import { createSsd1306 } from '../../provisioner/virtual/ssd1306.ts';
 import { startVm } from '../../provisioner/virtual/vm-host.ts';
 import { LAYOUT } from '../../provisioner/meter/board.ts';
@@ -40,7 +41,8 @@ export function usbMeter(
       hear: (frame) => void (forwarding && send(encodeUsb(frame))),
       take: () => fromBench.splice(0),
     };
-    const bus = createJacdacBus('0011223344556677', [createI2cService(i2c), createButton()], [usb]);
+    const services = [createI2cService(i2c), createButton(), createLight(() => {})];
+    const bus = createJacdacBus('0011223344556677', services, [usb]);
     const { address, sizeBytes } = LAYOUT.fstor;
     const startMs = 1_767_225_600_000;
     const start = () =>

@@ -7,6 +7,7 @@ import { createI2cBus, type I2cBus, type I2cChip } from '../../provisioner/virtu
 import { createI2cService } from '../../provisioner/virtual/i2c-service.ts';
 import { createIna226 } from '../../provisioner/virtual/ina226.ts';
 import { createJacdacBus } from '../../provisioner/virtual/jacdac-bus.ts';
+import { createLight } from '../../provisioner/virtual/light.ts';
 import { ADDRESS } from '../../provisioner/virtual/meter.ts';
 import { createSettingsClient } from '../../provisioner/virtual/settings-client.ts';
 import { createSsd1306 } from '../../provisioner/virtual/ssd1306.ts';
@@ -73,7 +74,8 @@ export async function startCounted(bytecode: Uint8Array, scene: Scene): Promise<
   const ledger = createJudge(ORIGIN, PAIR_KEY, () => Math.floor(nowMs / 1000));
   const vm = await loadVm(() => nowMs, counted(scene.limits));
   const settings = createSettingsClient(DEVICE_ID, () => {});
-  const bus = createJacdacBus(BUS_DEVICE_ID, [createI2cService(countedBus(chipsOf(scene), counts))], [settings]);
+  const services = [createI2cService(countedBus(chipsOf(scene), counts)), createLight(() => {})];
+  const bus = createJacdacBus(BUS_DEVICE_ID, services, [settings]);
   const outbox: Uint8Array[] = [];
   let panic = 0;
   vm.sendPacket = (frame) => void outbox.push(frame);

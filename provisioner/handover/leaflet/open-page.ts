@@ -1,5 +1,5 @@
-// The leaflet's first page, which anybody may see: what plugs where, what the screen says, where to
-// log in, whom to call. No secret is on it.
+// The leaflet's first page, which anybody may see: what plugs where, what screen and light say, where
+// to log in, whom to call. No secret is on it.
 
 import { fill, type Texts } from '../texts.ts';
 import type { LeafletFacts } from './leaflet.ts';
@@ -57,7 +57,9 @@ function drawPlugging(sheet: Sheet, texts: Texts['plug'], top: number): number {
 function drawScreenMeanings(sheet: Sheet, texts: Texts['screen'], top: number): number {
   const start = drawHeading(sheet, texts.title, top);
   drawScreen(sheet, { x: left, y: start + 1 });
-  const under = sheet.text(texts.button, { x: left, y: start + 33, width: 54, size: bodySize - 1 });
+  const below = { x: left, width: 54, size: bodySize - 1 };
+  const turned = sheet.text(texts.button, { ...below, y: start + 33 });
+  const under = sheet.text(texts.light, { ...below, y: turned + 1 });
   const [saidX, meantX] = [left + 60, left + 102];
   let y = start;
   for (const [said, meant] of texts.meanings) {

@@ -179,7 +179,7 @@ export class World {
     return energyMicroWh(a.stepMs + part / BigInt(Math.max(1, b.atMs - a.atMs)), SHUNT_MICRO_OHM);
   }
 
-  /** As main.ts does, but for screen and button. */
+  /** As main.ts does, but for screen, light and button. */
   private async live(life: Life): Promise<void> {
     const { timeline } = this;
     const edge = this.edgeOf(life);

@@ -18,10 +18,15 @@ test('pins are the chip’s to use, do not decide how it boots, and serve one th
 test('the runtime and the wiring take their pins from the same table', async (t) => {
   for (const [name, { pins }] of Object.entries(boards)) {
     const board = await findBoard(name);
-    t.like(boardDefinition(board), {
+    const definition = boardDefinition(board);
+    t.like(definition, {
       i2c: { pinSDA: pins.sda.gpio, pinSCL: pins.scl.gpio },
-      services: [{ service: 'button', name: 'button', pin: pins.button.gpio }],
+      services: [
+        { service: 'button', name: 'button', pin: pins.button.gpio },
+        { service: 'lightBulb', name: 'light', pin: pins.led.gpio },
+      ],
     });
+    t.false('led' in definition, 'the runtime would blink with the meter’s light');
     t.is(terminalLabel(name as BoardName, 'board', 'sda'), pins.sda.label);
     t.is(Buffer.from(await compileBoard(board)).toString('latin1', 0, 4), 'DCFG');
   }
