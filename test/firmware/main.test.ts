@@ -7,8 +7,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildFirmware } from '../../provisioner/meter/build.ts';
+import { FRAM_BYTES, LARGE_FRAM_BYTES } from '../../provisioner/virtual/fram.ts';
 import { createVirtualMeter, type VirtualMeter } from '../../provisioner/virtual/meter.ts';
 import { openTestLedger, type TestLedger } from '../helpers/ledger.ts';
+import { createLoneMeter } from '../helpers/lone-meter.ts';
+import { startCounted } from '../speed/meter-machine.ts';
 import { runDay } from './day/day.ts';
 
 const { FLAG } = await import('../../firmware/wire.ts');
@@ -153,6 +156,24 @@ test.serial('the light: quick at a start, slow until the ledger was heard, a win
   await until('a wink again', shows(200, 4800, 2));
   t.pass();
 });
+
+for (const [framBytes, heapBytes] of [[FRAM_BYTES, 40_960], [LARGE_FRAM_BYTES, 43_008]]) {
+  test.serial(`a memory of ${framBytes} bytes: comes up, keeps and reports in ${heapBytes} bytes of heap`, async (t) => {
+    const { bytecode } = await buildFirmware();
+    // Counted, not timed: the same on every machine.
+    const meter = await startCounted(bytecode, { times: [5, 60, 30], framBytes, limits: { heapBytes } });
+    await meter.until(() => meter.ledger.records.length > 24, 300);
+    t.is(meter.ledger.gaps, 0);
+    t.deepEqual(meter.lines.filter((line) => /^(boot|fault)/.test(line)), ['boot 1']);
+    // On Node, the same memory is known for what it is, and goes on.
+    const again = createLoneMeter({ seed: 1, image: meter.cells, timesS: [5, 60, 30] });
+    again.powerOn();
+    await again.run(30);
+    t.is(again.meter()?.journal.sizeBytes, framBytes);
+    t.true(again.lines.includes('boot 2'));
+    t.true(again.meter()!.ring.lastSeq > meter.ledger.records.at(-1)!.lastSeq);
+  });
+}
 
 test.serial('a node that comes and goes does not use up the key', async (t) => {
   const { ledger, node, until, statement } = await openScene(t, { batchS: 3600 });

@@ -56,6 +56,8 @@ export interface CountedMeter {
   ledger: LedgerJudge;
   counts: Counts;
   lines: string[];
+  /** What its memory holds. */
+  cells: Buffer;
   /** Runs until then; throws if the program panics. */
   run(seconds: number): Promise<void>;
   /** Runs in steps of a second until it holds. */
@@ -74,7 +76,8 @@ export async function startCounted(bytecode: Uint8Array, scene: Scene): Promise<
   const ledger = createJudge(ORIGIN, PAIR_KEY, () => Math.floor(nowMs / 1000));
   const vm = await loadVm(() => nowMs, counted(scene.limits));
   const settings = createSettingsClient(DEVICE_ID, () => {});
-  const services = [createI2cService(countedBus(chipsOf(scene), counts)), createLight(() => {})];
+  const cells = Buffer.alloc(scene.framBytes ?? FRAM_BYTES);
+  const services = [createI2cService(countedBus(chipsOf(cells), counts)), createLight(() => {})];
   const bus = createJacdacBus(BUS_DEVICE_ID, services, [settings]);
   const outbox: Uint8Array[] = [];
   let panic = 0;
@@ -134,7 +137,7 @@ export async function startCounted(bytecode: Uint8Array, scene: Scene): Promise<
   };
   await pair(settings.write, scene, turn);
   return {
-    ledger, counts, lines, run, nowS: () => (nowMs - START_MS) / 1000,
+    ledger, counts, lines, cells, run, nowS: () => (nowMs - START_MS) / 1000,
     async until(holds, mostSeconds) {
       for (let i = 0; i < mostSeconds; i++) {
         if (holds()) return;
@@ -156,8 +159,8 @@ export class Panic extends Error {
   }
 }
 
-function chipsOf({ framBytes = FRAM_BYTES }: Scene): I2cBus {
-  const fram = createFram({ cells: Buffer.alloc(framBytes) });
+function chipsOf(cells: Buffer): I2cBus {
+  const fram = createFram({ cells });
   const sense = (atMs: number) => ({ shuntNanoV: 6_000_000 + ((atMs * 7) % 3_000_000), busMicroV: 5_100_000 });
   const chips = createI2cBus(new Map<number, I2cChip>([
     [ADDRESS.screen, createSsd1306()],
