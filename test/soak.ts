@@ -1,24 +1,25 @@
-// `npm run test:soak [-- MINUTES]`: a ledger at the machine's limit for ten minutes, by HTTP: a
-// hundred meters that report as fast as they are acknowledged, say things again, and are forged;
-// people and auditors who read. Exits 1 unless its memory in the last minute is within a tenth of
-// the second minute's, as many files are open afterwards as before, and its whole log is proven.
+// `npm run test:soak [-- MINUTES SEED METERS]`: a ledger at the machine's limit for ten minutes, by
+// HTTP: hundreds of meters that report as fast as they are acknowledged, say things again, and are
+// forged; people and auditors who read. Exits 1 unless its memory in the last minute is within a tenth
+// of the second minute's, as many files are open afterwards as before, and its whole log is proven;
+// and throws when a meter has no batch left, for what came after would be another load.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Policy } from '../ledger/log/policy.ts';
 import { prove } from './helpers/killed-ledger.ts';
 import { ask, folderOf, postBatch, serveFolder } from './helpers/served-ledger.ts';
-import type { Reporter } from './helpers/served-ledger.ts';
+import type { Reporter, Served } from './helpers/served-ledger.ts';
 import { chance } from './ledger/ask/homes.ts';
 
-const [minutes = 10, seed = Date.now() % 2 ** 31] = process.argv.slice(2).map(Number);
-const METERS = 100;
+const [minutes = 10, seed = Date.now() % 2 ** 31, meters = 480] = process.argv.slice(2).map(Number);
 /** Of a key of height 10: one signed the meter's statement. */
 const BATCHES_EACH = 1_022;
 const MINUTE_MS = 60_000;
 
-console.log(`seed ${seed}; making ${METERS} meters`);
+console.log(`seed ${seed}; making ${meters} meters`);
 const dir = mkdtempSync(join(tmpdir(), 'ledger-soak-'));
 try {
   process.exitCode = await soak() ? 0 : 1;
@@ -27,9 +28,17 @@ try {
 }
 
 async function soak(): Promise<boolean> {
-  const names = Array.from({ length: METERS }, (_, i) => `soak ${i}`);
+  const names = Array.from({ length: meters }, (_, i) => `soak ${i}`);
   const { reporters, policy } = await folderOf(dir, names, 10);
   const served = await serveFolder(dir);
+  try {
+    return await load(served, reporters, policy);
+  } finally {
+    await served.kill();
+  }
+}
+
+async function load(served: Served, reporters: Reporter[], policy: Policy): Promise<boolean> {
   const { child: { pid }, url } = served;
   const random = chance(seed);
   const answers: Record<string, number> = {};
@@ -38,22 +47,23 @@ async function soak(): Promise<boolean> {
   await settled(pid!, reporters);
   const filesBefore = openFiles(pid!);
 
-  const endMs = Date.now() + minutes * MINUTE_MS;
-  const loads = reporters.map(async (reporter) => {
-    while (Date.now() < endMs) await askOnce(url, reporter, { random, answers });
-  });
+  let isOver = false;
+  const askers = Promise.all(reporters.map(async (reporter) => {
+    while (!isOver) await askOnce(url, reporter, { random, answers });
+  }));
   const memoryMb: number[] = [];
   for (let minute = 1; minute <= minutes; minute++) {
     const samples: number[] = [];
-    for (let i = 0; i < 60; i++) {
-      await sleep(MINUTE_MS / 60);
+    for (const endMs = Date.now() + MINUTE_MS; Date.now() < endMs;) {
+      await Promise.race([sleep(1_000), askers]);
       samples.push(residentMb(pid!));
     }
     memoryMb.push(samples.reduce((sum, mb) => sum + mb, 0) / samples.length);
     console.log(`  minute ${minute}: ${memoryMb.at(-1)!.toFixed(0)} MB, ${openFiles(pid!)} files, `
       + JSON.stringify(answers));
   }
-  await Promise.all(loads);
+  isOver = true;
+  await askers;
   await settled(pid!, reporters);
   const filesAfter = openFiles(pid!);
   await served.stop();
@@ -73,7 +83,8 @@ async function askOnce(
 ): Promise<void> {
   const count = (what: string): void => void (answers[what] = (answers[what] ?? 0) + 1);
   const kind = random();
-  if (kind < 0.7 && acked.length < BATCHES_EACH) {
+  if (kind < 0.7) {
+    if (acked.length === BATCHES_EACH) throw new Error('a meter has signed all it can: make more of them');
     count(await report(url) ? 'taken' : 'later');
     return;
   }

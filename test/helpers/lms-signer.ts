@@ -28,31 +28,12 @@ export interface LmsSigner {
   sign(message: Uint8Array, q: number, C?: Uint8Array): Uint8Array;
 }
 
-export function createSigner(parameters: SignerParameters): LmsSigner {
-  const { n, w, height, identifier: I, seed } = parameters;
+/** @param T the tree of the same parameters, where it has been made already */
+export function createSigner(parameters: SignerParameters, T = hashTree(parameters)): LmsSigner {
+  const { n, w, height, identifier: I } = parameters;
   const { p, type: otsType } = (w === 4 ? W4 : W8)[n];
   const lmsType = (n === 32 ? 5 : 10) + (height === 5 ? 0 : 1);
-  const sha = (...parts: Uint8Array[]): Buffer =>
-    hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, n);
-  const chain = (q: number, i: number, from: number, to: number, start: Uint8Array): Uint8Array => {
-    let tmp = start;
-    for (let j = from; j < to; j++) tmp = sha(I, u32(q), u16(i), Uint8Array.of(j), tmp);
-    return tmp;
-  };
-  const secret = (q: number, i: number): Uint8Array =>
-    sha(I, u32(q), u16(i), Uint8Array.of(0xff), seed);
-  const top = 2 ** w - 1;
-  const leaf = (q: number): Uint8Array => {
-    const ends = Array.from({ length: p }, (_, i) => chain(q, i, 0, top, secret(q, i)));
-    const K = sha(I, u32(q), u16(0x8080), ...ends);
-    return sha(I, u32(2 ** height + q), u16(0x8282), K);
-  };
-  const T: Uint8Array[] = [];
-  for (let r = 2 ** (height + 1) - 1; r >= 1; r--) {
-    T[r] = r >= 2 ** height
-      ? leaf(r - 2 ** height)
-      : sha(I, u32(r), u16(0x8383), T[2 * r], T[2 * r + 1]);
-  }
+  const { sha, chain, secret, top } = oneTimeKeys(parameters);
   const publicKey = Buffer.concat([u32(1), u32(lmsType), u32(otsType), I, T[1]]);
   const sign = (message: Uint8Array, q: number, C = secret(q, 0xfffd)): Uint8Array => {
     const Q = sha(I, u32(q), u16(0x8181), C, message);
@@ -64,6 +45,38 @@ export function createSigner(parameters: SignerParameters): LmsSigner {
     );
   };
   return { publicKey: new Uint8Array(publicKey), sign };
+}
+
+/** T of § 5.3: a key's tree, its nodes by their numbers from the root's 1. A second's work at height 10. */
+export function hashTree(parameters: SignerParameters): Uint8Array[] {
+  const { n, w, height, identifier: I } = parameters;
+  const { p } = (w === 4 ? W4 : W8)[n];
+  const { sha, chain, secret, top } = oneTimeKeys(parameters);
+  const leaf = (q: number): Uint8Array => {
+    const ends = Array.from({ length: p }, (_, i) => chain(q, i, 0, top, secret(q, i)));
+    const K = sha(I, u32(q), u16(0x8080), ...ends);
+    return sha(I, u32(2 ** height + q), u16(0x8282), K);
+  };
+  const T: Uint8Array[] = [];
+  for (let r = 2 ** (height + 1) - 1; r >= 1; r--) {
+    T[r] = r >= 2 ** height
+      ? leaf(r - 2 ** height)
+      : sha(I, u32(r), u16(0x8383), T[2 * r], T[2 * r + 1]);
+  }
+  return T;
+}
+
+function oneTimeKeys({ n, w, identifier: I, seed }: SignerParameters) {
+  const sha = (...parts: Uint8Array[]): Buffer =>
+    hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, n);
+  const chain = (q: number, i: number, from: number, to: number, start: Uint8Array): Uint8Array => {
+    let tmp = start;
+    for (let j = from; j < to; j++) tmp = sha(I, u32(q), u16(i), Uint8Array.of(j), tmp);
+    return tmp;
+  };
+  const secret = (q: number, i: number): Uint8Array =>
+    sha(I, u32(q), u16(i), Uint8Array.of(0xff), seed);
+  return { sha, chain, secret, top: 2 ** w - 1 };
 }
 
 /** The digits of Q, then those of its checksum, left-justified in 16 bits as § 4.4 has it. */

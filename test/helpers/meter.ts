@@ -17,7 +17,7 @@ import {
 import type { Gap, IntervalRecord, Sink } from '../../firmware/wire.ts';
 import { signingKey } from '../../ledger/log/ed25519.ts';
 import { createSigner } from './lms-signer.ts';
-import type { LmsSigner } from './lms-signer.ts';
+import type { LmsSigner, SignerParameters } from './lms-signer.ts';
 
 export interface BatchOptions {
   /** Hash of the last accepted batch; by default what this meter remembers. */
@@ -61,6 +61,8 @@ export interface MeterOptions {
   milliW?: number;
   /** Begins with a later one of its keys, as nobody but its maker or a thief could. */
   firstKey?: number;
+  /** The tree of its first key, made elsewhere. */
+  tree?: Uint8Array[];
 }
 
 /** 2026-01-01T00:00:00Z. */
@@ -68,14 +70,10 @@ export const START_S = 1_767_225_600;
 
 /** A meter whose keys follow from `name`. One H5 key: 32 signatures, the statement's included. */
 export function createMeter(name: string, options: MeterOptions = {}): TestMeter {
-  const { height = 5, startS = START_S, intervalS = 900, milliW = 6_000, firstKey = 0 } = options;
-  const keyOf = (generation: number): LmsSigner => {
-    const salt = generation === 0 ? '' : ` ${generation}`;
-    const seed = digest(`${name} seed${salt}`).subarray(0, 24);
-    const identifier = digest(`${name} identifier${salt}`).subarray(0, 16);
-    return createSigner({ n: 24, w: 4, height, identifier, seed });
-  };
-  let signer = keyOf(firstKey);
+  const { height = 5, startS = START_S, intervalS = 900, milliW = 6_000, firstKey = 0, tree } = options;
+  const keyOf = (generation: number): LmsSigner =>
+    createSigner(keyParameters(name, height, generation));
+  let signer = createSigner(keyParameters(name, height, firstKey), tree);
   const grown = [signer];
   const { publicKey } = signer;
   const id = digest(signer.publicKey).subarray(0, 8);
@@ -126,6 +124,14 @@ export function createMeter(name: string, options: MeterOptions = {}): TestMeter
       return batch;
     },
   };
+}
+
+/** What a meter of that name has its keys from, its first one's number 0. */
+export function keyParameters(name: string, height: 5 | 10, generation = 0): SignerParameters {
+  const salt = generation === 0 ? '' : ` ${generation}`;
+  const seed = digest(`${name} seed${salt}`).subarray(0, 24);
+  const identifier = digest(`${name} identifier${salt}`).subarray(0, 16);
+  return { n: 24, w: 4, height, identifier, seed };
 }
 
 function nextRecord(last: IntervalRecord, intervalS: number, milliW: number): IntervalRecord {

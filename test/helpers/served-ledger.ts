@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { decodeMac0, decodeReply } from '../../firmware/wire.ts';
 import { enrolMeter, openTestLedger, policyOf } from './ledger-folder.ts';
 import type { Policy } from '../../ledger/log/policy.ts';
+import { hashTrees } from './hash-trees.ts';
 import { SERVER_HEAP } from '../../ledger/server-heap.js';
 import { createMeter } from './meter.ts';
 import type { TestMeter } from './meter.ts';
@@ -91,7 +92,8 @@ export async function folderOf(
 ): Promise<{ reporters: Reporter[]; policy: Policy }> {
   // An hour's records each: the last of a thousand batches must not lie in the future.
   const startS = Math.floor(Date.now() / 1000) - 60 * 86_400;
-  const meters = names.map((name) => createMeter(name, { height, startS }));
+  const trees = await hashTrees(names, height);
+  const meters = names.map((name, i) => createMeter(name, { height, startS, tree: trees[i] }));
   const ledger = await openTestLedger(dir, { clock: { nowMs: Date.now, rate: 1 } });
   for (const [i, meter] of meters.entries()) await enrolMeter(ledger, meter, { publish: i % 4 });
   const policy = policyOf(ledger);
