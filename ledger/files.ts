@@ -12,13 +12,14 @@ interface Kind {
   cache: string;
 }
 
-/** tlog-tiles: the checkpoint is not to be cached beyond a few seconds, the rest never changes. */
+/** tlog-tiles: the checkpoint is not to be cached beyond a few seconds, full tiles never change. */
 const CHECKPOINT: Kind = { type: 'text/plain; charset=utf-8', cache: 'no-cache' };
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const TILE: Kind = { type: 'application/octet-stream', cache: IMMUTABLE };
 /** Partial tiles may be dropped once the full one is there. */
 const PARTIAL: Kind = { type: 'application/octet-stream', cache: 'public, max-age=60' };
-const BLOB: Kind = { type: 'application/cose', cache: IMMUTABLE };
+/** Never changes, but may be erased: caches on the way show it for an hour more at most. */
+const BLOB: Kind = { type: 'application/cose', cache: 'public, max-age=3600' };
 
 /** What may be asked for, by its path without the first slash. */
 function kindOf(path: string): Kind | undefined {

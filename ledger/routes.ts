@@ -181,7 +181,10 @@ function readNonce(c: Context): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
-/** The body, never more than `max` bytes of it. Throws LedgerError `wrong-type`, `too-large`. */
+/**
+ * The body, never more than `max` bytes of it. Throws LedgerError `wrong-type`, `too-large`,
+ * `malformed-request`.
+ */
 export async function readBody(
   c: Context,
   type: string | undefined,
@@ -198,10 +201,15 @@ export async function readBody(
   if (declared > max) throw tooLarge(`${declared} bytes`);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of c.req.raw.body ?? []) {
-    size += chunk.length;
-    if (size > max) throw tooLarge(`more than ${max} bytes`);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of c.req.raw.body ?? []) {
+      size += chunk.length;
+      if (size > max) throw tooLarge(`more than ${max} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    // The peer went: nothing that the operator should hear of.
+    throw error instanceof LedgerError ? error : malformed('a whole body', 'one cut off', error);
   }
   return new Uint8Array(Buffer.concat(chunks));
 }

@@ -96,7 +96,7 @@ export function pageRoutes(deps: PageDeps): Hono {
   });
 
   app.get('/audit', (c) => show(c, 'audit', 'Audit', auditPage({
-    base: new URL(c.req.url).origin, vkey: deps.vkey, checkpoint: deps.checkpoint(),
+    base: baseOf(c), vkey: deps.vkey, checkpoint: deps.checkpoint(),
   })));
 
   for (const [name, type] of ASSETS) {
@@ -110,6 +110,12 @@ export function pageRoutes(deps: PageDeps): Hono {
     return show(c, 'node', error.message, errorPage(error));
   });
   return app;
+}
+
+/** The ledger's own address; TLS ends at the web server before it, which tells so. */
+function baseOf(c: Context): string {
+  const { protocol, host } = new URL(c.req.url);
+  return `${c.req.header('X-Forwarded-Proto') === 'https' ? 'https:' : protocol}//${host}`;
 }
 
 function windowOf(text: string | undefined): WindowName | null {

@@ -78,3 +78,41 @@ test('evidence outlasts start, rebuild, erasure and backup; it is never acknowle
   await restored.close();
   remove();
 });
+
+test('a peer that goes in mid-post is none of the operator’s business', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  const problems: unknown[] = [];
+  const routes = ledgerRoutes(ledger, {
+    limits: LIMITS, addressOf: () => 'here', nowMs: () => 0, onProblem: (error) => problems.push(error),
+  });
+  const headers = { 'Content-Type': 'application/cose', 'Commons-Nonce': 'a1'.repeat(16) };
+  for (const path of ['/v1/batches', '/v1/kits', '/v1/prices']) {
+    const body = new ReadableStream({
+      pull: (stream) => stream.error(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })),
+    });
+    const init = { method: 'POST', headers, body, duplex: 'half' as const };
+    t.is((await routes.request(path, init)).status, 400, path);
+  }
+  t.deepEqual(problems, []);
+  await ledger.close();
+  remove();
+});
+
+test('what may be erased is not for caches to keep; what cannot change is', async (t) => {
+  const { dir, remove } = temporaryDir();
+  const ledger = await openTestLedger(dir);
+  const meter = createMeter('alice');
+  await enrolMeter(ledger, meter, { publish: 1 });
+  const batch = meter.batch();
+  await ledger.submitBatch(batch);
+  const kept = async (path: string): Promise<string | null> =>
+    (await ask(ledger, path)).headers.get('Cache-Control');
+  t.is(await kept(`/${blobPath(digest(batch))}`), 'public, max-age=3600');
+  t.is(await kept('/checkpoint'), 'no-cache');
+  t.is(await kept('/tile/0/000.p/3'), 'public, max-age=60');
+  await Promise.all(Array.from({ length: 256 }, (_, i) => ledger.admit(digest(`${i}`))));
+  t.is(await kept('/tile/0/000'), 'public, max-age=31536000, immutable');
+  await ledger.close();
+  remove();
+});

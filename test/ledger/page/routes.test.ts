@@ -64,6 +64,9 @@ test('the audit page gives the key, the checkpoint and the commands', async (t) 
   t.true(body.includes(`log ${deps.vkey}\nquorum none`));
   t.true(body.includes(CHECKPOINT.trimEnd()));
   t.true(body.includes('npx ledger audit http://ledger.test --policy policy'));
+  const byTls = await (await get('/audit', { 'X-Forwarded-Proto': 'https' })).text();
+  t.true(byTls.includes('npx ledger audit https://ledger.test --policy policy'));
+  t.false(byTls.includes('http://ledger.test'));
 });
 
 test('before the first checkpoint the audit page says so', async (t) => {
