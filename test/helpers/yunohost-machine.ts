@@ -196,7 +196,9 @@ function plantStandIns(root: string, put: Put): void {
   for (const folder of ['bin', 'sbin', 'lib', 'share']) {
     mkdirSync(join(root, 'local', folder), { recursive: true });
   }
-  put('local/lib/stand-in/stand_in.py', program('stand_in.py'));
+  for (const part of ['stand_in', 'ynh', 'people', 'regen', 'apps', 'archives']) {
+    put(`local/lib/stand-in/${part}.py`, program(`${part}.py`));
+  }
   put('local/bin/yunohost', program('yunohost.py'), 0o755);
   put('local/sbin/system', program('system.py'), 0o755);
   for (const name of [...systemNames, 'update-ca-certificates', 'init', 'psql']) {
