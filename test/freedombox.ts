@@ -3,7 +3,9 @@
 // FreedomBox is configured from its first boot on, its plug pulled at random moments, again without
 // a change, and after its wizard was cut off half way; `kit check` tries it against the snac node,
 // its backup is restored, it is handed over, and a recovery code used; then its drive dies, and it
-// comes back on a new one (node/restored-freedombox.ts). Exits 1 unless all holds.
+// comes back on a new one (node/restored-freedombox.ts). With `--drive` the FreedomBox is a machine
+// in QEMU instead, on drives that `kit` writes (node/booted-freedombox.ts; an hour and more where it
+// is emulated; two cuts; the image is built where `--images` has none). Exits 1 unless all holds.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -27,10 +29,12 @@ import { tcp } from '../provisioner/node/connection.ts';
 import { asRoot } from '../provisioner/node/freedombox/state.ts';
 import { addressOf, configurerOf, type NodeSecrets } from '../provisioner/node/kinds.ts';
 import { shellOver } from '../provisioner/node/shell.ts';
+import { findImage } from './boot/subject.ts';
 import { makeBench, seededRandom } from './helpers/bench.ts';
-import { benchAddress, boot, layNetwork, packagesOf, plantTree } from './helpers/container.ts';
-import type { Container, Home } from './helpers/container.ts';
+import { benchAddress, boot, layNetwork, layTap } from './helpers/container.ts';
+import { packagesOf, plantTree, type Container, type Home } from './helpers/container.ts';
 import { folderOf, serveFolder } from './helpers/served-ledger.ts';
+import { tryOnDrive } from './node/booted-freedombox.ts';
 import { useRecoveryCode } from './node/recovery.ts';
 import { backUp, restoreOnNewDrive } from './node/restored-freedombox.ts';
 
@@ -41,21 +45,27 @@ interface Ledger {
 
 /** What a container cannot have: a meter of this kit. */
 const expectedFailures = ['meter'];
-const homes: Home[] = [
-  { name: 'alice', domain: 'alice.test', address: '10.78.0.2' },
-  { name: 'bob', domain: 'bob.test', address: '10.78.0.3' },
-];
 const bootPatienceMs = 300_000;
 /** A cut falls within so long of the one before, and of a run's begin. */
 const cutWithinMs = 60_000;
 
-const { values, positionals } = parseArgs({
+const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    cuts: { type: 'string', default: '20' },
+    cuts: { type: 'string' },
+    drive: { type: 'boolean', default: false },
+    images: { type: 'string', default: 'built' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
+
+const values = { ...given, cuts: given.cuts ?? (given.drive ? '2' : '20') };
+
+const homes: Home[] = [
+  // A container's line has another name than a machine's, and asks the router.
+  { name: 'alice', domain: 'alice.test', address: '10.78.0.2', ownAddress: values.drive },
+  { name: 'bob', domain: 'bob.test', address: '10.78.0.3' },
+];
 
 const campaignText = ({ url, origin }: Ledger): string => `name = "Riverside"
 ledger = "${url}"
@@ -66,13 +76,17 @@ timezone = "Europe/Vienna"
 
 ${homes.map(kitText).join('')}`;
 
-const kitText = ({ name, domain, address }: Home): string => `
+const kitText = ({ name, domain, address, ownAddress }: Home): string => `
 [[kit]]
 name = "${name}"
 domain = "${domain}"
 owner = "${name}"
 address = "${address}"
+${ownAddress ? `network = ${networkText(address)}` : ''}
 `;
+
+const networkText = (address: string): string =>
+  `{ address = "${address}/24", gateway = "${benchAddress}", dns = ["${benchAddress}"] }`;
 
 if (process.getuid?.() !== 0) {
   console.error('It boots containers: run it as root.');
@@ -80,6 +94,7 @@ if (process.getuid?.() !== 0) {
 }
 const needed = {
   ...{ 'systemd-nspawn': 'systemd-container', mmdebstrap: 'mmdebstrap', dnsmasq: 'dnsmasq-base' },
+  ...(values.drive && { 'qemu-system-x86_64': 'qemu-system-x86', mcopy: 'mtools' }),
 };
 const missing = Object.entries(needed).filter(
   ([program]) => spawnSync('which', [program]).status !== 0,
@@ -93,13 +108,23 @@ else await outside();
 
 /** Packages are fetched from here; all else happens in a network namespace of its own. */
 async function outside(): Promise<void> {
-  for (const image of ['freedombox', 'snac']) console.log(`packages: ${await packagesOf(image)}`);
+  const kinds = values.drive ? ['snac'] : ['freedombox', 'snac'];
+  for (const image of kinds) console.log(`packages: ${await packagesOf(image)}`);
+  if (values.drive) console.log(`image: ${await image()}`);
   const script = fileURLToPath(import.meta.url);
-  const { cuts, seed } = values;
+  const { cuts, seed, images } = values;
   console.log(`seed ${seed}`);
-  const asked = ['inside', '--cuts', cuts, '--seed', seed];
+  const flags = values.drive ? ['--drive', '--images', images] : [];
+  const asked = ['inside', '--cuts', cuts, '--seed', seed, ...flags];
   const words = ['--net', '--mount', process.execPath, script, ...asked];
   process.exitCode = spawnSync('unshare', words, { stdio: 'inherit' }).status ?? 1;
+}
+
+/** Built where there is none yet. */
+function image(): Promise<string> {
+  const { images } = values;
+  const { signal } = new AbortController();
+  return findImage({ name: 'freedombox', arch: 'amd64', images, file: undefined, signal });
 }
 
 async function inside(): Promise<void> {
@@ -118,15 +143,26 @@ async function inside(): Promise<void> {
       kit: await bench.secrets.kit(kit),
     });
     const trees = { alice: join(dir, 'alice'), bob: join(dir, 'bob') };
-    await plantTree('freedombox', { dir: trees.alice, kit: alice, secrets: await secrets(alice) });
-    await plantTree('snac', { dir: trees.bob, kit: bob, secrets: await secrets(bob) });
-    let machine = boot(trees.alice, 'kit-alice');
-    const peer = boot(trees.bob, 'kit-bob');
-    ends.push(() => Promise.all([machine.kill(), peer.kill()]));
-
     const [forAlice, forBob] = [await secrets(alice), await secrets(bob)];
+    await plantTree('snac', { dir: trees.bob, kit: bob, secrets: forBob });
+    const peer = boot(trees.bob, 'kit-bob');
+    ends.push(() => peer.kill());
     const snac: Campaign = { ...campaign, image: 'snac' };
     await configure('a snac node beside it', bob, { campaign: snac, secrets: forBob });
+    const account = `@${bob.owner}@${bob.domain}`;
+    if (values.drive) {
+      const bytes = seededRandom(values.seed);
+      await tryOnDrive({
+        ...{ dir, bench, kit: alice, secrets: forAlice, image: await image(), tap: layTap() },
+        ...{ peer: account, expectedFailures, cuts: Number(values.cuts) },
+        random: () => Buffer.from(bytes(4)).readUInt32LE() / 2 ** 32,
+      });
+      console.log('A FreedomBox was configured on a booted drive, and came back on a new one.');
+      return;
+    }
+    await plantTree('freedombox', { dir: trees.alice, kit: alice, secrets: forAlice });
+    let machine = boot(trees.alice, 'kit-alice');
+    ends.push(() => machine.kill());
     machine = await cutOften(alice, { machine, dir: trees.alice, campaign, secrets: forAlice });
     const first = await configure('from its first boot', alice, { campaign, secrets: forAlice });
     if (values.cuts === '0') assert.ok(first > 10);
@@ -144,7 +180,7 @@ async function inside(): Promise<void> {
     const { record } = bench;
     const checks = await checkKit(alice, {
       ...{ campaign, record, secrets: forAlice, now: Date.now },
-      peer: { account: `@${bob.owner}@${bob.domain}` },
+      peer: { account },
     });
     console.log(humanOf(alice.name, checks));
     const failed = checks.filter(({ state }) => state === 'failed').map(({ name }) => name);

@@ -20,6 +20,8 @@ export interface MachineOptions {
   cable: Cable;
   /** What kind of machine; one such as homes have unless told otherwise. */
   board?: Board;
+  /** A second drive, on USB: a raw image file. */
+  stick?: string;
   /** Where every write and flush goes as well, in order, in dm-log-writes' format. */
   writeLog?: string;
   /** Where serial.log and the control socket go. */
@@ -117,19 +119,22 @@ function start(options: MachineOptions, accelerator: 'kvm' | 'tcg'): Machine {
 }
 
 /** The host's page cache is the drive's own: QEMU killed is a drive that lost nothing it was sent. */
-function driveWords({ drive, writeLog }: MachineOptions): string[] {
+function driveWords({ drive, stick, writeLog }: MachineOptions): string[] {
   const node = (fields: object): string[] => ['-blockdev', JSON.stringify(fields)];
   const file = (filename: string, name: string) => ({
     ...{ 'driver': 'file', 'node-name': name, filename },
   });
+  const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=stick'];
+  const plugged = stick === undefined ? [] : [...node(file(stick, 'stick')), ...usb];
   if (writeLog === undefined) {
-    return [...node(file(drive, 'drive')), '-device', 'virtio-blk-pci,drive=drive'];
+    return [...node(file(drive, 'drive')), '-device', 'virtio-blk-pci,drive=drive', ...plugged];
   }
   return [
     ...node(file(drive, 'file')),
     ...node(file(writeLog, 'log')),
     ...node({ 'driver': 'blklogwrites', 'node-name': 'drive', 'file': 'file', 'log': 'log' }),
     ...['-device', 'virtio-blk-pci,drive=drive'],
+    ...plugged,
   ];
 }
 

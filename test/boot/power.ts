@@ -21,9 +21,22 @@ const cpus = 2;
 /** Locally administered; each network here has one machine. */
 const mac = '52:54:00:6b:69:74';
 
+export interface PowerOptions extends Pick<Subject, 'arch' | 'firmware' | 'dir' | 'signal'> {
+  /** Where its cable is: the node is reached at the kit's address. Without: in a loopback port. */
+  lan?: { tap: string };
+}
+
+export interface SwitchedOn {
+  /** Whether there is a network. */
+  cable: boolean;
+  drive?: string;
+  writeLog?: string;
+  /** A file that stands for a second drive, on USB. */
+  stick?: string;
+}
+
 export interface Power {
-  /** Switches on. @param cable whether there is a network */
-  on(options: { cable: boolean; drive?: string; writeLog?: string }): Promise<void>;
+  on(options: SwitchedOn): Promise<void>;
   /** Waits for a text on the serial line. */
   hear(pattern: RegExp, withinMs?: number): Promise<void>;
   /** Logs in with the bench's key, the host key pinned. The same connection until power goes. */
@@ -32,7 +45,10 @@ export interface Power {
   accelerator(): string;
 }
 
-export function connectPower(subject: Subject, flashed: () => FlashedKit): Power {
+export function connectPower(
+  subject: PowerOptions,
+  flashed: () => Pick<FlashedKit, 'kit' | 'secrets' | 'drive'>,
+): Power {
   let machine: Machine | undefined;
   let connection: NodeConnection | undefined;
   let sshPort = 0;
@@ -52,14 +68,14 @@ export function connectPower(subject: Subject, flashed: () => FlashedKit): Power
 
   return {
     accelerator: () => running().accelerator,
-    async on({ cable, drive = flashed().drive, writeLog }) {
+    async on({ cable, drive = flashed().drive, writeLog, stick }) {
       await mkdir(dir, { recursive: true });
       const board = await chooseBoard(subject.arch, subject.firmware, dir);
-      sshPort = await freePort();
+      if (subject.lan === undefined) sshPort = await freePort();
       lastWords = undefined;
       machine = await powerOn({
-        ...{ drive, mac, board, dir, memoryMiB, cpus, kvmWorks, writeLog },
-        cable: cable ? { sshPort } : 'none',
+        ...{ drive, mac, board, dir, memoryMiB, cpus, kvmWorks, writeLog, stick },
+        cable: cable ? (subject.lan ?? { sshPort }) : 'none',
       });
       kvmWorks = machine.accelerator === 'kvm';
       machine.ended.then((words) => (lastWords = words));
@@ -74,7 +90,8 @@ export function connectPower(subject: Subject, flashed: () => FlashedKit): Power
     async login() {
       if (connection !== undefined) return connection;
       const { kit, secrets } = flashed();
-      const address = { ...addressOf(kit, secrets), host: '127.0.0.1', port: sshPort };
+      const here = subject.lan === undefined ? { host: '127.0.0.1', port: sshPort } : {};
+      const address = { ...addressOf(kit, secrets), ...here };
       connection = await until({
         ...{ what: 'the node to let the bench in', withinMs: bootLimitMs, everyMs: 2000 },
         ...{ signal: subject.signal, instead: lastLines },

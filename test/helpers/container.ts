@@ -70,12 +70,13 @@ export async function plantTree(
   execFileSync('chroot', [dir, 'sh', '-c', set], { stdio: 'ignore' });
 }
 
+/** In the order of a build: what lies in a tree for its packages to meet is gone in the end. */
 function layOver({ rootDirs, settings }: ImageFolder, dir: string): void {
-  for (const path of settings.remove_paths) {
-    run('sh', ['-c', `cd "$1" && rm -rf .${path}`, 'sh', dir]);
-  }
   for (const root of rootDirs) {
     run('cp', ['-r', '--preserve=mode,links', '--no-preserve=ownership', `${root}/.`, dir]);
+  }
+  for (const path of settings.remove_paths) {
+    run('sh', ['-c', `cd "$1" && rm -rf .${path}`, 'sh', dir]);
   }
 }
 
@@ -122,6 +123,8 @@ export interface Home {
   name: string;
   domain: string;
   address: string;
+  /** The node was given its address by the bench; the router knows nothing of it. */
+  ownAddress?: boolean;
 }
 
 /** The bench's end of the wire, and the router of all homes. */
@@ -130,8 +133,8 @@ export function layNetwork(homes: Home[]): { end(): void } {
   run('ip', ['link', 'add', bridge, 'type', 'bridge']);
   run('ip', ['address', 'add', `${benchAddress}/24`, 'dev', bridge]);
   run('ip', ['link', 'set', bridge, 'up']);
-  const known = homes.flatMap(({ name, domain, address }) => [
-    `--dhcp-host=${name},${address}`,
+  const known = homes.flatMap(({ name, domain, address, ownAddress }) => [
+    ...(ownAddress ? [] : [`--dhcp-host=${name},${address}`]),
     `--address=/${domain}/${address}`,
   ]);
   const router = spawn(
@@ -144,4 +147,12 @@ export function layNetwork(homes: Home[]): { end(): void } {
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
   return { end: () => void router.kill('SIGTERM') };
+}
+
+/** Another end of the wire, for a machine that is no container. @returns its name */
+export function layTap(): string {
+  const tap = 'kit-tap';
+  run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap']);
+  run('ip', ['link', 'set', tap, 'master', bridge, 'up']);
+  return tap;
 }

@@ -37,7 +37,7 @@ PYTHON
 `;
 
 /** What makes it that home, whatever serves it. */
-const seen = (owner: string): string => `slapcat | grep -v '^contextCSN'
+export const seen = (owner: string): string => `slapcat | grep -v '^contextCSN'
 ${database(`SELECT username, password FROM auth_user ORDER BY username`)}
 cat /var/lib/snac2/user/${owner}/key.json /var/lib/snac2/user/${owner}/user.json
 cat /var/lib/commons-kit/recovery/codes /etc/commons-kit/tls.crt
@@ -47,12 +47,16 @@ stat -c '%n %a %U:%G' /home/${owner} /home/${owner}/letter /var/lib/plinth /var/
   /var/lib/ldap/data.mdb /etc/ldap/slapd.d /var/lib/snac2 /var/lib/snac2/user/${owner} |
   grep -v '/plinth/log'`;
 
-/** @returns what it was */
-export function backUp(machine: Container, { kit: { owner } }: Owned, stick: string, tree: string): string {
-  machine.run(`runuser -u debian-snac -- snac note /var/lib/snac2 ${owner} ${post} >/dev/null
+/** What its owner does, before it is backed up. */
+export const lastDay = (owner: string): string =>
+  `runuser -u debian-snac -- snac note /var/lib/snac2 ${owner} ${post} >/dev/null
 mkdir -p /home/${owner}
 echo kept >/home/${owner}/letter
-chown -R ${owner}: /home/${owner}
+chown -R ${owner}: /home/${owner}`;
+
+/** @returns what it was */
+export function backUp(machine: Container, { kit: { owner } }: Owned, stick: string, tree: string): string {
+  machine.run(`${lastDay(owner)}
 ${database(`INSERT INTO plinth_module VALUES ('${added}', 1) RETURNING name`)}
 commons-backup make`);
   mkdirSync(stick);
