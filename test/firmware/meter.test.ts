@@ -7,7 +7,10 @@ import { cutEverywhere } from './year/cuts.ts';
 import { runYear } from './year/year.ts';
 import { openWorld, START_MS } from './year/world.ts';
 
+const { FLAG } = await import('../../firmware/wire.ts');
+
 const DAYS = 4;
+const HOUR_MS = 3_600_000;
 
 for (const seed of [11, 12, 13]) {
   test.serial(`four days of faults ends with the truth in the ledger, seed ${seed}`, async (t) => {
@@ -35,6 +38,32 @@ test.serial('a meter that loses its power more often than it reports still repor
   }
   await world.timeline.run(START_MS + 8 * 2_700_000);
   t.true(world.commons.records.length >= 12, `${world.commons.records.length} records`);
+  await world.commons.close();
+});
+
+test.serial('a node that moves away from its name, then another router: found, and told', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'meter-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const world = await openWorld({ seed: 1, dir, intervalS: 900, batchS: 3_600 });
+  const { place, timeline } = world;
+  const found: string[] = [];
+  world.onFound = () => void found.push(place.nodeAddress());
+  world.powerOn();
+  timeline.at(START_MS + HOUR_MS / 2, () => {
+    place.nameLeads = false;
+    place.move(world.chance);
+  });
+  await timeline.run(START_MS + 2 * HOUR_MS);
+  t.is(world.meter!.place, place.nodeAddress());
+  place.replaceRouter();
+  place.move(world.chance);
+  await timeline.run(START_MS + 4 * HOUR_MS);
+  t.is(world.meter!.place, place.nodeAddress());
+  t.is(place.joins, 1);
+  t.is(new Set(found).size, 2);
+  const moved = world.commons.records.filter(({ flags }) => (flags & FLAG.nodeMoved) !== 0);
+  t.is(moved.length, 2);
+  t.deepEqual(world.problems, []);
   await world.commons.close();
 });
 

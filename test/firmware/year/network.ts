@@ -26,12 +26,14 @@ export interface NetworkOptions {
   life: Life;
   chance: () => number;
   lines: Network;
-  /** Where the node is; every other host lies beyond the router. */
-  nodeHost: string;
+  /** Whether a host is the node, lies beyond the router, is nobody, or a name that nobody knows. */
+  leadsTo(host: string): 'node' | 'beyond' | 'nobody' | 'nowhere';
   /** Undefined: nobody listens there. */
   answer(host: string, port: number, request: Buffer): Promise<Answer | undefined>;
 }
 
+/** The node's name, by which it is known at any address. */
+export const HOST = 'alice.test';
 /** A byte each time: so many last longer than any patience. */
 const DRIBBLE_MS = 900;
 const DRIBBLES = 20;
@@ -39,8 +41,10 @@ const DRIBBLES = 20;
 export async function connectThrough(
   options: NetworkOptions, host: string, port: number, timeoutMs: number,
 ): Promise<Connection> {
-  const { timeline, life, chance, lines, nodeHost } = options;
-  const line = host === nodeHost ? lines.lan : lines.wan;
+  const { timeline, life, chance, lines } = options;
+  const to = options.leadsTo(host);
+  if (to === 'nowhere') throw new Error("can't resolve host");
+  const line = to === 'nobody' ? 'no route' : to === 'node' ? lines.lan : lines.wan;
   if (line === 'no route') {
     await timeline.sleep(timeoutMs, life);
     throw new Error('connect: no route');

@@ -1,6 +1,6 @@
 // What befalls a simulated meter: power cuts (at a byte of a write, or at a moment), networks that
 // fail in every way, a ledger in every mood, nodes that restart, clocks that step, a sensor that is
-// gone, talks nonsense or is driven past its range. Each comes by chance, lasts, and goes; what it
+// gone, talks nonsense or is driven past its range, a node that moves, a router that is replaced. Each comes by chance, lasts, and goes; what it
 // must have left in the records' flags and on the screen is expected aloud.
 import type { Meter } from '../../../firmware/meter.ts';
 import { ADDRESS } from '../../../provisioner/virtual/meter.ts';
@@ -33,6 +33,8 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 /** Readings come once a second: after so long a fault is in the counters that are kept. */
 const NOTICED_MS = 4 * S;
+/** After ten minutes without an address, which is looked for twice a minute, the other network is named. */
+const JOINED_MS = 11 * MINUTE;
 /** Nobody cuts a meter's power before its key has grown: a kit's bench does not. */
 const FIRST_MS = 10 * MINUTE;
 /** There are few posts in a day: most moods of a ledger would meet none. */
@@ -50,7 +52,7 @@ export function startWeather(world: World, untilMs: number): Weather {
   const weather: Weather = { expected: [], came: {} };
   const faults = [
     ...powerFaults(world), ...lineFaults(world), ...nodeFaults(world, weather),
-    ...sensorFaults(world, weather), ...clockFaults(world, weather),
+    ...sensorFaults(world, weather), ...clockFaults(world, weather), ...placeFaults(world, weather),
   ];
   for (const fault of faults) {
     weather.came[fault.name] = 0;
@@ -85,6 +87,7 @@ function calm(world: World): void {
   Object.assign(world.lines, { lan: 'well', wan: 'well' });
   Object.assign(world.commons, { mood: 'well', moodiness: 0 });
   world.claims = null;
+  world.place.settle();
   world.fram.cutAfter(undefined, () => {});
   if (!world.home.isUp()) world.home.comeUp();
   world.powerOn();
@@ -249,6 +252,52 @@ function clockFaults(world: World, weather: Weather): Fault[] {
   ];
 }
 
+/** The node gets another address and its name leads nowhere; or all of the network is another. */
+function placeFaults(world: World, weather: Weather): Fault[] {
+  const { place, timeline } = world;
+  world.onFound = () => {
+    const { meter, life } = world;
+    const firstSeq = meter!.running.record.firstSeq;
+    world.note('found');
+    timeline.at(timeline.nowMs() + NOTICED_MS, () => {
+      if (!isSame(world, life, meter)) return;
+      weather.expected.push({ what: 'nodeMoved', firstSeq, lastSeq: meter!.running.record.firstSeq });
+    });
+  };
+  const loseName = (meanMs: number): void => {
+    place.nameLeads = false;
+    later(world, lasting(world, meanMs), () => void (place.nameLeads = true));
+  };
+  return [
+    {
+      name: 'node moves', everyMs: 12 * DAY, come: () => {
+        place.move(world.chance);
+        loseName(2 * DAY);
+      },
+    },
+    { name: 'name leads nowhere', everyMs: 20 * DAY, come: () => loseName(6 * HOUR) },
+    {
+      name: 'another router', everyMs: 30 * DAY, come: () => {
+        const wasThere = place.isConnected() && timeline.nowMs() - place.changedMs > MINUTE;
+        const number = place.replaceRouter();
+        place.move(world.chance);
+        if (world.chance() < 0.5) loseName(DAY);
+        const { life, meter } = world;
+        timeline.at(timeline.nowMs() + JOINED_MS, () => {
+          const isSole = wasThere && isSame(world, life, meter) && place.hasRouter(number);
+          if (isSole && !place.isNamed(number)) world.amiss('the meter has not named the other network');
+        });
+      },
+    },
+    {
+      name: 'no Wi-Fi', everyMs: 15 * DAY, come: () => {
+        place.switchRouter(false);
+        later(world, lasting(world, 30 * MINUTE), () => place.switchRouter(true));
+      },
+    },
+  ];
+}
+
 /** Every start after the first says that power was lost. */
 function expectPowerLost(world: World, weather: Weather): void {
   const look = (life: Life | null): void => {
@@ -279,7 +328,7 @@ function seeOnScreen(world: World, words: string, afterMs: number, lasts: () => 
   timeline.at(timeline.nowMs() + afterMs, () => {
     const { meter, lines, commons } = world;
     const alone = lines.lan === 'well' && lines.wan === 'well' && commons.mood === 'well'
-      && world.claims === null;
+      && world.claims === null && meter !== null && world.place.isKnownAt(meter.place);
     if (!isSame(world, life, meter) || !lasts() || !alone || meter!.notice !== '') return;
     const seen = wordsOf(faceOf(meter!));
     if (seen !== words) world.amiss(`the screen says “${seen}” for “${words}”`);

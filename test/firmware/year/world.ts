@@ -13,17 +13,17 @@ import { ADDRESS, SHUNT_MICRO_OHM } from '../../../provisioner/virtual/meter.ts'
 import { chance } from '../../ledger/ask/homes.ts';
 import { openCommons, ORIGIN, type Commons } from './commons.ts';
 import { Home } from './home.ts';
-import { connectThrough, httpResponse, parseRequest, type Answer, type Network } from './network.ts';
+import { connectThrough, HOST, httpResponse, parseRequest, type Answer, type Network } from './network.ts';
+import { NETWORKS, Place } from './place.ts';
 import { Timeline, type Life } from './timeline.ts';
 
 const { keepRunning, openWhenWell, resumeCounters, waitForPairing } =
   await import('../../../firmware/meter.ts');
-const { measure, probeNode } = await import('../../../firmware/measuring.ts');
+const { keepConnected, measure, probeNode } = await import('../../../firmware/measuring.ts');
 const { grow } = await import('../../../firmware/growing.ts');
 const { report } = await import('../../../firmware/reporting.ts');
 
 export const START_MS = Date.parse('2027-01-01T00:00:00Z');
-const NODE = '10.0.0.2';
 const COUNTERS_PORT = 8010;
 /** From the supply's coming up to the program's first line, as on a board. */
 const BOOT_MS = 1150;
@@ -51,6 +51,7 @@ export class World {
   readonly chance: () => number;
   readonly home: Home;
   readonly lines: Network = { lan: 'well', wan: 'well' };
+  readonly place = new Place(() => this.timeline.nowMs());
   readonly chips: ChipBus;
   readonly fram: Fram;
   readonly cells = Buffer.alloc(FRAM_BYTES);
@@ -71,6 +72,8 @@ export class World {
   onFramWrite: (address: number, data: Buffer) => void = () => {};
   onLine: (line: string) => void = () => {};
   onHeard: () => void = () => {};
+  /** The meter has heard its node at an address where it had not been. */
+  onFound: () => void = () => {};
   private readonly sensor: Ina226;
   private readonly random: () => number;
   private readonly log = createHash('sha256');
@@ -192,6 +195,7 @@ export class World {
     timeline.start(life, () => keepRunning(meter, 'measure', () => measure(meter, pairing)));
     timeline.start(life, () => keepRunning(meter, 'probe', () => probeNode(meter, pairing)));
     timeline.start(life, () => keepRunning(meter, 'grow', () => grow(meter, pairing)));
+    timeline.start(life, () => keepRunning(meter, 'networks', () => keepConnected(meter, pairing)));
     timeline.start(life, () => keepRunning(meter, 'report', () => report(meter, pairing)));
   }
 
@@ -212,6 +216,7 @@ export class World {
   }
 
   setting(key: string): Buffer | null {
+    if (key === 'wifi_ssid') return Buffer.from(this.place.ssid());
     return this.settings.get(key) ?? null;
   }
 
@@ -223,10 +228,11 @@ export class World {
       sleep: (ms) => timeline.sleep(ms, life),
       pause: () => timeline.pause(life),
       print: (line) => this.heardLine(line),
-      ownAddress: async () => null,
-      joinNetwork: async () => {},
+      ownAddress: async () => this.place.ownAddress(),
+      joinNetwork: async (ssid) => this.place.join(ssid),
       connect: (host, port, _tls, timeoutMs) => connectThrough({
-        timeline, life, chance: this.random, lines: this.lines, nodeHost: NODE,
+        timeline, life, chance: this.random, lines: this.lines,
+        leadsTo: (host) => this.place.leadsTo(host),
         answer: (to, at, request) => this.answer(to, at, request),
       }, host, port, timeoutMs),
       setting: async (key) => this.setting(key),
@@ -266,26 +272,27 @@ export class World {
 
   private async answer(host: string, port: number, bytes: Buffer): Promise<Answer | undefined> {
     const request = parseRequest(bytes);
-    if (host !== NODE) return await this.commons.answer(request);
+    if (this.place.leadsTo(host) !== 'node') return await this.commons.answer(request);
     if (!this.home.isUp()) return undefined;
-    if (port === COUNTERS_PORT) return this.answerCounters();
+    if (port === COUNTERS_PORT) return this.answerCounters(host);
     // The relay on the node.
     if (this.lines.wan !== 'well') return { bytes: httpResponse(502, Buffer.alloc(0)), afterMs: 900 };
     return await this.commons.answer({ ...request, path: request.path.replace('/commons', '') });
   }
 
-  private answerCounters(): Answer {
+  private answerCounters(host: string): Answer {
     this.counts.probes++;
     const afterMs = Math.floor(this.random() * 80);
     if (this.claims !== null) return { bytes: this.claims, afterMs };
     const counters = this.home.counters();
     const body = JSON.stringify({
-      v: 1, boot: counters.boot, wan_in_bytes: counters.inBytes, wan_out_bytes: counters.outBytes,
+      v: 1, boot: counters.boot, host: HOST, wan_in_bytes: counters.inBytes, wan_out_bytes: counters.outBytes,
       disk_used_bytes: counters.diskUsedBytes,
     });
     const delivered = (): void => {
       this.home.heard(counters);
       this.onHeard();
+      if (this.place.found(host)) this.onFound();
     };
     return { bytes: httpResponse(200, Buffer.from(body)), afterMs, delivered };
   }
@@ -297,7 +304,10 @@ function pairingSettings(timesS: number[]): Map<string, Buffer> {
   return new Map([
     ['ledger', Buffer.from('http://ledger.test')],
     ['origin', Buffer.from(ORIGIN)],
-    ['node', Buffer.from(NODE)],
+    ['node', Buffer.from(HOST)],
+    ['host', Buffer.from(HOST)],
+    ...NETWORKS.map(({ ssid, passphrase }, i): [string, Buffer] =>
+      [`net${i + 1}`, Buffer.from(`${ssid}\0${passphrase}`)]),
     ['pairkey', PAIR_KEY],
     ['entropy', Buffer.alloc(32, 0x0e)],
     ['nonce', Buffer.alloc(32, 0x0f)],

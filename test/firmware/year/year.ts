@@ -124,6 +124,7 @@ function figuresOf(world: World): Record<string, number> {
   const hashes = new Set(commons.judged.map(({ bytes }) => world.digest(bytes).toString('hex')));
   return {
     ...counts,
+    joins: world.place.joins,
     records: commons.records.length,
     batches: hashes.size,
     posts: commons.judged.length,
