@@ -36,7 +36,8 @@ export function monthsSection({ months, book, href }: MonthsOptions): Html | '' 
 </table></div>
 ${priceList(prices)}
 <p class="small">Months end at midnight in ${book.calendar()!.zone}, and close with the first log entry three
-days later. A closed month stays as it is: what comes for it afterwards is told as late with the next open one, and billed there. Open months reach to the log’s newest entry, ${time(Math.floor(book.asOfMs()! / 1000))}.
+days later. A closed month stays as it is, unless batches are erased or disclosed: what comes for it
+afterwards is told as late with the next open one, and billed there. Open months reach to the log’s newest entry, ${time(Math.floor(book.asOfMs()! / 1000))}.
 The same as data: <a href="${href}">JSON</a>, <a href="${href}.csv">CSV</a>.</p>
 </section>`;
 }

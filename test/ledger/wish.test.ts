@@ -197,6 +197,20 @@ test('a withheld day is disclosed later, verifies, and is counted', (t) =>
     t.is(row.upS, node.shown!.upS);
   }));
 
+test('a month that was closed is as if what is erased of it had never come', (t) =>
+  onLedger(t, 1, async ({ send, ask, clock, ledger }) => {
+    await send();
+    await send();
+    clock.atMs += 40 * DAY_MS;
+    await send();
+    const billed = (): unknown[] => ledger().store.ledgerDb
+      .prepare('SELECT month, energyMicroWh > 0 AS energy FROM bill ORDER BY month').all()
+      .map((row) => ({ ...row }));
+    t.deepEqual(billed(), [{ month: '2026-01', energy: 1 }]);
+    await ask({ what: 'erase', span: day(0) });
+    t.deepEqual(billed(), [{ month: '2026-01', energy: null }]);
+  }));
+
 test('erased is erased: nothing discloses it again', (t) =>
   onLedger(t, 0, async ({ send, ask, clock, dir }) => {
     const batch = await send();
