@@ -263,7 +263,8 @@ function tableOf(page: string): string[][] {
   const body = /<section class="months"[^]*?<tbody>([^]*?)<\/tbody>/.exec(page)?.[1] ?? '';
   return [...body.matchAll(/<tr>([^]*?)<\/tr>/g)].map(([, row]) =>
     [...row.matchAll(/<t[hd][^>]*>([^]*?)<\/t[hd]>/g)].map(([, cell]) => (
-      cell.replaceAll(/<[^>]*>/g, ' ').replaceAll('&lt;', '<').replaceAll(/\s+/g, ' ').trim()
+      cell.replaceAll(/<[^>]*>/g, ' ').replaceAll('&lt;', '<').replaceAll('&gt;', '>')
+        .replaceAll(/\s+/g, ' ').trim()
     )));
 }
 
