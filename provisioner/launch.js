@@ -12,6 +12,7 @@ const WAYS = {
   '--test-images': { purpose: 'images', script: '../test/images/main.ts', args: [] },
   '--test-boot': { purpose: 'boot', script: '../test/boot/main.ts', args: [] },
   '--test-node': { purpose: 'node', script: '../test/node/main.ts', args: [] },
+  '--test-hardships': { purpose: 'hardships', script: '../test/node/endure.ts', args: [] },
   '--test-acme': { purpose: 'acme', script: '../test/acme.ts', args: [] },
   '--test-usb': { purpose: 'usb', script: '../test/usb/main.ts', args: [] },
   '--test-year': { script: '../test/firmware/year/main.ts', args: [] },

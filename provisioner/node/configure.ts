@@ -137,7 +137,11 @@ async function settle<Desired, Facts>(
   options.report?.({ type: 'plan', text, steps: steps.length });
   if (options.dryRun) done.push(...steps);
   if (options.dryRun || steps.length === 0) return;
-  await applySteps(connection, steps, { options, done });
+  try {
+    await applySteps(connection, steps, { options, done });
+  } catch (error) {
+    throw isCode(error, 'step-failed') ? await groundOf(error, { connection, ...options }) : error;
+  }
   const left = await planNow();
   if (left.length > 0) throw notEmpty(options.kit, left);
 }
@@ -159,6 +163,30 @@ export async function stepsLeft<Desired, Facts>(
   if (steps.length > 0) refuseGround(kit, facts.ground, { fromMs, untilMs: now() });
   return steps;
 }
+
+/**
+ * Programs that meet a full disk may die of what they could not write without a word of it: a
+ * failure that nothing is known of is the ground's, where that has gone meanwhile.
+ */
+async function groundOf(
+  failed: KitError,
+  { connection, kit, now = Date.now }: Omit<ConfigureOptions, 'dryRun'> & { connection: NodeConnection },
+): Promise<KitError> {
+  const { message } = failed;
+  try {
+    const fromMs = now();
+    const facts = await gatherFacts(connection, { ground }, (said) => refuseFaultyDrive(kit, said));
+    refuseGround(kit, facts.ground, { fromMs, untilMs: now() });
+    return failed;
+  } catch (cause) {
+    // Whatever else becomes of the question, the step's own failure is what there is to tell.
+    if (!(cause instanceof KitError) || !groundCodes.has(cause.code)) return failed;
+    const { code, expected, hint } = cause;
+    return new KitError({ code, message, expected, hint, cause, got: `${cause.got}; ${failed.got}` });
+  }
+}
+
+const groundCodes = new Set(['drive-faulty', 'root-read-only', 'disk-full', 'clock-wrong']);
 
 /** Sends the steps as one script and follows it; `done` grows as steps end well. */
 async function applySteps(

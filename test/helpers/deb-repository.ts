@@ -1,5 +1,5 @@
 // A small Debian repository of packages made on the spot, signed by a key of its own and served
-// over loopback HTTP: what YunoHost's is to an image, for machines that cannot reach it.
+// over HTTP, on loopback unless told otherwise: what YunoHost's is to an image, for machines that cannot reach it.
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -32,7 +32,7 @@ export interface RepositoryPlan {
 }
 
 export interface DebRepository {
-  /** `http://127.0.0.1:PORT/debian`. */
+  /** `http://HOST:PORT/debian`. */
   uri: string;
   /** The public key that signs it, ASCII armoured. */
   keyFile: string;
@@ -45,6 +45,7 @@ export interface DebRepository {
 export async function serveDebRepository(
   dir: string,
   plan: RepositoryPlan,
+  host = '127.0.0.1',
 ): Promise<DebRepository> {
   const keyFile = join(dir, 'key.asc');
   const gpgHome = makeKey(dir, keyFile);
@@ -63,9 +64,9 @@ export async function serveDebRepository(
     if (bytes === undefined) response.writeHead(404).end();
     else response.end(bytes);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   return {
-    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/debian`,
+    uri: `http://${host}:${(server.address() as AddressInfo).port}/debian`,
     keyFile,
     served,
     close: () =>

@@ -37,6 +37,8 @@ export interface Identity {
 }
 
 const [ours, its] = ['10.77.0.1', '10.77.0.2'];
+/** The machine's own end of the wire: what a node takes for its router. */
+export const routerAddress = ours;
 const bootTimeoutMs = 120_000;
 
 const launcher = fileURLToPath(new URL('../../provisioner/launch.js', import.meta.url));

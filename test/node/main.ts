@@ -7,27 +7,24 @@
 //
 // Prints a line a step, and `N passed, N failed` at the end.
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
 import { makeSshKey } from '../../provisioner/campaign/ssh-key.ts';
 import type { Check } from '../../provisioner/check/finding.ts';
 import { openConnection } from '../../provisioner/node/connection.ts';
-import { SMALL_HEAP } from '../../provisioner/pinned-node.js';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
 import { makeTinyImage } from '../helpers/tiny-image.ts';
 import { certificates } from './certificates.ts';
 import { faults, type Fault } from './faults.ts';
 import { identityOn, seeHome, type Home } from './home.ts';
+import { startKit } from './kit-command.ts';
 import { startLedger } from './ledger.ts';
 import { useRecoveryCode } from './recovery.ts';
 
@@ -44,7 +41,6 @@ if (!existsSync(values.tree)) {
 }
 console.log(`seed ${values.seed}`);
 
-const kitScript = fileURLToPath(new URL('../../provisioner/kit.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'kit-node-'));
 const campaign = join(dir, 'campaign.toml');
 const identity = join(dir, 'volunteer.key');
@@ -139,23 +135,7 @@ async function step(about: string, work: () => Promise<string | void>): Promise<
   }
 }
 
-interface Ran {
-  status: number | null;
-  out: string;
-  told: string;
-}
-
-function start(words: string[]): { child: ChildProcess; ran: Promise<Ran> } {
-  const flags = ['--json', '--campaign', campaign, '--identity', identity];
-  const child = spawn(process.execPath, [...SMALL_HEAP, kitScript, ...flags, ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let [out, told] = ['', ''];
-  child.stdout!.on('data', (bytes: Buffer) => (out += bytes));
-  child.stderr!.on('data', (bytes: Buffer) => (told += bytes));
-  const ran = once(child, 'close').then(([status]) => ({ status, out, told }));
-  return { child, ran };
-}
+const start = (words: string[]) => startKit(bench, words);
 
 async function kit(...words: string[]): Promise<any> {
   const { status, out, told } = await start(words).ran;
