@@ -135,7 +135,9 @@ async function step(about: string, work: () => Promise<string | void>): Promise<
   }
 }
 
-const start = (words: string[]) => startKit(bench, words);
+function start(words: string[]): ReturnType<typeof startKit> {
+  return startKit(bench, words);
+}
 
 async function kit(...words: string[]): Promise<any> {
   const { status, out, told } = await start(words).ran;
