@@ -60,8 +60,10 @@ export async function plantTree(
   write('etc/hosts', `127.0.0.1 localhost\n::1 localhost\n127.0.1.1 ${kit.domain} ${kit.name}\n`);
   const report = { version: '2', appliedAt: new Date(), applied: ['hostname'], failed: [] };
   write('var/lib/commons-kit/first-boot.json', JSON.stringify(report));
-  // systemd-nspawn's name for the wire; the image knows those of real ones.
-  write('etc/systemd/network/70-container.network', '[Match]\nName=host0\n[Network]\nDHCP=yes\n');
+  // systemd-nspawn's name for the wire; the image knows those of real ones. The router leases an
+  // address to a client: a tree planted anew has another machine-id, but the same wire.
+  const wire = '[Match]\nName=host0\n[Network]\nDHCP=yes\n[DHCPv4]\nClientIdentifier=mac\n';
+  write('etc/systemd/network/70-container.network', wire);
   write('etc/machine-id', '');
   // Compressed memory is the kernel's, a console is not there, and a node's logs stay in memory:
   // their units fail, or may, in a container alone.
