@@ -23,6 +23,7 @@ import { shellOver, type Shell } from '../provisioner/node/shell.ts';
 import { createOutput } from '../provisioner/terminal.ts';
 import { makeBench } from './helpers/bench.ts';
 import { makeNode, snacRootTar } from './helpers/nspawn-node.ts';
+import { createSteps } from './helpers/steps.ts';
 
 if (process.getuid?.() !== 0) {
   console.error('error[not-root]: this test boots a machine; run it as root.');
@@ -63,8 +64,7 @@ const node = makeNode(join(dir, 'node'), snacRootTar(console.log), {
 });
 const children: ChildProcess[] = [];
 let proxy: Server | undefined;
-let passed = 0;
-let failed = 0;
+const { step, end } = createSteps();
 try {
   await serveAuthority();
   await step('boots, looking names up here', bootNode);
@@ -85,21 +85,7 @@ try {
   bench.remove();
   rmSync(dir, { recursive: true, force: true });
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
-
-async function step(about: string, work: () => Promise<void>): Promise<void> {
-  if (failed > 0) return; // What follows would only fail for the same reason.
-  const startMs = performance.now();
-  try {
-    await work();
-    passed++;
-    console.log(`ok      ${about} (${((performance.now() - startMs) / 1000).toFixed(0)} s)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${about}: ${error instanceof Error ? error.stack : String(error)}`);
-  }
-}
+end();
 
 /** pebble's directory is served with a certificate of the campaign's authority: the node trusts it. */
 async function serveAuthority(): Promise<void> {

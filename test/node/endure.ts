@@ -16,10 +16,10 @@ import { parseArgs } from 'node:util';
 import { atWorkbench } from '../../provisioner/bench/workbench.ts';
 import { attachNodeDrive } from '../helpers/node-drive.ts';
 import { makeNode, routerAddress, type NspawnNode } from '../helpers/nspawn-node.ts';
+import { createSteps } from '../helpers/steps.ts';
 import { hardships, type Hardship } from './hardships.ts';
 import { openInternet } from './internet.ts';
 import { startKit, type Ran } from './kit-command.ts';
-
 
 const campaignText = (address: string): string => `name = "Riverside"
 ledger = "http://ledger.test"
@@ -55,8 +55,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { tree: { type: 'string', default: 'trial/images/snac-amd64.root.tar' } },
 });
-let passed = 0;
-let failed = 0;
+const { step, end } = createSteps();
 if (process.getuid?.() !== 0) refuse('not-root', 'this test boots a machine; run it as root.');
 if (!existsSync(values.tree)) {
   refuse('no-tree', `there is no ${values.tree}: \`npm start -- --once\` leaves one, or name another.`);
@@ -75,8 +74,7 @@ try {
 } finally {
   rmSync(dir, { recursive: true, force: true });
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+end();
 
 /** @param tree NAME-ARCH.root.tar */
 async function endure(dir: string, tree: string): Promise<void> {
@@ -168,19 +166,6 @@ async function endure(dir: string, tree: string): Promise<void> {
     if (JSON.parse(first.out)[0].steps.length === 0) throw new Error('there was nothing to complete');
     const left = second.status === 0 ? JSON.parse(second.out)[0].steps : second.out;
     if (left.length > 0) throw new Error(`the second plan: ${JSON.stringify(left)}`);
-  }
-}
-
-async function step(about: string, work: () => Promise<void>): Promise<void> {
-  if (failed > 0) return; // What follows would only fail for the same reason.
-  const startMs = performance.now();
-  try {
-    await work();
-    passed++;
-    console.log(`ok      ${about} (${((performance.now() - startMs) / 1000).toFixed(1)} s)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${about}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -20,6 +20,7 @@ import type { Check } from '../../provisioner/check/finding.ts';
 import { openConnection } from '../../provisioner/node/connection.ts';
 import { seededRandom } from '../helpers/bench.ts';
 import { makeNode } from '../helpers/nspawn-node.ts';
+import { createSteps } from '../helpers/steps.ts';
 import { makeTinyImage } from '../helpers/tiny-image.ts';
 import { certificates } from './certificates.ts';
 import { faults, type Fault } from './faults.ts';
@@ -51,8 +52,7 @@ const cuts = Number(values.cuts);
 /** How long a whole run takes is learnt from the runs themselves: cuts fall all over it. */
 let wholeMs = 12_000;
 let paper: { recoveryCodes: string[]; printWord: string };
-let passed = 0;
-let failed = 0;
+const { step, end } = createSteps();
 const ledger = await startLedger(dir, () => diskUsedBytes(node.tree));
 
 writeFileSync(campaign, `name = "Riverside"
@@ -118,22 +118,7 @@ try {
   await ledger.end();
   rmSync(dir, { recursive: true, force: true });
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
-
-async function step(about: string, work: () => Promise<string | void>): Promise<void> {
-  if (failed > 0) return; // What follows would only fail for the same reason.
-  const startMs = performance.now();
-  try {
-    const told = await work();
-    passed++;
-    const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-    console.log(`ok      ${about}${told ? `: ${told}` : ''} (${seconds} s)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${about}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
+end();
 
 function start(words: string[]): ReturnType<typeof startKit> {
   return startKit(bench, words);

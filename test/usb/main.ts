@@ -21,6 +21,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readManifest, type ImageManifest } from '../../provisioner/drive/manifest.ts';
 import { findImage } from '../boot/subject.ts';
 import { makeBench } from '../helpers/bench.ts';
+import { createSteps } from '../helpers/steps.ts';
 import { makeSpeedImage } from '../speed/image.ts';
 import { bootGuest, makeStick, type Guest, type Stick } from './guest.ts';
 import { makePayload, run } from './payload.ts';
@@ -34,7 +35,7 @@ const shape = { sizeBytes: 112 * mib, rootMappedBytes: 24 * mib, rootRanges: 40 
 const { values } = parseArgs({ options: { images: { type: 'string', default: 'built' } } });
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort());
-const counts = { passed: 0, failed: 0 };
+const { step, end } = createSteps(stop.signal);
 const dir = await mkdtemp(join(tmpdir(), 'kit-usb-'));
 let guest: Guest | undefined;
 try {
@@ -43,8 +44,7 @@ try {
   await guest?.end();
   await rm(dir, { recursive: true });
 }
-console.log(`${counts.passed} passed, ${counts.failed} failed`);
-process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
+end();
 
 async function testAll(): Promise<void> {
   const names = ['alice', 'bob', 'carol', 'dora'];
@@ -159,21 +159,6 @@ async function testAll(): Promise<void> {
     const { drives: found } = JSON.parse(await succeed(`${kit} --json drives`));
     drives.clear();
     for (const { serial, path: at } of found) drives.set(serial, at);
-  }
-}
-
-/** A failed step ends the test: what follows builds on it. */
-async function step(about: string, body: () => Promise<void>): Promise<void> {
-  if (counts.failed > 0 || stop.signal.aborted) return;
-  const startMs = performance.now();
-  const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(0)} s`;
-  try {
-    await body();
-    counts.passed++;
-    console.log(`ok      ${about} (${seconds()})`);
-  } catch (error) {
-    counts.failed++;
-    console.log(`not ok  ${about} (${seconds()})\n  ${String((error as Error).stack ?? error)}`);
   }
 }
 
