@@ -152,6 +152,16 @@ test('a tampered folder fails the audit, and says where', async (t) => {
   remove();
 });
 
+test('a reader who goes away is no failure', async (t) => {
+  const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const [status] = await once(child, 'close');
+  t.is(stderr, '');
+  t.is(status, 0);
+});
+
 test('a clock for try-outs', async (t) => {
   const { dir, remove } = temporaryDir();
   const startMs = Date.UTC(2026, 4, 1);
