@@ -14,7 +14,7 @@ import { ask, folderOf, postBatch, serveFolder } from './helpers/served-ledger.t
 import type { Reporter, Served } from './helpers/served-ledger.ts';
 import { chance } from './ledger/ask/homes.ts';
 
-const [minutes = 10, seed = Date.now() % 2 ** 31, meters = 480] = process.argv.slice(2).map(Number);
+const [minutes = 10, seed = Date.now() % 2 ** 31, meters = 640] = process.argv.slice(2).map(Number);
 /** Of a key of height 10: one signed the meter's statement. */
 const BATCHES_EACH = 1_022;
 const MINUTE_MS = 60_000;

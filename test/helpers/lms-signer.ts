@@ -70,9 +70,14 @@ function oneTimeKeys({ n, w, identifier: I, seed }: SignerParameters) {
   const sha = (...parts: Uint8Array[]): Buffer =>
     hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, n);
   const chain = (q: number, i: number, from: number, to: number, start: Uint8Array): Uint8Array => {
-    let tmp = start;
-    for (let j = from; j < to; j++) tmp = sha(I, u32(q), u16(i), Uint8Array.of(j), tmp);
-    return tmp;
+    const hashed = Buffer.concat([I, u32(q), u16(i), Uint8Array.of(0), start]);
+    const at = hashed.length - n;
+    for (let j = from; j < to; j++) {
+      hashed[at - 1] = j;
+      // As text: a Buffer a hash would take most of the time that keys take.
+      hashed.write(hash('sha256', hashed, 'latin1'), at, n, 'latin1');
+    }
+    return hashed.subarray(at);
   };
   const secret = (q: number, i: number): Uint8Array =>
     sha(I, u32(q), u16(i), Uint8Array.of(0xff), seed);
