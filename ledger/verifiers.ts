@@ -1,6 +1,6 @@
-// Threads that verify meters' signatures, so that every core takes part: a signature costs half a
-// millisecond, all else about a batch a tenth. Owns the threads; what a signature is stands in
-// verify/lms.ts. A thread that dies fails what it was asked, and is replaced.
+// Threads that verify meters' signatures, so that every core takes part: a signature costs more than
+// all else about a batch. Owns the threads; what a signature is stands in verify/lms.ts. A thread that
+// dies fails what it was asked, and is replaced.
 
 import { Worker } from 'node:worker_threads';
 
@@ -31,9 +31,9 @@ interface Thread {
   asked: Waiting[][];
 }
 
-/** One message carries no more: 16 signatures are 8 ms, which whoever comes next may wait. */
+/** One message carries no more: 16 signatures are 3 ms, which whoever comes next may wait. */
 const MOST_IN_MESSAGE = 16;
-/** What a thread has before it while the one that answers is busy with a pool: 50 ms of work. */
+/** What a thread has before it while the one that answers is busy with a pool: 25 ms of work. */
 const MOST_MESSAGES = 8;
 
 export function createVerifiers(threadCount: number): Verifiers {
