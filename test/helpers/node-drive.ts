@@ -12,16 +12,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { system } from './loop.ts';
 
 export interface NodeDrive {
-  /** From now on these end with an error, until the next call; with none, the drive is sound. */
-  fail(...transfers: Transfer[]): void;
+  /** From now on every write ends with an error, or none does any more. */
+  failWrites(isFailing: boolean): void;
   /** As a boot does: checked, and mounted again. Nobody may have it open. @returns e2fsck's words */
   mend(): Promise<string>;
   detach(): Promise<void>;
 }
-
-type Transfer = 'reads' | 'writes';
-
-const triggers: Record<Transfer, string> = { reads: 'pread', writes: 'pwrite' };
 
 /** Mounted at `at`, where `dir` keeps its file. */
 export async function attachNodeDrive(
@@ -29,16 +25,12 @@ export async function attachNodeDrive(
   at: string,
   { sizeBytes, inodes }: { sizeBytes: number; inodes: number },
 ): Promise<NodeDrive> {
-  const [memory, socket, serving, shown] =
-    ['memory', 'socket', 'serving', 'shown'].map((end) => join(dir, `drive.${end}`));
-  const trigger = (transfer: Transfer): string => join(dir, `drive.fail-${transfer}`);
+  const [memory, socket, serving, shown, failing] =
+    ['memory', 'socket', 'serving', 'shown', 'failing'].map((end) => join(dir, `drive.${end}`));
   for (const made of [memory, shown]) writeFileSync(made, '');
   truncateSync(memory, sizeBytes);
   system('mkfs.ext4', ['-q', '-N', String(inodes), '-e', 'remount-ro', memory]);
-  const injected = (Object.keys(triggers) as Transfer[]).flatMap((transfer) => [
-    `error-${triggers[transfer]}-rate=100%`,
-    `error-${triggers[transfer]}-file=${trigger(transfer)}`,
-  ]);
+  const injected = ['error-pwrite-rate=100%', `error-pwrite-file=${failing}`];
   const words = ['--foreground', '--exit-with-parent', '--unix', socket, '--pidfile', serving];
   const server = run('nbdkit', [...words, '--filter=error', 'file', memory, 'error=EIO', ...injected]);
   await started(server, () => existsSync(serving));
@@ -47,15 +39,11 @@ export async function attachNodeDrive(
   // Past the page cache of the shown file: what the kernel asks for, the drive is asked for.
   const loop = system('losetup', ['--find', '--show', '--direct-io=on', shown]).trim();
   const mount = (): void => void system('mount', ['-o', 'noatime', loop, at]);
-  const fail = (...transfers: Transfer[]): void => {
-    for (const transfer of Object.keys(triggers) as Transfer[]) {
-      if (transfers.includes(transfer)) writeFileSync(trigger(transfer), '');
-      else rmSync(trigger(transfer), { force: true });
-    }
-  };
+  const failWrites = (isFailing: boolean): void =>
+    (isFailing ? writeFileSync(failing, '') : rmSync(failing, { force: true }));
   mount();
   return {
-    fail,
+    failWrites,
     async mend() {
       system('umount', [at]);
       await letGo(loop);
@@ -65,7 +53,7 @@ export async function attachNodeDrive(
       return said;
     },
     async detach() {
-      fail();
+      failWrites(false);
       system('umount', [at]);
       await letGo(loop);
       system('losetup', ['--detach', loop]);

@@ -43,7 +43,7 @@ export function hardships({ node, drive, internet, address }: Scene): Hardship[]
   /** The plug pulled, the drive well again, checked as at a boot. */
   const startAgain = async (): Promise<void> => {
     await node.cut();
-    drive.fail();
+    drive.failWrites(false);
     await drive.mend();
     await node.boot();
   };
@@ -79,7 +79,7 @@ seq $((free - 99)) | (cd /var/lib/many && xargs touch)`,
       about: 'its drive takes no writes any more',
       ...{ code: 'root-read-only', got: /^read-only: \/etc, /, when: 'before' },
       async inflict() {
-        drive.fail('writes');
+        drive.failWrites(true);
         node.run('echo lost >/etc/lost; ! sync -f /etc/lost; ! touch /etc/lost.too');
       },
       relieve: startAgain,
@@ -93,9 +93,9 @@ seq $((free - 99)) | (cd /var/lib/many && xargs touch)`,
     names('the mirror’s name is said not to be', () => internet.names('none'), 'node-cannot-resolve', /resolv/),
     names('there is no way to the internet', () => internet.names('192.0.2.1'), 'node-offline', /Network is unreachable/),
     names('the mirror’s name leads nowhere', () => internet.names('127.0.0.9'), 'mirror-unreachable', /Connection refused/),
-    mirror('a login page answers for the mirror', 'portal', 'mirror-untrue', /./),
+    mirror('a login page answers for the mirror', 'portal', 'mirror-untrue', /NOSPLIT/),
     mirror('the mirror has not this Debian', 'without this Debian', 'mirror-untrue', /404/),
-    mirror('what the mirror has was changed', 'spoilt', 'mirror-untrue', /./),
+    mirror('what the mirror has was changed', 'spoilt', 'mirror-untrue', /OpenPGP signature verification failed/),
     mirror('the mirror is a day ahead of the node', 'of tomorrow', 'clock-wrong', /not valid yet/),
   ];
 }
